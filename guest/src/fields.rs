@@ -1,0 +1,1 @@
+//! Fields in control frames.

@@ -1,0 +1,30 @@
+//! Cove's guest program: one static binary with two faces. Inside a machine it is the guest agent; on the host it is
+//! the launcher.
+
+mod agent;
+mod fields;
+mod frames;
+mod launcher;
+mod sys;
+
+fn main() {
+    let mut args = std::env::args_os().skip(1);
+    let face = args.next();
+    let rest: Vec<_> = args.collect();
+    let status = match face.as_ref().and_then(|face| face.to_str()) {
+        Some("agent") => agent::main(&rest),
+        Some("launcher") => launcher::main(&rest),
+        Some("version") => {
+            println!("{}", VERSION);
+            0
+        }
+        _ => {
+            eprintln!("usage: cove-guest agent|launcher|version");
+            2
+        }
+    };
+    std::process::exit(status);
+}
+
+/// Version of the guest program; the protocol's versions are negotiated apart from it.
+pub const VERSION: &str = "0.1.0";

@@ -1,0 +1,1 @@
+//! System calls that the standard library does not offer.

@@ -1,0 +1,5 @@
+export * from './gen/cove/v1/file_pb.ts'
+export * from './gen/cove/v1/process_pb.ts'
+export * from './gen/cove/v1/sandbox_pb.ts'
+export * from './gen/cove/v1/system_pb.ts'
+export * from './gen/cove/v1/template_pb.ts'

@@ -1,0 +1,63 @@
+import type { Exit } from '../exit.ts'
+import type { SandboxId } from '../ids.ts'
+import type { Isolation } from '../isolation.ts'
+import type { LimitReport } from '../limits.ts'
+import type { SandboxSpec } from '../sandbox.ts'
+import type { Fingerprint } from './driver.ts'
+import type { Guest } from './guest.ts'
+
+/**
+ * How the control plane reaches one node: a function call in `cove up`, a remote call in a cluster.
+ * The node owns machine truth; whoever asks twice gets the same answer.
+ */
+export interface NodeClient {
+  readonly name: string
+  drivers(signal?: AbortSignal): Promise<readonly DriverReport[]>
+  /**
+   * Makes the machine of this incarnation, or returns the one that is there already. On failure nothing of this
+   * incarnation is left; the disk of an earlier one stays.
+   */
+  create(request: NodeCreate, signal?: AbortSignal): Promise<NodeSandbox>
+  /** Ends the machine and keeps the disk. Idempotent. */
+  stop(id: SandboxId, incarnation: number, graceMs: number): Promise<Exit>
+  /** Ends the machine and removes everything of the sandbox. Idempotent, also for ids it never saw. */
+  destroy(id: SandboxId): Promise<void>
+  /** Everything this node holds, ended machines included until they are destroyed. */
+  list(): Promise<readonly NodeSandbox[]>
+  /** Tells of machines that end by themselves, from now on. Ends when the signal aborts. */
+  watch(signal: AbortSignal): AsyncIterable<NodeEvent>
+  /** The data path. Rejects with `stale-incarnation`, `sandbox-not-found` or `wrong-state`. */
+  guest(id: SandboxId, incarnation: number): Promise<Guest>
+}
+
+export interface NodeCreate {
+  readonly spec: SandboxSpec
+  readonly incarnation: number
+  readonly progress?: (step: string) => void
+}
+
+export interface NodeSandbox {
+  readonly id: SandboxId
+  readonly incarnation: number
+  readonly driver: string
+  readonly isolation: Isolation
+  readonly limits: readonly LimitReport[]
+  readonly state: 'creating' | 'running' | 'stopped' | 'ended'
+  /** Present when `ended` or `stopped`. */
+  readonly exit?: Exit
+}
+
+export interface NodeEvent {
+  readonly type: 'ended'
+  readonly id: SandboxId
+  readonly incarnation: number
+  readonly exit: Exit
+}
+
+export interface DriverReport {
+  readonly name: string
+  readonly isolation: Isolation
+  readonly fingerprint: Fingerprint
+  /** True for the driver that `auto` takes. */
+  readonly chosen: boolean
+}

@@ -1,0 +1,77 @@
+/**
+ * What the launcher is asked to start. Everything here is carried out by the launcher in this order: folders,
+ * cgroups, sockets and blobs, user namespace, fork; then in the child: cgroups joined, descriptors placed, user
+ * namespace entered, mount namespace and mounts, identity, exec. The record is on disk before exec.
+ */
+export interface HostProcessSpec {
+  /** File-name safe, at most 64 bytes, unique among the launcher's records. */
+  readonly id: string
+  /** Ephemeral: ends with its owner process. Durable: lives until its installation disowns it. */
+  readonly owner: 'durable' | { readonly pid: number; readonly startTime: number }
+  /** Free text for the owner, at most 4 KiB, kept in the record. Never secret. */
+  readonly note?: string
+  readonly argv: readonly string[]
+  /** The whole environment; nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** `null` device, or kept by the launcher in a bounded ring per stream that `output()` reads. */
+  readonly stdio?: 'null' | 'held'
+  /** Folders made before anything else, parents must exist; `owner: 'mapped-root'` gives them to uid 0 of the user namespace. */
+  readonly folders?: readonly { readonly path: string; readonly mode: number; readonly owner?: 'mapped-root' }[]
+  /** Listening unix stream sockets, bound by the launcher and passed as this descriptor. */
+  readonly listen?: readonly { readonly fd: number; readonly path: string; readonly mode: number }[]
+  /** Bytes passed as a sealed memory file at this descriptor, positioned at 0. */
+  readonly blobs?: readonly { readonly fd: number; readonly data: Uint8Array }[]
+  /** Host files opened by the launcher and passed at this descriptor, such as `tasks` of a child cgroup. */
+  readonly files?: readonly { readonly fd: number; readonly path: string; readonly write: boolean }[]
+  /** Cgroup folders made (with one `mkdir` each, in order), set, and joined; removed in reverse order on destroy. */
+  readonly cgroups?: readonly CgroupSpec[]
+  readonly userNamespace?: UserNamespaceSpec
+  /** When present, the child gets a mount namespace of its own with these mounts made in order. */
+  readonly mounts?: readonly MountSpec[]
+  /** Files written inside the child before exec, after namespaces are entered (for example sysctls). */
+  readonly writes?: readonly { readonly path: string; readonly text: string }[]
+  readonly rlimits?: readonly {
+    readonly name: 'nofile' | 'nproc' | 'core' | 'stack' | 'memlock'
+    readonly soft: number
+    readonly hard: number
+  }[]
+  readonly oomScoreAdj?: number
+  /** Paths removed recursively on destroy, never following links. */
+  readonly removeOnDestroy?: readonly string[]
+}
+
+export interface CgroupSpec {
+  readonly path: string
+  /** Files written after `mkdir`, in order. A failure of one with `required` fails the start; others are reported. */
+  readonly set: readonly { readonly file: string; readonly value: string; readonly required: boolean }[]
+  /** The child joins it: by `tasks` with "0" on v1, by `cgroup.procs` with "0" on v2. */
+  readonly join?: boolean
+}
+
+export type UserNamespaceSpec =
+  /** Needs root: inside 0..count-1 is outside base..base+count-1. The child becomes uid 0 inside. */
+  | { readonly kind: 'range'; readonly base: number; readonly count: number }
+  /** Needs nothing: the caller's own uid shows as `uid`/`gid` inside. */
+  | { readonly kind: 'self'; readonly uid: number; readonly gid: number }
+
+export type MountSpec =
+  | {
+      readonly kind: 'bind'
+      readonly source: string
+      readonly target: string
+      readonly readOnly: boolean
+      readonly recursive?: boolean
+    }
+  /** `mapped`: lower folders are shown through the user namespace's id map, so that host root is root inside. */
+  | {
+      readonly kind: 'overlay'
+      readonly lower: readonly string[]
+      readonly upper: string
+      readonly work: string
+      readonly target: string
+      readonly mapped: boolean
+    }
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes: number; readonly mode: number }
+  /** An ext4 image file through a loop device that goes away with its last mount. Needs root. */
+  | { readonly kind: 'image'; readonly image: string; readonly target: string }
