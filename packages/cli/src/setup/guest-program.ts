@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { CoveError } from '@cove/domain'
+import type { Io } from '../io.ts'
+import { installDistributionPackage } from './distribution-package.ts'
+import { findProgram } from './find-program.ts'
+import type { InstallPolicy } from './install-policy.ts'
+import { runTool } from './run-tool.ts'
+
+const ROOT = join(import.meta.dirname, '../../../..')
+
+/** Path of the guest program of this checkout, built first when a source is newer. */
+export async function ensureGuestProgram(policy: InstallPolicy, io: Io): Promise<string> {
+  const program = join(ROOT, 'build/cove-guest')
+  const script = join(ROOT, 'tooling/build-guest.sh')
+  if (await isCurrent(program)) return program
+  let env: NodeJS.ProcessEnv = { ...process.env, ...io.env }
+  if ((await findProgram('rustc', env['PATH'])) === undefined) {
+    await installDistributionPackage(['rustc', 'gcc', 'libc6-dev'], policy, io)
+  }
+  io.stderr.write('cove: building the guest program (about 20 s) ...\n')
+  const result = await runTool(script, [], { cwd: ROOT, env })
+  if (result.status !== 0 || !existsSync(program)) {
+    throw new CoveError(
+      'io-error',
+      `the guest program could not be built:\n${result.output.trim()}`,
+      {},
+      {
+        fix: 'Install rustc 1.63 or later and a C linker (Debian: apt-get install rustc gcc libc6-dev).',
+      },
+    )
+  }
+  return program
+}
+
+/** Compares times in this process: starting a shell for it would cost a tenth of a later start. */
+async function isCurrent(program: string): Promise<boolean> {
+  const { readdir, stat } = await import('node:fs/promises')
+  let built: number
+  try {
+    built = (await stat(program)).mtimeMs
+  } catch {
+    return false
+  }
+  const sources = await readdir(join(ROOT, 'guest/src'), { recursive: true, withFileTypes: true })
+  const times = await Promise.all(
+    sources
+      .filter((entry) => entry.isFile())
+      .map(async (entry) => (await stat(join(entry.parentPath, entry.name))).mtimeMs),
+  )
+  return times.every((time) => time <= built)
+}
