@@ -16,6 +16,10 @@ describe('durations', () => {
   })
 
   it('reads what it writes', () => {
-    fc.assert(fc.property(fc.nat(1e12), (ms) => expect(parseDuration(formatDuration(ms))).toBe(ms)))
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1e12 }), (ms) => {
+        expect(parseDuration(formatDuration(ms))).toBe(ms)
+      }),
+    )
   })
 })
