@@ -1,1 +1,7 @@
-export {}
+export * from './fields.ts'
+export * from './fields-writer.ts'
+export * from './frame-encode.ts'
+export * from './frame-error.ts'
+export * from './frame-parser.ts'
+export * from './frame-types.ts'
+export * from './preamble.ts'

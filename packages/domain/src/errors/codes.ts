@@ -193,6 +193,12 @@ export const ERROR_CODES = {
     transient: false,
     fix: 'Delete the sandbox and create a new one; the guest agent speaks something else.',
   },
+  busy: {
+    http: 503,
+    grpc: GRPC.unavailable,
+    transient: true,
+    fix: 'The sandbox is being saved; call again in a moment.',
+  },
   'stale-session': {
     http: 409,
     grpc: GRPC.aborted,
