@@ -1,0 +1,138 @@
+import { isAbsolute } from 'node:path'
+import { CoveError, parseBytes, parseDuration, type Timeout } from '@cove/domain'
+
+/** One setting: how its text is read, and what it means. A value that cannot be read is an error, never a default. */
+interface Setting<Value> {
+  /** The value where nobody says otherwise, as text. */
+  readonly fallback: string | ((env: Environment) => string)
+  readonly parse: (text: string) => Value
+  readonly about: string
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+const setting = <Value>(
+  fallback: Setting<Value>['fallback'],
+  parse: (text: string) => Value,
+  about: string,
+): Setting<Value> => ({ fallback, parse, about })
+
+/** Every setting of the daemon, by its name in the configuration file; `COVE_*` and `--*` are derived from it. */
+export const SETTINGS = {
+  listen: setting('127.0.0.1:8080', parseAddress, 'address and port of the API'),
+  dataDir: setting(defaultDataDir, parsePath, 'where state is kept'),
+  logLevel: setting('info', oneOf('debug', 'info', 'warn', 'error'), 'least severe lines that are logged'),
+  logFile: setting('', parseOptionalPath, 'log to this file too (appended, 0600)'),
+  driver: setting('auto', parseName, 'driver that is taken when a request names none'),
+  allowNative: setting('false', parseTruth, 'offer the native driver, which is no wall'),
+  idleTimeout: setting('30m', parseTimeout, 'from the last activity to the end of a sandbox'),
+  lifetime: setting('never', parseTimeout, 'from creation to the end of a sandbox'),
+  maxSandboxes: setting('100', parseCount(1, 100_000), 'live sandboxes per project'),
+  defaultMemory: setting('2GiB', parseSize, 'memory of a sandbox that names no limit'),
+  defaultProcesses: setting('1024', parseCount(8, 1_000_000), 'processes of a sandbox that names no limit'),
+  uidBase: setting('268435456', parseCount(100_000, 4_000_000_000), 'first host uid for sandboxes; 65,536 each'),
+  allowedHosts: setting('', parseList, 'names besides loopback ones that clients may use in Host and Origin'),
+  shutdownGrace: setting('30s', (text) => parseDuration(text, 'shutdownGrace'), 'time for running calls at the end'),
+  durability: setting('process', oneOf('process', 'power'), 'what acknowledged writes survive'),
+} as const satisfies Record<string, Setting<unknown>>
+
+export type SettingName = keyof typeof SETTINGS
+export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[]
+export type Settings = { readonly [Name in SettingName]: ReturnType<(typeof SETTINGS)[Name]['parse']> }
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** `idleTimeout` is `COVE_IDLE_TIMEOUT`. */
+export const environmentName = (name: SettingName): string =>
+  `COVE_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+
+/** `idleTimeout` is `--idle-timeout`. */
+export const flagName = (name: SettingName): string =>
+  `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+export function defaultDataDir(env: Environment): string {
+  if (process.getuid?.() === 0) return '/var/lib/cove'
+  const base = env['XDG_DATA_HOME']
+  return base !== undefined && isAbsolute(base) ? `${base}/cove` : `${env['HOME'] ?? '/tmp'}/.local/share/cove`
+}
+
+export function defaultConfigFile(env: Environment): string {
+  if (process.getuid?.() === 0) return '/etc/cove/config.yaml'
+  const base = env['XDG_CONFIG_HOME']
+  return base !== undefined && isAbsolute(base)
+    ? `${base}/cove/config.yaml`
+    : `${env['HOME'] ?? '/tmp'}/.config/cove/config.yaml`
+}
+
+function refuse(text: string, want: string): CoveError {
+  return new CoveError('invalid-argument', `${JSON.stringify(text.slice(0, 80))} is not ${want}`)
+}
+
+function parseAddress(text: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  const host = match?.[1] ?? match?.[2]
+  if (host === undefined || !(port <= 65_535))
+    throw refuse(text, 'an address and port such as 127.0.0.1:8080 or [::1]:8080')
+  return { host, port }
+}
+
+function parsePath(text: string): string {
+  if (!isAbsolute(text) || text.includes('\0')) throw refuse(text, 'an absolute path')
+  return text.length > 1 ? text.replace(/\/+$/, '') : text
+}
+
+function parseOptionalPath(text: string): string | undefined {
+  return text === '' ? undefined : parsePath(text)
+}
+
+function parseName(text: string): string {
+  if (!/^[a-z][a-z0-9-]{0,31}$/.test(text)) throw refuse(text, 'a driver name, or auto')
+  return text
+}
+
+function parseTruth(text: string): boolean {
+  if (text === 'true') return true
+  if (text === 'false') return false
+  throw refuse(text, 'true or false')
+}
+
+function parseTimeout(text: string): Timeout {
+  if (text === 'never') return 'never'
+  const ms = parseDuration(text)
+  if (ms < 1000) throw refuse(text, 'at least 1s, or never')
+  return ms
+}
+
+function parseSize(text: string): number {
+  const bytes = parseBytes(text)
+  if (bytes < 4 * 1024 * 1024) throw refuse(text, 'at least 4MiB')
+  return bytes
+}
+
+function parseCount(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const count = Number(text)
+    if (!/^\d+$/.test(text) || count < least || count > most)
+      throw refuse(text, `a whole number from ${least} to ${most}`)
+    return count
+  }
+}
+
+function parseList(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+}
+
+function oneOf<const Choice extends string>(...choices: readonly Choice[]): (text: string) => Choice {
+  return (text) => {
+    const found = choices.find((choice) => choice === text)
+    if (found === undefined) throw refuse(text, `one of ${choices.join(', ')}`)
+    return found
+  }
+}
