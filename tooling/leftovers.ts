@@ -1,0 +1,91 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** What a test run could leave on the host, each thing as one line. */
+export type Snapshot = ReadonlySet<string>
+
+/** Prefix of every temporary folder that a test makes. */
+const TEMPORARY = /^cove-test-/
+const CGROUP = /^cove/
+
+export function takeSnapshot(): Snapshot {
+  return new Set([
+    ...processes(),
+    ...mounts(),
+    ...cgroups(),
+    ...networkNamespaces(),
+    ...loopDevices(),
+    ...temporaries(),
+  ])
+}
+
+/** What is there now and was not before, without what belongs to the caller itself. */
+export function leftovers(before: Snapshot, after: Snapshot): readonly string[] {
+  return [...after].filter((line) => !before.has(line)).toSorted()
+}
+
+function* processes(): Generator<string> {
+  for (const pid of numbered('/proc')) {
+    const command = read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim()
+    if (pid === String(process.pid) || command === '') continue
+    if (/cove-guest|bwrap|cove-test-/.test(command)) yield `process ${pid}: ${command.slice(0, 200)}`
+  }
+}
+
+function* mounts(): Generator<string> {
+  for (const line of read('/proc/self/mountinfo').split('\n')) {
+    const fields = line.split(' ')
+    if (fields.length > 5) yield `mount: ${fields[4]}`
+  }
+}
+
+function* cgroups(): Generator<string> {
+  for (const controller of list('/sys/fs/cgroup')) {
+    for (const group of list(join('/sys/fs/cgroup', controller))) {
+      if (CGROUP.test(group)) yield `cgroup: ${controller}/${group}`
+    }
+    if (CGROUP.test(controller)) yield `cgroup: ${controller}`
+  }
+}
+
+function* networkNamespaces(): Generator<string> {
+  for (const pid of numbered('/proc')) {
+    try {
+      yield `network namespace: ${readlinkSync(`/proc/${pid}/ns/net`)}`
+    } catch {
+      // Ended meanwhile, or a kernel thread.
+    }
+  }
+}
+
+function* loopDevices(): Generator<string> {
+  for (const device of list('/sys/block')) {
+    const file = read(`/sys/block/${device}/loop/backing_file`).trim()
+    if (file !== '') yield `loop device: ${device} (${file})`
+  }
+}
+
+function* temporaries(): Generator<string> {
+  for (const folder of new Set([tmpdir(), '/tmp', '/var/tmp', '/dev/shm'])) {
+    for (const name of list(folder)) if (TEMPORARY.test(name)) yield `file: ${join(folder, name)}`
+  }
+}
+
+const numbered = (folder: string): string[] => list(folder).filter((name) => /^\d+$/.test(name))
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}
