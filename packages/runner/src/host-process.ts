@@ -1,0 +1,37 @@
+import type { Exit } from '@cove/domain'
+
+/**
+ * - `partial`: the launcher was killed while it prepared this one; only `destroy` is meaningful.
+ * - `running`: exec has been allowed and nobody has seen it end.
+ * - `exited`: it has ended; `exit` says how. The record stays until `destroy`.
+ */
+export type HostProcessState = 'partial' | 'running' | 'exited'
+
+/** One recorded host process. Handles of the same id share their state and stay current while the launcher is open. */
+export interface HostProcess {
+  readonly id: string
+  /** 0 when `partial`. */
+  readonly pid: number
+  /** Ticks since boot, field 22 of `/proc/<pid>/stat`: with the pid it names one process for ever. 0 when `partial`. */
+  readonly startTime: number
+  readonly state: HostProcessState
+  readonly note: string
+  /** Cgroup settings that were not required and could not be made, in words. */
+  readonly cgroupProblems: readonly string[]
+  readonly exit: Exit | undefined
+  /**
+   * Settles once, when it has ended, and never rejects. `lost` when no launcher was there to read the status, when it
+   * is `partial`, and when it was destroyed before its status could be read. Stays pending when the launcher is
+   * closed before that.
+   */
+  readonly exited: Promise<Exit>
+  /** A signal number, 1 to 64. A process that has ended is no error. */
+  signal(signal: number, whom: 'leader' | 'group'): Promise<void>
+  /** The last bytes of a `held` stream, at most 64 KiB; empty for the others. */
+  output(stream: 'stdout' | 'stderr'): Promise<Uint8Array>
+  /**
+   * The host's pid of the first child: under a bwrap monitor that is the init of the pid namespace. It is remembered
+   * in the record, so that `destroy` finds it also when the monitor is gone. Undefined while there is none.
+   */
+  initPid(): Promise<number | undefined>
+}
