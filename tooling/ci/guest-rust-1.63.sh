@@ -1,0 +1,17 @@
+#!/bin/sh
+# Builds the guest program with Rust 1.63, the oldest compiler that it promises. The compiler is the distribution's
+# package, unpacked beside the system, so that a newer one on this machine stays as it is.
+set -eu
+cd "$(dirname "$0")/../.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if rustc --version 2>/dev/null | grep -q ' 1\.63\.'; then
+  RUSTC=rustc tooling/build-guest.sh "$work/cove-guest"
+else
+  [ -n "$(ls /var/lib/apt/lists/*Packages* 2>/dev/null)" ] || apt-get update -qq
+  (cd "$work" && apt-get download -qq rustc=1.63* libstd-rust-1.63 libstd-rust-dev=1.63* libllvm14 2>&1)
+  for package in "$work"/*.deb; do dpkg -x "$package" "$work/root"; done
+  LD_LIBRARY_PATH="$work/root/usr/lib/$(uname -m)-linux-gnu" RUSTC="$work/root/usr/bin/rustc" \
+    tooling/build-guest.sh "$work/cove-guest"
+fi
+"$work/cove-guest" version
