@@ -29,7 +29,7 @@ function importsOf(room: string): Import[] {
   return globSync('{src,test}/**/*.ts', { cwd: folder }).flatMap((name) => {
     const file = join(folder, name)
     const text = readFileSync(file, 'utf8')
-    return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, target]) => ({
+    return [...text.matchAll(/(?:\bfrom|\bimport|\bimport\s*\()\s*'([^']+)'/g)].map(([, target]) => ({
       file,
       target: target ?? '',
     }))
