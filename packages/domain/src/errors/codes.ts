@@ -269,6 +269,12 @@ export const ERROR_CODES = {
     transient: true,
     fix: 'Start Cove with `cove up` (or `cove up --detach`).',
   },
+  'connection-lost': {
+    http: 502,
+    grpc: GRPC.unavailable,
+    transient: true,
+    fix: 'Look with `cove status` whether Cove still runs, then call again.',
+  },
   unsupported: {
     http: 501,
     grpc: GRPC.unimplemented,

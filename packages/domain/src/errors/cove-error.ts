@@ -27,6 +27,12 @@ export class CoveError extends Error {
     return ERROR_CODES[this.code].transient
   }
 
+  /** Finds this error in the daemon's log; only errors that crossed a wire have one. */
+  get requestId(): string | undefined {
+    const id = this.context['requestId']
+    return typeof id === 'string' ? id : undefined
+  }
+
   /** Total: whatever was thrown becomes a CoveError, with the original as its cause. */
   static from(thrown: unknown, fallback: ErrorCode = 'internal'): CoveError {
     if (thrown instanceof CoveError) return thrown
