@@ -28,10 +28,13 @@ export const END_REASONS = [
 ] as const
 export type EndReason = (typeof END_REASONS)[number]
 
-/** The whole life of a sandbox. Every state but `deleted` leads to `deleting`: no state is a dead end. */
+/**
+ * The whole life of a sandbox. Every state but `deleted` leads to `deleting`: no state is a dead end. `creating` may
+ * fall back to `stopped`, so that a start that fails (no capacity, say) does not cost the sandbox its disk.
+ */
 export const TRANSITIONS: Readonly<Record<SandboxState, readonly SandboxState[]>> = {
   pending: ['creating', 'failed', 'deleting'],
-  creating: ['running', 'failed', 'deleting'],
+  creating: ['running', 'stopped', 'failed', 'deleting'],
   running: ['pausing', 'stopping', 'lost', 'failed', 'deleting'],
   pausing: ['paused', 'running', 'lost', 'failed', 'deleting'],
   paused: ['resuming', 'lost', 'failed', 'deleting'],
