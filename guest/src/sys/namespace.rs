@@ -1,0 +1,66 @@
+//! Namespaces and the identity inside them.
+
+use std::io;
+use std::os::raw::{c_int, c_long, c_ulong};
+use std::os::unix::io::RawFd;
+
+extern "C" {
+    #[link_name = "unshare"]
+    fn c_unshare(flags: c_int) -> c_int;
+    #[link_name = "setns"]
+    fn c_setns(fd: c_int, kind: c_int) -> c_int;
+    fn syscall(number: c_long, ...) -> c_long;
+}
+
+pub const CLONE_NEWNS: c_int = 0x0002_0000;
+pub const CLONE_NEWUSER: c_int = 0x1000_0000;
+const SIGCHLD: c_int = 17;
+
+#[cfg(target_arch = "x86_64")]
+mod number {
+    use std::os::raw::c_long;
+    pub const CLONE: c_long = 56;
+    pub const SETGROUPS: c_long = 116;
+    pub const SETRESUID: c_long = 117;
+    pub const SETRESGID: c_long = 119;
+}
+#[cfg(target_arch = "aarch64")]
+mod number {
+    use std::os::raw::c_long;
+    pub const CLONE: c_long = 220;
+    pub const SETGROUPS: c_long = 159;
+    pub const SETRESUID: c_long = 147;
+    pub const SETRESGID: c_long = 149;
+}
+
+pub fn unshare(flags: c_int) -> io::Result<()> {
+    check(unsafe { c_unshare(flags) } as c_long)
+}
+
+pub fn enter(namespace: RawFd, kind: c_int) -> io::Result<()> {
+    check(unsafe { c_setns(namespace, kind) } as c_long)
+}
+
+/// Like fork, with the child in a new user namespace: 0 in the child, its pid in the parent.
+pub fn fork_into_user_namespace() -> io::Result<i32> {
+    let zero: c_ulong = 0;
+    let flags = (CLONE_NEWUSER | SIGCHLD) as c_ulong;
+    let pid = unsafe { syscall(number::CLONE, flags, zero, zero, zero, zero) };
+    check(pid)?;
+    Ok(pid as i32)
+}
+
+/// Becomes uid 0 and gid 0 of the current user namespace, without supplementary groups. For one thread only.
+pub fn become_root() -> io::Result<()> {
+    let zero: c_ulong = 0;
+    check(unsafe { syscall(number::SETGROUPS, zero, zero) })?;
+    check(unsafe { syscall(number::SETRESGID, zero, zero, zero) })?;
+    check(unsafe { syscall(number::SETRESUID, zero, zero, zero) })
+}
+
+fn check(status: c_long) -> io::Result<()> {
+    if status < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
