@@ -1,0 +1,14 @@
+/**
+ * What CI refuses: gross regressions only, on ratios and on figures that hardly depend on the machine's mood. The
+ * promises themselves stand in SPECIFICATION.md. Each figure has a least and a most.
+ */
+export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [number, number]>>>> = {
+  create: { ratio: [0, 5] },
+  exec: { ratio: [0, 8] },
+  output: { ratio: [0.25, 10] },
+  files: { ratio: [0.2, 10], daemon_growth_mib: [-1000, 200] },
+  stall: { ratio: [0, 0.5] },
+  launcher: { p50_ms: [0, 6] },
+  idle: { mib: [0, 2] },
+  adopt: { ratio: [0, 8] },
+}

@@ -1,0 +1,87 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const MAIN = join(import.meta.dirname, '../../packages/cli/src/main.ts')
+
+/** A daemon of its own in a process of its own, on a free port and a fresh data directory. */
+export interface Daemon extends AsyncDisposable {
+  readonly url: string
+  readonly apiKey: string
+  readonly dataDir: string
+  readonly pid: number
+  /** Ends it as a crash would, and waits for its death. */
+  kill(): Promise<void>
+  /** Milliseconds from the start of the process to ready. */
+  restart(): Promise<number>
+}
+
+export async function startDaemon(flags: readonly string[] = []): Promise<Daemon> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'cove-bench-'))
+  let child = await launch(dataDir, flags)
+  const kill = async () => {
+    if (child.process.exitCode !== null || child.process.signalCode !== null) return
+    child.process.kill('SIGKILL')
+    await once(child.process, 'exit')
+  }
+  return {
+    get url() {
+      return child.url
+    },
+    get pid() {
+      return child.process.pid ?? 0
+    },
+    apiKey: (await readFile(join(dataDir, 'api-key'), 'utf8')).trim(),
+    dataDir,
+    kill,
+    async restart() {
+      await kill()
+      child = await launch(dataDir, flags)
+      return child.readyMs
+    },
+    async [Symbol.asyncDispose]() {
+      await runCove(['down', '--all', '--data-dir', dataDir])
+      await kill()
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+async function launch(dataDir: string, flags: readonly string[]) {
+  const started = performance.now()
+  const process_ = spawn(
+    process.execPath,
+    [
+      '--disable-warning=ExperimentalWarning',
+      MAIN,
+      'up',
+      '--data-dir',
+      dataDir,
+      '--listen',
+      '127.0.0.1:0',
+      '--max-sandboxes',
+      '100000',
+      '--log-level',
+      'warn',
+      ...flags,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  for await (const line of createInterface({ input: process_.stdout })) {
+    const url = /http:\/\/[0-9.:]+/.exec(line)?.[0]
+    if (url === undefined) continue
+    process_.stdout.resume()
+    return { process: process_, url, readyMs: performance.now() - started }
+  }
+  throw new Error('the daemon ended before it was ready')
+}
+
+async function runCove(args: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  await once(child, 'exit')
+}
