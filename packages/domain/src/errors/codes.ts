@@ -244,6 +244,12 @@ export const ERROR_CODES = {
     transient: false,
     fix: 'Use the Cove version that wrote the file, or a later one. It was left untouched.',
   },
+  'store-closed': {
+    http: 503,
+    grpc: GRPC.unavailable,
+    transient: true,
+    fix: 'Cove is stopping; call again when it is back.',
+  },
   'lease-not-found': { http: 404, grpc: GRPC.notFound, transient: false, fix: 'Grant a new lease.' },
   'config-invalid': {
     http: 400,
