@@ -91,3 +91,6 @@ async function readIfThere(file: string): Promise<string | undefined> {
 }
 
 const message = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+/** For those who only look: nothing is made. */
+export const daemonFilePath = (dataDir: string): string => join(dataDir, 'daemon.json')

@@ -1,0 +1,105 @@
+import { join } from 'node:path'
+import type { Driver, Log } from '@cove/domain'
+import { systemClock, systemRandom } from '@cove/domain/system'
+import { createBubblewrapDriver, createNativeDriver } from '@cove/drivers'
+import { openNode, type CoveNode } from '@cove/node'
+import { openLauncher } from '@cove/runner'
+import { hashKeys, openServer, type CoveServer } from '@cove/server'
+import { openEmbeddedStore } from '@cove/store'
+import type { Settings } from '../config/settings.ts'
+import { VERSION } from '../version.ts'
+import type { DataDir } from './data-dir.ts'
+
+/** Server and node in one process: the calls between them are function calls. */
+export interface Daemon {
+  readonly server: CoveServer
+  readonly node: CoveNode
+  readonly url: string
+  /** Refuses new calls, lets running ones finish within `graceMs`, and lets go of everything. Machines keep running. */
+  close(graceMs: number): Promise<void>
+}
+
+export async function composeDaemon(
+  settings: Settings,
+  dataDir: DataDir,
+  guestProgram: string,
+  log: Log,
+): Promise<Daemon> {
+  const clock = systemClock
+  const random = systemRandom
+  const { installation } = dataDir
+  await using undo = new AsyncDisposableStack()
+
+  const durability = settings.durability
+  // The stores first: their locks say whether another daemon uses this data directory.
+  const serverStore = undo.use(await openEmbeddedStore({ path: dataDir.serverStore, clock, log, durability }))
+  const [nodeStore, launcher] = await Promise.all([
+    openEmbeddedStore({ path: dataDir.nodeStore, clock, log, durability }),
+    openLauncher({ binary: guestProgram, stateDir: dataDir.launcher, installation }),
+  ])
+  undo.use(nodeStore)
+  undo.use(launcher)
+
+  const drivers: Driver[] = [
+    createBubblewrapDriver({
+      launcher,
+      guestProgram,
+      stateDir: join(dataDir.drivers, 'bubblewrap'),
+      installation,
+      random,
+      uidBase: settings.uidBase,
+    }),
+  ]
+  if (settings.allowNative) {
+    drivers.push(
+      createNativeDriver({ launcher, guestProgram, stateDir: join(dataDir.drivers, 'native'), installation, random }),
+    )
+  }
+  for (const driver of drivers) undo.defer(() => driver.close())
+
+  const node = await openNode({
+    name: 'local',
+    drivers,
+    store: nodeStore,
+    clock,
+    random,
+    log: log.child({ room: 'node' }),
+    ...(settings.driver === 'auto' ? {} : { defaultDriver: settings.driver }),
+  })
+  undo.use(node)
+
+  const server = await openServer({
+    store: serverStore,
+    node,
+    clock,
+    random,
+    log: log.child({ room: 'server' }),
+    version: VERSION,
+    installation,
+    keys: hashKeys([dataDir.apiKey]),
+    limits: { sandboxesPerProject: settings.maxSandboxes },
+    defaults: {
+      idleTimeoutMs: settings.idleTimeout,
+      lifetimeMs: settings.lifetime,
+      limits: {
+        memoryBytes: { value: settings.defaultMemory, required: false },
+        processes: { value: settings.defaultProcesses, required: false },
+      },
+    },
+    allowedHosts: settings.allowedHosts,
+  })
+  undo.use(server)
+  const { url } = await server.listen(settings.listen)
+  await node.ready()
+
+  const owned = undo.move()
+  return {
+    server,
+    node,
+    url,
+    async close(graceMs) {
+      await server.close(graceMs)
+      await owned.disposeAsync()
+    },
+  }
+}

@@ -1,0 +1,74 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { CoveError } from '@cove/domain'
+import { loadConfig } from '../config/load.ts'
+import type { Io } from '../io.ts'
+import { daemonFilePath } from './data-dir.ts'
+import { isAlive, readLivingDaemon } from './daemon-file.ts'
+import type { DownArgs } from './up-args.ts'
+
+/** Beyond the daemon's own grace. */
+const MARGIN_MS = 10_000
+const LOOK_MS = 20
+
+/** `cove down`: ends the daemon; sandboxes keep running unless `--all` deletes them first. */
+export async function down(args: DownArgs, io: Io): Promise<number> {
+  const { settings } = await loadConfig({ env: io.env, flags: args.flags, file: args.config })
+  const daemon = await readLivingDaemon(daemonFilePath(settings.dataDir))
+  if (daemon === undefined) {
+    io.stdout.write('Cove is not running.\n')
+    return 0
+  }
+  let running: number
+  {
+    const { Cove } = await import('@cove/sdk')
+    const { readFile } = await import('node:fs/promises')
+    const cove = new Cove({ url: daemon.url, apiKey: (await readFile(`${settings.dataDir}/api-key`, 'utf8')).trim() })
+    running = args.all ? await deleteAll(cove, io) : await count(cove)
+  }
+  process.kill(daemon.pid, 'SIGTERM')
+  const deadline = Date.now() + settings.shutdownGrace + MARGIN_MS
+  while (isAlive(daemon)) {
+    if (Date.now() > deadline) {
+      throw new CoveError(
+        'deadline-exceeded',
+        `the daemon (pid ${daemon.pid}) did not end`,
+        { pid: daemon.pid },
+        {
+          fix: `End it with kill -9 ${daemon.pid}; nothing is lost by that.`,
+        },
+      )
+    }
+    await delay(LOOK_MS)
+  }
+  io.stdout.write(`Cove has stopped.${keepsRunning(running)}\n`)
+  return 0
+}
+
+/** What the reader must know after the daemon has ended. */
+export function keepsRunning(sandboxes: number): string {
+  if (sandboxes === 0) return ''
+  const them = sandboxes === 1 ? '1 sandbox keeps' : `${sandboxes} sandboxes keep`
+  return ` ${them} running; the next start finds them. To delete all of them: cove down --all`
+}
+
+type Client = InstanceType<typeof import('@cove/sdk').Cove>
+
+async function count(cove: Client): Promise<number> {
+  let running = 0
+  try {
+    for await (const sandbox of cove.sandboxes.list({ states: ['running'] })) running += sandbox.id === '' ? 0 : 1
+  } catch {
+    // A daemon that does not answer is ended all the same.
+  }
+  return running
+}
+
+async function deleteAll(cove: Client, io: Io): Promise<number> {
+  let deleted = 0
+  for await (const sandbox of cove.sandboxes.list({})) {
+    await cove.sandboxes.delete(sandbox.id)
+    deleted += 1
+  }
+  if (deleted > 0) io.stdout.write(`Deleted ${deleted} ${deleted === 1 ? 'sandbox' : 'sandboxes'}.\n`)
+  return 0
+}
