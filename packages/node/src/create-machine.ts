@@ -1,0 +1,216 @@
+import {
+  CoveError,
+  describeExit,
+  keepsDisks,
+  newDiskId,
+  newMachineId,
+  type DiskId,
+  type Driver,
+  type Machine,
+  type MachineSpec,
+  type NodeSandbox,
+  type SandboxSpec,
+} from '@cove/domain'
+import { chooseDriver } from './choose-driver.ts'
+import { watchMachine } from './end-machine.ts'
+import { GuestSession } from './guest-session.ts'
+import { isLiveRecord, type EndedRecord, type LiveRecord } from './machine-record.ts'
+import { driverNamed, type NodeParts } from './node-parts.ts'
+import { describeRecord, type Slot } from './slot.ts'
+import { staleIncarnation } from './stale-incarnation.ts'
+import { anySignal, throwIfAborted, withDeadline } from './wait.ts'
+
+/** Milliseconds that a create waits for what an earlier machine of the sandbox has left over. */
+const LEFTOVERS_MS = 10_000
+const TOKEN_BYTES = 32
+const DNS_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+
+export interface MachineWish {
+  readonly spec: SandboxSpec
+  readonly incarnation: number
+  readonly progress: (step: string) => void
+}
+
+/**
+ * The machine of one incarnation: made, or found. Runs within the slot's order. Nothing of a failed or cancelled one
+ * stays, and the sandbox is again what it was before.
+ */
+export async function createMachine(
+  parts: NodeParts,
+  slot: Slot,
+  wish: MachineWish,
+  signal: AbortSignal,
+): Promise<NodeSandbox> {
+  const { record } = slot
+  throwIfAborted(signal)
+  if (record !== undefined && record.incarnation > wish.incarnation) throw staleIncarnation(record, wish.incarnation)
+  if (record !== undefined && record.incarnation === wish.incarnation) return await found(parts, slot, wish, signal)
+  if (record !== undefined && isLiveRecord(record)) {
+    throw new CoveError(
+      'wrong-state',
+      `incarnation ${record.incarnation} of sandbox ${slot.id} is still ${record.state}`,
+      { state: record.state, incarnation: record.incarnation },
+      { fix: 'Stop the sandbox first.' },
+    )
+  }
+  await leftoversGone(parts, slot, signal)
+  const driver = await driverFor(parts, wish.spec, record, signal)
+  // A driver that has not told yet what it runs would take the new machine for a stray.
+  await parts.recoveries.wait(driver.name, signal)
+  return await make(parts, slot, driver, wish, record, signal)
+}
+
+/** A create that was repeated. A machine that this daemon has not seen configured is configured again. */
+async function found(parts: NodeParts, slot: Slot, wish: MachineWish, signal: AbortSignal): Promise<NodeSandbox> {
+  const { record } = slot
+  if (record === undefined) throw new CoveError('internal', 'a machine was found without its record')
+  if (record.state === 'running') await parts.recoveries.wait(record.driver, signal)
+  const { session } = slot
+  if (session !== undefined && !session.configured) await session.configure(identity(parts, wish.spec), signal)
+  return describeRecord(record)
+}
+
+async function leftoversGone(parts: NodeParts, slot: Slot, signal: AbortSignal): Promise<void> {
+  if (slot.leftovers.empty) return
+  try {
+    await withDeadline(parts.clock, LEFTOVERS_MS, 'removing the machine before', signal, () => slot.leftovers.remove())
+  } catch (thrown) {
+    throwIfAborted(signal)
+    const message = `what an earlier machine of sandbox ${slot.id} has left is not removed yet`
+    throw new CoveError('busy', message, {}, { cause: thrown })
+  }
+}
+
+async function driverFor(
+  parts: NodeParts,
+  spec: SandboxSpec,
+  previous: EndedRecord | undefined,
+  signal: AbortSignal,
+): Promise<Driver> {
+  // What the sandbox has written stays with the driver that keeps its disk.
+  const driver = previous?.disk === undefined ? spec.driver : previous.driver
+  const machineSpec = specFor(spec, previous?.disk)
+  return await chooseDriver(
+    parts.drivers,
+    parts.proofs,
+    { isolation: spec.isolation, driver, spec: machineSpec },
+    signal,
+  )
+}
+
+async function make(
+  parts: NodeParts,
+  slot: Slot,
+  driver: Driver,
+  wish: MachineWish,
+  previous: EndedRecord | undefined,
+  signal: AbortSignal,
+): Promise<NodeSandbox> {
+  const disk = keepsDisks(driver) ? (previous?.disk ?? newDiskId(parts.random)) : undefined
+  const record: LiveRecord = {
+    sandbox: slot.id,
+    incarnation: wish.incarnation,
+    machine: newMachineId(parts.random),
+    driver: driver.name,
+    isolation: driver.isolation,
+    ...(disk === undefined ? {} : { disk }),
+    limits: [],
+    state: 'creating',
+    token: parts.random.bytes(TOKEN_BYTES),
+    ...(previous === undefined ? {} : { previous }),
+  }
+  try {
+    return await parts.creates.run(signal, async () => {
+      slot.record = record
+      await parts.records.put(record)
+      throwIfAborted(signal)
+      const context = { signal, progress: wish.progress }
+      const machine = await driver.create(record.machine, specFor(wish.spec, disk), context)
+      return await becomeSandbox(parts, slot, record, machine, wish.spec, signal)
+    })
+  } catch (thrown) {
+    // Outside the gate: a driver that hangs here holds up this sandbox only.
+    if (slot.record === record) await undoCreate(parts, slot, record)
+    throw CoveError.from(thrown, 'driver-failed')
+  }
+}
+
+/** The machine's guest is told who it is while the record is written; both before the answer. */
+async function becomeSandbox(
+  parts: NodeParts,
+  slot: Slot,
+  record: LiveRecord,
+  machine: Machine,
+  spec: SandboxSpec,
+  signal: AbortSignal,
+): Promise<NodeSandbox> {
+  const { previous: _previous, ...own } = record
+  const running: LiveRecord = { ...own, state: 'running', limits: machine.limits }
+  const session = new GuestSession(machine, record.token, parts.session)
+  const early = new AbortController()
+  const noticeEnd = async (): Promise<void> => {
+    const exit = await machine.exited
+    early.abort(new CoveError('driver-failed', `the machine ${describeExit(exit)} while it started`))
+  }
+  void noticeEnd()
+  try {
+    throwIfAborted(signal)
+    const configured = session.configure(identity(parts, spec), anySignal(signal, early.signal))
+    const [configuring, writing] = await Promise.allSettled([configured, parts.records.put(running)])
+    if (configuring.status === 'rejected') throw configuring.reason
+    if (writing.status === 'rejected') throw writing.reason
+    throwIfAborted(signal)
+  } catch (error) {
+    session.end(new CoveError('wrong-state', `sandbox ${record.sandbox} did not start`, { state: 'failed' }))
+    throw error
+  }
+  slot.record = running
+  slot.session = session
+  watchMachine(parts, slot, session)
+  return describeRecord(running)
+}
+
+/**
+ * Puts things back as they were before the create. A machine whose record is gone will be removed, now or by the
+ * next daemon: that is why the record goes first, or at least at the same time.
+ */
+export async function undoCreate(parts: NodeParts, slot: Slot, record: LiveRecord): Promise<void> {
+  const { previous } = record
+  const driver = driverNamed(parts, record.driver)
+  const fresh = record.disk !== undefined && record.disk !== previous?.disk
+  slot.record = previous
+  slot.leftovers.add({ driver, machine: record.machine, ...(fresh ? { disk: record.disk } : {}) })
+  const restore = (): Promise<void> =>
+    previous === undefined ? parts.records.remove(slot.id) : parts.records.put(previous)
+  const [restored] = await Promise.allSettled([restore(), slot.leftovers.remove()])
+  if (restored.status === 'fulfilled') return
+  const again = slot.run(async () => {
+    if (slot.record === previous) await parts.background.untilDone('restoring a record', restore)
+  })
+  void parts.background.track(again).catch(() => {})
+}
+
+function specFor(spec: SandboxSpec, disk: DiskId | undefined): MachineSpec {
+  if (spec.template !== 'host') {
+    throw new CoveError('template-not-found', `there is no template ${JSON.stringify(spec.template.slice(0, 80))}`, {
+      template: spec.template.slice(0, 80),
+    })
+  }
+  return {
+    from: { kind: 'host' },
+    limits: spec.limits,
+    network: spec.network,
+    hostname: hostname(spec),
+    ...(disk === undefined ? {} : { disk }),
+  }
+}
+
+const hostname = (spec: SandboxSpec): string =>
+  spec.name !== undefined && DNS_LABEL.test(spec.name) ? spec.name : spec.id
+
+const identity = (parts: NodeParts, spec: SandboxSpec) => ({
+  hostname: hostname(spec),
+  env: spec.env,
+  entropy: parts.random.bytes(32),
+  clock: parts.clock.now(),
+})

@@ -1,0 +1,142 @@
+import {
+  CoveError,
+  satisfies,
+  type Clock,
+  type Driver,
+  type DriverReport,
+  type Fingerprint,
+  type Log,
+} from '@cove/domain'
+import { abortable, withDeadline } from './wait.ts'
+
+const PROOF_TIMEOUT_MS = 60_000
+/** A proven driver is tried again after this, an unproven one sooner: its tool may have been installed. */
+const RENEW_MS = 10 * 60_000
+const RETRY_MS = 60_000
+
+interface Proof {
+  readonly first: Promise<Fingerprint>
+  current?: Fingerprint
+}
+
+/** Among equals the order that was given. */
+export function strongestFirst(drivers: readonly Driver[]): readonly Driver[] {
+  return drivers.toSorted((a, b) => {
+    if (a.isolation === b.isolation) return 0
+    return satisfies(a.isolation, b.isolation) ? -1 : 1
+  })
+}
+
+/** What every driver has proven on this host, renewed in the background. */
+export class DriverProofs {
+  readonly #drivers: readonly Driver[]
+  readonly #proofs = new Map<string, Proof>()
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #signal: AbortSignal
+  readonly #defaultName: string | undefined
+
+  constructor(options: {
+    readonly drivers: readonly Driver[]
+    readonly clock: Clock
+    readonly log: Log
+    readonly signal: AbortSignal
+    readonly defaultDriver?: string | undefined
+  }) {
+    this.#drivers = options.drivers
+    this.#clock = options.clock
+    this.#log = options.log
+    this.#signal = options.signal
+    this.#defaultName = options.defaultDriver
+    if (options.defaultDriver !== undefined && !this.#drivers.some(({ name }) => name === options.defaultDriver)) {
+      throw new CoveError('config-invalid', `the default driver ${options.defaultDriver} is not one of the drivers`, {
+        driver: options.defaultDriver,
+        drivers: this.#drivers.map(({ name }) => name).join(', '),
+      })
+    }
+    for (const driver of this.#drivers) this.#proofs.set(driver.name, { first: this.#prove(driver, this.#signal) })
+  }
+
+  /** Renews every proof in its time until the node closes. */
+  async keepFresh(): Promise<void> {
+    await Promise.all(this.#drivers.map((driver) => this.#keepFresh(driver)))
+  }
+
+  /** The newest verdict, waiting only for the first one. */
+  async of(driver: Driver, signal?: AbortSignal): Promise<Fingerprint> {
+    const proof = this.#proofs.get(driver.name)
+    if (proof === undefined) throw new CoveError('internal', `no driver is named ${driver.name}`)
+    return proof.current ?? (await abortable(proof.first, signal))
+  }
+
+  /**
+   * The driver for requests that name nothing: the configured one, else the strongest that is proven at native
+   * speed. Waits for no weaker driver than that. Undefined when there is none.
+   */
+  async default(signal?: AbortSignal): Promise<Driver | undefined> {
+    for (const driver of strongestFirst(this.#drivers)) {
+      if (this.#defaultName !== undefined && driver.name !== this.#defaultName) continue
+      const fingerprint = await this.of(driver, signal)
+      if (fingerprint.proven && (fingerprint.native || this.#defaultName !== undefined)) return driver
+    }
+    return undefined
+  }
+
+  async reports(signal?: AbortSignal): Promise<readonly DriverReport[]> {
+    const chosen = await this.default(signal)
+    return await Promise.all(
+      this.#drivers.map(async (driver) => ({
+        name: driver.name,
+        isolation: driver.isolation,
+        fingerprint: structuredClone(await this.of(driver, signal)),
+        chosen: driver === chosen,
+      })),
+    )
+  }
+
+  /** Proves all of them anew. */
+  async renew(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#drivers.map((driver) => this.#prove(driver, AbortSignal.any([signal, this.#signal]))))
+  }
+
+  async #keepFresh(driver: Driver): Promise<void> {
+    while (!this.#signal.aborted) {
+      const fingerprint = await this.of(driver)
+      try {
+        await this.#clock.sleep(fingerprint.proven ? RENEW_MS : RETRY_MS, this.#signal)
+      } catch {
+        return
+      }
+      await this.#prove(driver, this.#signal)
+    }
+  }
+
+  /** Total: a proof that fails in whatever way is a verdict too. One that was cut off changes nothing. */
+  async #prove(driver: Driver, signal: AbortSignal): Promise<Fingerprint> {
+    let fingerprint: Fingerprint
+    try {
+      fingerprint = await withDeadline(
+        this.#clock,
+        PROOF_TIMEOUT_MS,
+        `the proof of ${driver.name}`,
+        signal,
+        (limited) => driver.fingerprint(limited),
+      )
+    } catch (thrown) {
+      const error = CoveError.from(thrown)
+      fingerprint = { proven: false, reason: error.message, fix: error.fix }
+      if (signal.aborted) return this.#proofs.get(driver.name)?.current ?? fingerprint
+    }
+    this.#keep(driver, fingerprint)
+    return fingerprint
+  }
+
+  #keep(driver: Driver, fingerprint: Fingerprint): void {
+    const proof = this.#proofs.get(driver.name)
+    const before = proof?.current
+    if (proof !== undefined) proof.current = fingerprint
+    if (before?.proven === fingerprint.proven) return
+    if (fingerprint.proven) this.#log.info('driver proven', { driver: driver.name, native: fingerprint.native })
+    else this.#log.info('driver not available', { driver: driver.name, reason: fingerprint.reason })
+  }
+}

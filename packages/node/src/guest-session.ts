@@ -1,0 +1,123 @@
+import type { Clock, CoveError, Guest, GuestIdentity, Log, Machine, Random } from '@cove/domain'
+import type { GuestLink, GuestLinkOptions } from '@cove/guest-link'
+import type { Epochs } from './epochs.ts'
+import { GuestHandle } from './guest-handle.ts'
+import { abortable, withDeadline } from './wait.ts'
+
+/** How sessions with guest agents are opened. */
+export type OpenLink = (options: GuestLinkOptions) => Promise<GuestLink>
+
+export interface SessionParts {
+  readonly openLink: OpenLink
+  readonly epochs: Epochs
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** Milliseconds that a guest agent may take to answer the first hello. */
+  readonly guestTimeoutMs: number
+}
+
+/**
+ * The daemon's hold on one machine's guest agent. The link is opened by whoever needs it first, shared, and opened
+ * again after it was lost. Once the machine has ended, everything that was handed out fails with the same error
+ * for ever, so that an old handle never reaches a successor.
+ */
+export class GuestSession {
+  readonly machine: Machine
+  readonly guest: Guest
+  readonly #token: Uint8Array
+  readonly #parts: SessionParts
+  readonly #over = new AbortController()
+  #ended: CoveError | undefined
+  #link: Promise<GuestLink> | undefined
+  /** The same link once it stands, so that a call does not wait for what is there. */
+  #open: GuestLink | undefined
+  #configured = false
+
+  constructor(machine: Machine, token: Uint8Array, parts: SessionParts) {
+    this.machine = machine
+    this.#token = token
+    this.#parts = parts
+    this.guest = new GuestHandle(this)
+  }
+
+  /** Why the machine cannot be reached any more. */
+  get ended(): CoveError | undefined {
+    return this.#ended
+  }
+
+  get configured(): boolean {
+    return this.#configured
+  }
+
+  async link(signal?: AbortSignal): Promise<GuestLink> {
+    if (this.#ended !== undefined) throw this.#ended
+    if (this.#open !== undefined) return this.#open
+    this.#link ??= this.#openLink()
+    const link = signal === undefined ? await this.#link : await abortable(this.#link, signal)
+    if (this.#ended !== undefined) throw this.#ended
+    return link
+  }
+
+  async configure(identity: GuestIdentity, signal: AbortSignal): Promise<void> {
+    const { clock, guestTimeoutMs } = this.#parts
+    await withDeadline(clock, guestTimeoutMs, 'setting up the guest', signal, async (limited) => {
+      const link = await this.link(limited)
+      await link.configure(identity, limited)
+    })
+    this.#configured = true
+  }
+
+  /** The machine has ended or is being ended: `reason` is what every later call is told. Safe to call twice. */
+  end(reason: CoveError): void {
+    if (this.#ended !== undefined) return
+    this.#ended = reason
+    this.#release(reason)
+  }
+
+  /** Lets go of the link; the machine and its guest go on. */
+  async close(): Promise<void> {
+    const link = this.#link
+    this.#link = undefined
+    this.#open = undefined
+    if (link === undefined) return
+    await link.then(
+      async (open) => await open.close(),
+      () => {},
+    )
+  }
+
+  #release(reason: CoveError): void {
+    this.#over.abort(reason)
+    this.close().catch((error: unknown) =>
+      this.#parts.log.debug('closing a guest link failed', { error: String(error) }),
+    )
+  }
+
+  #openLink(): Promise<GuestLink> {
+    const { openLink, epochs, clock, random, guestTimeoutMs } = this.#parts
+    const opening = withDeadline(clock, guestTimeoutMs, 'the guest agent', this.#over.signal, (signal) =>
+      openLink({
+        connect: (stop) => this.machine.connectGuest(stop),
+        token: this.#token,
+        nextEpoch: () => epochs.next(),
+        random,
+        signal,
+      }),
+    )
+    const follow = async (): Promise<void> => {
+      try {
+        const link = await opening
+        if (this.#link === opening) this.#open = link
+        await link.closed
+      } finally {
+        if (this.#link === opening) {
+          this.#link = undefined
+          this.#open = undefined
+        }
+      }
+    }
+    follow().catch(() => {})
+    return opening
+  }
+}

@@ -1,0 +1,180 @@
+import {
+  CoveError,
+  isIsolation,
+  parseDiskId,
+  parseMachineId,
+  parseSandboxId,
+  type DiskId,
+  type Exit,
+  type Isolation,
+  type LimitReport,
+  type MachineId,
+  type SandboxId,
+} from '@cove/domain'
+
+interface RecordBase {
+  readonly sandbox: SandboxId
+  readonly incarnation: number
+  readonly machine: MachineId
+  readonly driver: string
+  readonly isolation: Isolation
+  /** Absent when the driver keeps no disks. */
+  readonly disk?: DiskId
+  readonly limits: readonly LimitReport[]
+}
+
+/** `creating` was never acknowledged; `running` may have been. */
+export interface LiveRecord extends RecordBase {
+  readonly state: 'creating' | 'running'
+  /** What the guest agent was bound to. Secret. */
+  readonly token: Uint8Array
+  /** What holds again when this create fails. */
+  readonly previous?: EndedRecord
+}
+
+export interface EndedRecord extends RecordBase {
+  /** `stopped` was asked for, `ended` was not. */
+  readonly state: 'stopped' | 'ended'
+  readonly exit: Exit
+}
+
+/** What a node knows of the newest machine of one sandbox; one value in `node.db`. */
+export type MachineRecord = LiveRecord | EndedRecord
+
+export const isLiveRecord = (record: MachineRecord): record is LiveRecord =>
+  record.state === 'creating' || record.state === 'running'
+
+export const isEndedRecord = (record: MachineRecord): record is EndedRecord => !isLiveRecord(record)
+
+/** The record after the machine has ended: the token goes, the disk stays. */
+export function endRecord(record: MachineRecord, state: EndedRecord['state'], exit: Exit): EndedRecord {
+  return { ...base(record), state, exit }
+}
+
+const VERSION = 1
+
+export function encodeRecord(record: MachineRecord): Uint8Array {
+  return Buffer.from(JSON.stringify({ v: VERSION, ...plain(record) }))
+}
+
+function plain(record: MachineRecord): object {
+  if (isEndedRecord(record)) return { ...base(record), state: record.state, exit: record.exit }
+  return {
+    ...base(record),
+    state: record.state,
+    token: Buffer.from(record.token).toString('base64'),
+    ...(record.previous === undefined ? {} : { previous: plain(record.previous) }),
+  }
+}
+
+function base(record: MachineRecord): RecordBase {
+  return {
+    sandbox: record.sandbox,
+    incarnation: record.incarnation,
+    machine: record.machine,
+    driver: record.driver,
+    isolation: record.isolation,
+    ...(record.disk === undefined ? {} : { disk: record.disk }),
+    limits: record.limits,
+  }
+}
+
+/** `store-too-new` for a later version's record, `store-corrupt` for anything else that does not fit. */
+export function decodeRecord(key: string, value: Uint8Array): MachineRecord {
+  let fields: Fields
+  try {
+    fields = object(JSON.parse(Buffer.from(value).toString('utf8')))
+  } catch (cause) {
+    throw corrupt(key, cause)
+  }
+  if (typeof fields['v'] === 'number' && fields['v'] > VERSION) {
+    throw new CoveError('store-too-new', `the record ${key} was written by a later version of Cove`, { key })
+  }
+  try {
+    return readRecord(fields)
+  } catch (cause) {
+    throw corrupt(key, cause)
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+function readRecord(fields: Fields): MachineRecord {
+  const state = text(fields['state'])
+  if (state === 'stopped' || state === 'ended') return readEnded(fields, state)
+  if (state !== 'creating' && state !== 'running') throw new TypeError('unknown state')
+  const previous = fields['previous'] === undefined ? undefined : readRecord(object(fields['previous']))
+  if (previous !== undefined && isLiveRecord(previous)) throw new TypeError('a live machine cannot be the previous one')
+  return {
+    ...readBase(fields),
+    state,
+    token: Buffer.from(text(fields['token']), 'base64'),
+    ...(previous === undefined ? {} : { previous }),
+  }
+}
+
+function readEnded(fields: Fields, state: EndedRecord['state']): EndedRecord {
+  return { ...readBase(fields), state, exit: readExit(object(fields['exit'])) }
+}
+
+function readBase(fields: Fields): RecordBase {
+  const isolation = text(fields['isolation'])
+  if (!isIsolation(isolation)) throw new TypeError('unknown isolation')
+  if (!Array.isArray(fields['limits'])) throw new TypeError('limits are not a list')
+  return {
+    sandbox: parseSandboxId(text(fields['sandbox'])),
+    incarnation: number(fields['incarnation']),
+    machine: parseMachineId(text(fields['machine'])),
+    driver: text(fields['driver']),
+    isolation,
+    ...(fields['disk'] === undefined ? {} : { disk: parseDiskId(text(fields['disk'])) }),
+    limits: fields['limits'].map((limit: unknown) => readLimit(object(limit))),
+  }
+}
+
+function readLimit(fields: Fields): LimitReport {
+  const name = text(fields['name'])
+  if (name !== 'memoryBytes' && name !== 'cpus' && name !== 'processes' && name !== 'diskBytes') {
+    throw new TypeError('unknown limit')
+  }
+  return {
+    name,
+    value: number(fields['value']),
+    enforced: fields['enforced'] === true,
+    ...(fields['reason'] === undefined ? {} : { reason: text(fields['reason']) }),
+  }
+}
+
+function readExit(fields: Fields): Exit {
+  switch (fields['kind']) {
+    case 'exited':
+      return { kind: 'exited', code: number(fields['code']) }
+    case 'signaled':
+      return { kind: 'signaled', signal: number(fields['signal']) }
+    case 'out-of-memory':
+      return { kind: 'out-of-memory' }
+    case 'lost':
+      return { kind: 'lost' }
+    default:
+      throw new TypeError('unknown exit')
+  }
+}
+
+function object(value: unknown): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new TypeError('not an object')
+  return value as Fields
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError('not a text')
+  return value
+}
+
+function number(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new TypeError('not a number')
+  return value
+}
+
+function corrupt(key: string, cause: unknown): CoveError {
+  return new CoveError('store-corrupt', `the record ${key} cannot be read`, { key }, { cause })
+}

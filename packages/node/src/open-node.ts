@@ -1,0 +1,101 @@
+import { silentLog, type Clock, type Driver, type Log, type Random, type Store } from '@cove/domain'
+import { Background } from './background.ts'
+import type { CoveNode } from './cove-node.ts'
+import { DriverProofs } from './driver-proofs.ts'
+import { Epochs } from './epochs.ts'
+import { Events } from './events.ts'
+import { Gate } from './gate.ts'
+import type { OpenLink } from './guest-session.ts'
+import { Leftovers } from './leftovers.ts'
+import { MachineRecords } from './machine-records.ts'
+import { MachineNode } from './machine-node.ts'
+import type { NodeParts } from './node-parts.ts'
+import { Recoveries } from './recoveries.ts'
+import { recoverMachines } from './recover-machines.ts'
+import { slotFor } from './slots.ts'
+import { withDeadline } from './wait.ts'
+
+const CONCURRENT_CREATES = 16
+const GUEST_TIMEOUT_MS = 30_000
+/** Longest that opening waits for a driver to tell what it still runs; then the others start without it. */
+const RECOVERY_MS = 10_000
+
+export interface NodeOptions {
+  readonly name: string
+  /** In order of preference; for requests that name nothing, strength decides. */
+  readonly drivers: readonly Driver[]
+  /** This node's own machine truth, used by nobody else. */
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly log?: Log
+  /** Default: the strongest driver that is proven at native speed. */
+  readonly defaultDriver?: string
+  /** Default 16. */
+  readonly maxConcurrentCreates?: number
+  /** Milliseconds that a guest agent may take to answer. Default 30,000. */
+  readonly guestTimeoutMs?: number
+  /** Ends the node as `close` does. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Opens a node over its store, with every machine that outlived the last daemon adopted. Fails with
+ * `config-invalid` for a default driver that is not in the list, and with the store's errors.
+ */
+export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Promise<CoveNode> {
+  const { drivers, store, clock, random } = options
+  const log = (options.log ?? silentLog).child({ node: options.name })
+  const stop = new AbortController()
+  const records = new MachineRecords(store)
+  const background = new Background(clock, log, stop.signal)
+  const proofs = new DriverProofs({
+    drivers,
+    clock,
+    log,
+    signal: stop.signal,
+    defaultDriver: options.defaultDriver,
+  })
+  try {
+    const epochs = new Epochs(await records.nextGeneration())
+    const recoveries = new Recoveries(clock, log, stop.signal)
+    const parts: NodeParts = {
+      drivers,
+      proofs,
+      records,
+      recoveries,
+      slots: new Map(),
+      strays: new Leftovers(background, 'removing machines of no sandbox'),
+      creates: new Gate(options.maxConcurrentCreates ?? CONCURRENT_CREATES),
+      background,
+      events: new Events(),
+      session: {
+        openLink,
+        epochs,
+        clock,
+        random,
+        log,
+        guestTimeoutMs: options.guestTimeoutMs ?? GUEST_TIMEOUT_MS,
+      },
+      clock,
+      random,
+      log,
+    }
+    for (const record of await records.load()) slotFor(parts, record.sandbox).record = record
+    await Promise.all(drivers.map((driver) => recoverFirst(parts, driver, stop.signal)))
+    const fresh = proofs.keepFresh()
+    return new MachineNode(options.name, parts, stop, fresh, options.signal)
+  } catch (error) {
+    stop.abort(error)
+    throw error
+  }
+}
+
+async function recoverFirst(parts: NodeParts, driver: Driver, signal: AbortSignal): Promise<void> {
+  const first = parts.recoveries.start(driver, () => recoverMachines(parts, driver, signal))
+  try {
+    await withDeadline(parts.clock, RECOVERY_MS, `recovering ${driver.name}`, signal, () => first)
+  } catch (error) {
+    parts.log.warn('a driver is slow to recover its machines', { driver: driver.name, error: String(error) })
+  }
+}

@@ -1,0 +1,90 @@
+import {
+  CoveError,
+  keepsDisks,
+  type DiskId,
+  type Driver,
+  type Exit,
+  type KeepsDisks,
+  type MachineId,
+  type Recovered,
+} from '@cove/domain'
+import { undoCreate } from './create-machine.ts'
+import { machineEnded, watchMachine } from './end-machine.ts'
+import { GuestSession } from './guest-session.ts'
+import { isEndedRecord, isLiveRecord } from './machine-record.ts'
+import type { NodeParts } from './node-parts.ts'
+import type { Slot } from './slot.ts'
+
+/**
+ * Brings what one driver still has together with what `node.db` says. Machines that run are adopted without a word
+ * to their guests; what nobody knows goes. May be repeated after a failure.
+ */
+export async function recoverMachines(parts: NodeParts, driver: Driver, signal: AbortSignal): Promise<void> {
+  const known = new Map<MachineId, Slot>()
+  for (const slot of parts.slots.values()) {
+    if (slot.record?.driver === driver.name) known.set(slot.record.machine, slot)
+  }
+  let adopted = 0
+  for await (const found of driver.recover()) {
+    signal.throwIfAborted()
+    const id = found.kind === 'running' ? found.machine.id : found.id
+    const slot = known.get(id)
+    known.delete(id)
+    if (slot === undefined) parts.strays.add({ driver, machine: id })
+    else await settle(parts, slot, driver, id, found)
+    if (slot?.session !== undefined) adopted++
+  }
+  for (const [id, slot] of known) await settle(parts, slot, driver, id, undefined)
+  if (keepsDisks(driver)) await findStrayDisks(parts, driver)
+  parts.strays.removeInBackground()
+  parts.log.info('machines recovered', { driver: driver.name, adopted })
+}
+
+/** Decides about one recorded machine; `found` is absent when the driver does not know it. */
+async function settle(
+  parts: NodeParts,
+  slot: Slot,
+  driver: Driver,
+  id: MachineId,
+  found: Recovered | undefined,
+): Promise<void> {
+  const { record } = slot
+  if (record?.machine !== id || slot.session !== undefined) return
+  if (isEndedRecord(record)) {
+    if (found === undefined) return
+    slot.leftovers.add({ driver, machine: id })
+    slot.leftovers.removeInBackground()
+  } else if (record.state === 'creating') {
+    // Never acknowledged. What comes next for this sandbox waits for it, others do not.
+    inBackground(parts, slot, async () => {
+      const { record: now } = slot
+      if (now !== undefined && isLiveRecord(now) && now.machine === id) await undoCreate(parts, slot, now)
+    })
+  } else if (found?.kind === 'running') {
+    const session = new GuestSession(found.machine, record.token, parts.session)
+    slot.session = session
+    watchMachine(parts, slot, session)
+  } else {
+    const exit: Exit = found?.kind === 'exited' ? found.exit : { kind: 'lost' }
+    inBackground(parts, slot, async () => {
+      if (slot.record === record && slot.session === undefined) await machineEnded(parts, slot, record, exit)
+    })
+  }
+}
+
+function inBackground(parts: NodeParts, slot: Slot, work: () => Promise<void>): void {
+  parts.background.track(slot.run(work)).catch((thrown: unknown) => {
+    const error = CoveError.from(thrown)
+    parts.log.error('settling a sandbox failed', { sandbox: slot.id, code: error.code, error: error.message })
+  })
+}
+
+/** The list is read first and compared afterwards: a disk made meanwhile is never taken for a stray. */
+async function findStrayDisks(parts: NodeParts, driver: Driver & KeepsDisks): Promise<void> {
+  const disks = await driver.listDisks()
+  const known = new Set<DiskId>()
+  for (const { record } of parts.slots.values()) {
+    if (record?.disk !== undefined) known.add(record.disk)
+  }
+  for (const disk of disks) if (!known.has(disk)) parts.strays.add({ driver, disk })
+}

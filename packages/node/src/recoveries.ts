@@ -1,0 +1,70 @@
+import { CoveError, type Clock, type Driver, type Log } from '@cove/domain'
+import { abortable } from './wait.ts'
+
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 30_000
+
+interface State {
+  readonly done: Promise<void>
+  recovered: boolean
+  error?: CoveError
+}
+
+/** Which drivers have told what they still have. One that cannot yet is asked again, the others do not wait for it. */
+export class Recoveries {
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #signal: AbortSignal
+  readonly #states = new Map<string, State>()
+
+  constructor(clock: Clock, log: Log, signal: AbortSignal) {
+    this.#clock = clock
+    this.#log = log
+    this.#signal = signal
+  }
+
+  /** Resolves after the first attempt, whatever came of it. */
+  async start(driver: Driver, recover: () => Promise<void>): Promise<void> {
+    const first = Promise.withResolvers<void>()
+    const state: State = {
+      recovered: false,
+      done: this.#repeat(driver, recover, () => first.resolve()),
+    }
+    this.#states.set(driver.name, state)
+    state.done.catch(() => {})
+    await first.promise
+  }
+
+  /** Waits while the first attempt is under way; fails with its reason when it did not succeed. */
+  async wait(driver: string, signal?: AbortSignal): Promise<void> {
+    const state = this.#states.get(driver)
+    if (state === undefined || state.recovered) return
+    if (state.error !== undefined) {
+      const message = `the driver ${driver} cannot tell what it runs: ${state.error.message}`
+      throw new CoveError('driver-failed', message, { driver }, { cause: state.error, fix: state.error.fix })
+    }
+    await abortable(state.done, signal)
+  }
+
+  async #repeat(driver: Driver, recover: () => Promise<void>, attempted: () => void): Promise<void> {
+    let pause = FIRST_PAUSE_MS
+    for (;;) {
+      try {
+        await recover()
+        const state = this.#states.get(driver.name)
+        if (state !== undefined) state.recovered = true
+        attempted()
+        return
+      } catch (thrown) {
+        const error = CoveError.from(thrown, 'driver-failed')
+        const state = this.#states.get(driver.name)
+        if (state !== undefined) state.error = error
+        attempted()
+        this.#signal.throwIfAborted()
+        this.#log.warn('recovering machines failed, trying again', { driver: driver.name, error: error.message })
+      }
+      await this.#clock.sleep(pause, this.#signal)
+      pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import { CoveError, type Clock } from '@cove/domain'
+
+/** The error of an aborted signal: its reason when that is one of ours, else `cancelled`. */
+export function abortError(signal: AbortSignal): CoveError {
+  const reason: unknown = signal.reason
+  return reason instanceof CoveError
+    ? reason
+    : new CoveError('cancelled', 'the call was cancelled', {}, { cause: reason })
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw abortError(signal)
+}
+
+/** The promise's outcome, or the signal's error as soon as it aborts; the promise itself goes on. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await promise
+  if (signal.aborted) {
+    promise.catch(() => {})
+    throw abortError(signal)
+  }
+  const aborted = Promise.withResolvers<never>()
+  const abort = (): void => aborted.reject(abortError(signal))
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** A signal that aborts with any of these. */
+export function anySignal(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+  return AbortSignal.any(signals.filter((signal) => signal !== undefined))
+}
+
+/** Runs `work` with a signal that also aborts with `deadline-exceeded` after `ms`. */
+export async function withDeadline<T>(
+  clock: Clock,
+  ms: number,
+  what: string,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = new AbortController()
+  const done = new AbortController()
+  const expire = (): void => late.abort(new CoveError('deadline-exceeded', `${what} took longer than ${ms} ms`, { ms }))
+  clock.sleep(ms, done.signal).then(expire, () => {})
+  const combined = anySignal(signal, late.signal)
+  try {
+    return await abortable(work(combined), combined)
+  } finally {
+    done.abort()
+  }
+}
