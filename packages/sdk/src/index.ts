@@ -1,1 +1,59 @@
-export {}
+export {
+  CoveError,
+  ERROR_CODES,
+  describeExit,
+  shellStatus,
+  type AttachFrom,
+  type EndReason,
+  type ErrorCode,
+  type ErrorContext,
+  type Exit,
+  type FileEvent,
+  type FileType,
+  type Isolation,
+  type LimitName,
+  type LimitReport,
+  type Network,
+  type OutputStream,
+  type ProcessEvent,
+  type SandboxState,
+  type TerminalSize,
+  type Timeout,
+} from '@cove/domain'
+export type { CallOptions } from './call-options.ts'
+export { isRuntime, runtimeProgram, RUNTIME_NAMES, type CommandOptions, type Runtime } from './command.ts'
+export { Cove, type CoveOptions } from './cove.ts'
+export type { FileInfo } from './file-info.ts'
+export type {
+  FileContent,
+  FileOptions,
+  ListFilesOptions,
+  MakeDirectoryOptions,
+  ReadOptions,
+  RemoveOptions,
+  WatchFilesOptions,
+  WriteOptions,
+} from './file-options.ts'
+export { Files } from './files.ts'
+export { Pages, type Page } from './pages.ts'
+export type { ProcessInfo } from './process-info.ts'
+export { Process, type ProcessEnd } from './process.ts'
+export { Processes, type AttachOptions } from './processes.ts'
+export type { RunOptions } from './run-command.ts'
+export { RunResult } from './run-result.ts'
+export type { SandboxInfo } from './sandbox-info.ts'
+export type {
+  CreateOptions,
+  LimitOptions,
+  ListFilter,
+  ListOptions,
+  StopOptions,
+  TimeoutUpdate,
+} from './sandbox-options.ts'
+export { Sandbox, type StartOptions } from './sandbox.ts'
+export { Sandboxes, type SandboxEvent, type WatchOptions } from './sandboxes.ts'
+export { SIGNALS, signalName, signalNumber, type SignalName } from './signals.ts'
+export { System, type DriverInfo, type SystemStatus, type TemplateInfo } from './system.ts'
+export type { Fetch } from './wire/fetch-http.ts'
+export type { HttpBody } from './wire/http.ts'
+export type { RetryParts, RetryPolicy } from './wire/retry.ts'

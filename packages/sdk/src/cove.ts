@@ -1,0 +1,58 @@
+import { CoveError } from '@cove/domain'
+import { defaultHttp, readInstallation } from '#platform'
+import { Sandboxes } from './sandboxes.ts'
+import { System } from './system.ts'
+import { webClock } from './web-clock.ts'
+import { fetchHttp, type Fetch } from './wire/fetch-http.ts'
+import { DEFAULT_RETRY, type RetryParts, type RetryPolicy } from './wire/retry.ts'
+import { Rpc } from './wire/rpc.ts'
+
+export interface CoveOptions {
+  /** Default: `COVE_URL`, else the address of the local daemon, else `http://127.0.0.1:8080`. */
+  readonly url?: string
+  /** Default: `COVE_API_KEY`, else the key in the local data directory. */
+  readonly apiKey?: string
+  /** Used for every exchange in place of the runtime's own way. */
+  readonly fetch?: Fetch
+  /** For calls that may be made again. */
+  readonly retry?: Partial<RetryPolicy>
+  /** Time and chance, for tests. */
+  readonly parts?: RetryParts
+}
+
+const DEFAULT_URL = 'http://127.0.0.1:8080'
+
+/**
+ * A client of one Cove. Holds no state but idle connections, which keep no process alive; one client serves any number
+ * of calls at once.
+ */
+export class Cove {
+  readonly url: string
+  readonly sandboxes: Sandboxes
+  readonly system: System
+
+  constructor(options: CoveOptions = {}) {
+    const complete = options.url !== undefined && options.apiKey !== undefined
+    const found = complete ? {} : readInstallation(options.url)
+    this.url = options.url ?? found.url ?? DEFAULT_URL
+    const base = parseUrl(this.url)
+    const send = options.fetch === undefined ? defaultHttp(base) : fetchHttp(base, options.fetch)
+    const parts = options.parts ?? { clock: webClock, chance: Math.random }
+    const rpc = new Rpc(send, options.apiKey ?? found.apiKey, { ...DEFAULT_RETRY, ...options.retry }, parts)
+    this.sandboxes = new Sandboxes(rpc)
+    this.system = new System(rpc)
+  }
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url
+  throw new CoveError(
+    'invalid-argument',
+    `${JSON.stringify(text.slice(0, 200))} is not an HTTP URL`,
+    { field: 'url' },
+    {
+      fix: 'Use an address such as http://127.0.0.1:8080 (option `url`, or COVE_URL).',
+    },
+  )
+}

@@ -1,0 +1,177 @@
+import { fromJson } from '@bufbuild/protobuf'
+import { FileInfoSchema, FileService } from '@cove/api'
+import { CoveError, type FileEvent } from '@cove/domain'
+import { fileEvent, fileInfo } from './convert/file.ts'
+import type { FileInfo } from './file-info.ts'
+import type { FileContent, FileOptions, ListFilesOptions, MakeDirectoryOptions, ReadOptions } from './file-options.ts'
+import type { RemoveOptions, WatchFilesOptions, WriteOptions } from './file-options.ts'
+import { aborted } from './wire/failures.ts'
+import type { HttpBody, HttpRequest } from './wire/http.ts'
+import { parseJson } from './wire/errors.ts'
+import { callSignal, type Rpc } from './wire/rpc.ts'
+
+/** The longest file that `read` and `readText` hold in memory unless told otherwise. */
+const MAX_READ_BYTES = 256 * 1024 * 1024
+const MAX_ANSWER_BYTES = 64 * 1024
+
+/** The files of one sandbox. Paths are absolute; everything is done with the rights of `user`, default `user`. */
+export class Files {
+  readonly #rpc: Rpc
+  readonly #sandbox: string
+
+  /** @internal */
+  constructor(rpc: Rpc, sandbox: string) {
+    this.#rpc = rpc
+    this.#sandbox = sandbox
+  }
+
+  /** The whole content; `payload-too-large` when it is longer than `maxBytes` (default 256 MiB). */
+  async read(path: string, options: ReadOptions & { readonly maxBytes?: number } = {}): Promise<Uint8Array> {
+    return this.#rpc.retrying(true, options, async (signal) => {
+      const response = await this.#rpc.exchange(this.#get(path, options, signal))
+      return response.bytes(options.maxBytes ?? MAX_READ_BYTES)
+    })
+  }
+
+  async readText(path: string, options: ReadOptions & { readonly maxBytes?: number } = {}): Promise<string> {
+    return new TextDecoder().decode(await this.read(path, options))
+  }
+
+  /** The content as a stream of any length, in constant memory. Leaving the loop early ends the transfer. */
+  async readStream(path: string, options: ReadOptions = {}): Promise<FileContent> {
+    const response = await this.#rpc.retrying(true, options, (signal) =>
+      this.#rpc.exchange(this.#get(path, options, signal)),
+    )
+    return { size: Number(response.header('content-length') ?? 0), content: response.body }
+  }
+
+  /** Replaces the file in one step when all of the content has arrived; a stream that breaks off changes nothing. */
+  async write(path: string, content: string | HttpBody, options: WriteOptions = {}): Promise<FileInfo> {
+    const body = typeof content === 'string' ? new TextEncoder().encode(content) : content
+    const query = this.#query(path, options.user)
+    if (options.mode !== undefined) query.set('mode', options.mode.toString(8))
+    if (options.parents === false) query.set('parents', 'false')
+    // A stream has been used up by its first try.
+    const repeatable = body instanceof Uint8Array || body instanceof Blob
+    return this.#rpc.retrying(repeatable, repeatable ? options : { ...options }, async (signal) => {
+      const headers = { 'content-type': 'application/octet-stream' }
+      const call: HttpRequest = { method: 'PUT', path: this.#route(query), headers, body }
+      const response = await this.#rpc.exchange(signal === undefined ? call : { ...call, signal })
+      const json = parseJson(new TextDecoder().decode(await response.bytes(MAX_ANSWER_BYTES)))
+      return fileInfo(fromJson(FileInfoSchema, json as Parameters<typeof fromJson>[1], { ignoreUnknownFields: true }))
+    })
+  }
+
+  /** Symlinks are not followed. */
+  async stat(path: string, options: FileOptions = {}): Promise<FileInfo> {
+    const answer = await this.#rpc.unary(FileService.method.statFile, this.#at(path, options), options)
+    if (answer.file === undefined) throw new CoveError('internal', 'the server answered without a file')
+    return fileInfo(answer.file)
+  }
+
+  async exists(path: string, options: FileOptions = {}): Promise<boolean> {
+    try {
+      await this.stat(path, options)
+      return true
+    } catch (thrown) {
+      if (thrown instanceof CoveError && thrown.code === 'file-not-found') return false
+      throw thrown
+    }
+  }
+
+  /** What is in a directory, as it comes: any number of entries. With `depth`, what is below it too. */
+  async *list(path: string, options: ListFilesOptions = {}): AsyncGenerator<FileInfo> {
+    const request = { ...this.#at(path, options), depth: options.depth ?? 0 }
+    const stream = this.#rpc.stream(FileService.method.listFiles, request, callSignal(options))
+    for await (const { files } of stream) {
+      for (const file of files) yield fileInfo(file)
+    }
+  }
+
+  async mkdir(path: string, options: MakeDirectoryOptions = {}): Promise<void> {
+    const { parents = false, mode } = options
+    const request = { ...this.#at(path, options), parents, ...(mode === undefined ? {} : { mode }) }
+    await this.#rpc.unary(FileService.method.makeDirectory, request, { ...options, idempotent: parents })
+  }
+
+  async move(from: string, to: string, options: FileOptions = {}): Promise<void> {
+    const { user = '' } = options
+    await this.#rpc.unary(FileService.method.moveFile, { sandbox: this.#sandbox, from, to, user }, options)
+  }
+
+  async remove(path: string, options: RemoveOptions = {}): Promise<void> {
+    const { recursive = false, force = false } = options
+    const request = { ...this.#at(path, options), recursive, force }
+    await this.#rpc.unary(FileService.method.removeFile, request, { ...options, idempotent: force })
+  }
+
+  async chmod(path: string, mode: number, options: FileOptions = {}): Promise<void> {
+    const request = { ...this.#at(path, options), mode }
+    await this.#rpc.unary(FileService.method.changeMode, request, { ...options, idempotent: true })
+  }
+
+  /** Makes `path` a link to `target`, which may be relative and need not exist. */
+  async symlink(target: string, path: string, options: FileOptions = {}): Promise<void> {
+    await this.#rpc.unary(FileService.method.makeSymlink, { ...this.#at(path, options), target }, options)
+  }
+
+  /**
+   * Tells of every change below a path, from the moment this promise resolves. After an `overflow`, and after a
+   * dropped connection (told as an `overflow` too), look again: something was missed.
+   */
+  async watch(path: string, options: WatchFilesOptions = {}): Promise<AsyncIterable<FileEvent>> {
+    const events = this.#watch(path, options)
+    // The first item says that the watch stands.
+    await events.next()
+    return events
+  }
+
+  async *#watch(path: string, options: WatchFilesOptions): AsyncGenerator<FileEvent> {
+    const { recursive = false, signal } = options
+    const request = { ...this.#at(path, options), recursive }
+    let stood = false
+    for (let failures = 0; ;) {
+      try {
+        for await (const { event } of this.#rpc.stream(FileService.method.watchFiles, request, signal)) {
+          failures = 0
+          if (event.case === 'ready') {
+            // The first one is for `watch`; any other stands behind a gap.
+            yield { type: 'overflow' }
+            stood = true
+          }
+          if (event.case === 'overflow') yield { type: 'overflow' }
+          const change = event.case === 'change' ? fileEvent(event.value) : undefined
+          if (change !== undefined) yield change
+        }
+        throw new CoveError('connection-lost', 'the watch ended')
+      } catch (thrown) {
+        const error = CoveError.from(thrown)
+        if (signal?.aborted === true) throw aborted(signal)
+        if (!stood || !error.transient || failures >= this.#rpc.policy.attempts) throw error
+        await this.#rpc.pause(failures++, error, signal)
+      }
+    }
+  }
+
+  #get(path: string, options: ReadOptions, signal: AbortSignal | undefined): HttpRequest {
+    const query = this.#query(path, options.user)
+    if (options.offset !== undefined) query.set('offset', String(options.offset))
+    if (options.length !== undefined) query.set('length', String(options.length))
+    const call: HttpRequest = { method: 'GET', path: this.#route(query), headers: {} }
+    return signal === undefined ? call : { ...call, signal }
+  }
+
+  #query(path: string, user: string | undefined): URLSearchParams {
+    const query = new URLSearchParams({ path })
+    if (user !== undefined) query.set('user', user)
+    return query
+  }
+
+  #route(query: URLSearchParams): string {
+    return `/v1/sandboxes/${encodeURIComponent(this.#sandbox)}/files?${query.toString()}`
+  }
+
+  #at(path: string, { user = '' }: FileOptions) {
+    return { sandbox: this.#sandbox, path, user }
+  }
+}

@@ -1,0 +1,5 @@
+/** Where a client finds Cove when nobody says. */
+export interface Installation {
+  readonly url?: string
+  readonly apiKey?: string
+}

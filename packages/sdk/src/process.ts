@@ -1,0 +1,215 @@
+import { ProcessService } from '@cove/api'
+import { CoveError, type Exit, type ProcessEvent, type TerminalSize } from '@cove/domain'
+import { BoundedQueue } from './bounded-queue.ts'
+import type { CallOptions } from './call-options.ts'
+import { processStream, type ProcessSource, type StreamItem } from './process-stream.ts'
+import type { ProcessInfo } from './process-info.ts'
+import { signalNumber, type SignalName } from './signals.ts'
+import type { Rpc } from './wire/rpc.ts'
+
+/** How a process ended; `timedOut` when its time limit ended it. */
+export interface ProcessEnd {
+  readonly exit: Exit
+  readonly timedOut: boolean
+}
+
+/** Output that has arrived and that its reader has not taken yet; beyond it the process inside is held back. */
+const QUEUE_BYTES = 1024 * 1024
+/** What one call of the API takes as stdin. */
+const STDIN_BYTES = 1024 * 1024
+
+/**
+ * A process in a sandbox, with a connection to its output. After a drop the connection is made again where it was, so
+ * every byte arrives once; only what a long-detached process overwrote is missing, told as a `gap` event.
+ *
+ * Output arrives as fast as its readers take it. A stream that nobody reads keeps its newest MiB and blocks nothing.
+ */
+export class Process implements AsyncDisposable {
+  readonly #rpc: Rpc
+  readonly #source: ProcessSource
+  readonly #items: AsyncGenerator<StreamItem>
+  readonly #detached: AbortController
+  readonly #owned: boolean
+  readonly #stdout = new BoundedQueue<Uint8Array>(QUEUE_BYTES)
+  readonly #stderr = new BoundedQueue<Uint8Array>(QUEUE_BYTES)
+  readonly #listeners = new Set<BoundedQueue<ProcessEvent>>()
+  #pump: Promise<ProcessEnd> | undefined
+  #end: ProcessEnd | undefined
+  /** As it was when it was started or attached. */
+  readonly info: ProcessInfo
+
+  private constructor(
+    rpc: Rpc,
+    source: ProcessSource,
+    items: AsyncGenerator<StreamItem>,
+    detached: AbortController,
+    info: ProcessInfo,
+  ) {
+    this.#rpc = rpc
+    this.#source = source
+    this.#items = items
+    this.#detached = detached
+    this.#owned = source.command !== undefined
+    this.info = info
+  }
+
+  /** @internal */
+  static async open(rpc: Rpc, source: ProcessSource, signal?: AbortSignal): Promise<Process> {
+    const detached = new AbortController()
+    const both = signal === undefined ? detached.signal : AbortSignal.any([detached.signal, signal])
+    const items = processStream(rpc, source, both)
+    const first = await items.next()
+    if (first.done === true || first.value.type !== 'started') {
+      detached.abort()
+      throw new CoveError('internal', 'the stream of a process began without its start')
+    }
+    return new Process(rpc, source, items, detached, first.value.info)
+  }
+
+  get id(): string {
+    return this.#source.id
+  }
+
+  /** Inside the sandbox. */
+  get pid(): number {
+    return this.info.pid
+  }
+
+  /** Everything that happens from now on, in order; ends after `exit`. Leaving the loop leaves the process alone. */
+  events(): AsyncIterable<ProcessEvent> {
+    const queue = new BoundedQueue<ProcessEvent>(QUEUE_BYTES).claim()
+    if (this.#end === undefined) this.#listeners.add(queue)
+    else queue.close()
+    this.#run()
+    return queue
+  }
+
+  /** Its output, or with a terminal everything that the terminal shows. To be read once. */
+  get stdout(): AsyncIterable<Uint8Array> {
+    this.#run()
+    return this.#stdout
+  }
+
+  get stderr(): AsyncIterable<Uint8Array> {
+    this.#run()
+    return this.#stderr
+  }
+
+  /** Waits for the end, reading on meanwhile. Rejects when the connection cannot be made again. */
+  async wait(options: CallOptions = {}): Promise<ProcessEnd> {
+    const end = this.#run()
+    const { signal, timeoutMs } = options
+    if (signal === undefined && timeoutMs === undefined) return end
+    return this.#rpc.retrying(false, options, (both) => raceSignal(end, both))
+  }
+
+  /** Sends input; resolves when the process's pipe has taken it. The process must have been started with `stdin`. */
+  async write(data: string | Uint8Array, options: CallOptions = {}): Promise<void> {
+    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
+    for (let at = 0; at < bytes.byteLength; at += STDIN_BYTES) {
+      await this.#writeStdin(bytes.subarray(at, at + STDIN_BYTES), false, options)
+    }
+  }
+
+  async closeStdin(options: CallOptions = {}): Promise<void> {
+    await this.#writeStdin(new Uint8Array(), true, options)
+  }
+
+  /** To the process's whole group. */
+  async signal(signal: SignalName | number, options: CallOptions = {}): Promise<void> {
+    const { sandbox, id: processId } = this.#source
+    await this.#rpc.unary(
+      ProcessService.method.signalProcess,
+      { sandbox, processId, signal: signalNumber(signal) },
+      options,
+    )
+  }
+
+  /** Ends the whole group at once. A process that has ended already is no error. */
+  async kill(options: CallOptions = {}): Promise<void> {
+    try {
+      await this.signal('KILL', options)
+    } catch (thrown) {
+      if (!(thrown instanceof CoveError && thrown.code === 'process-not-found')) throw thrown
+    }
+  }
+
+  async resize(size: TerminalSize, options: CallOptions = {}): Promise<void> {
+    const { sandbox, id: processId } = this.#source
+    await this.#rpc.unary(
+      ProcessService.method.resizeTerminal,
+      { sandbox, processId, size },
+      { ...options, idempotent: true },
+    )
+  }
+
+  /** Lets go of the connection; the process goes on and can be attached again by its id. */
+  detach(): void {
+    this.#detached.abort(new CoveError('cancelled', 'the process was detached'))
+  }
+
+  /** Ends the process if this handle started it and it still runs, and lets go of the connection. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      if (this.#owned && this.#end === undefined) await this.kill({ timeoutMs: 5000 })
+    } catch (thrown) {
+      // A sandbox that is gone has taken the process with it.
+      if (!(thrown instanceof CoveError && GONE.has(thrown.code))) throw thrown
+    } finally {
+      this.detach()
+    }
+  }
+
+  async #writeStdin(data: Uint8Array, close: boolean, options: CallOptions): Promise<void> {
+    const { sandbox, id: processId } = this.#source
+    await this.#rpc.unary(ProcessService.method.writeStdin, { sandbox, processId, data, close }, options)
+  }
+
+  #run(): Promise<ProcessEnd> {
+    if (this.#pump === undefined) {
+      this.#pump = this.#read()
+      // Whoever waits is told; nobody has to wait.
+      this.#pump.catch(() => {})
+    }
+    return this.#pump
+  }
+
+  async #read(): Promise<ProcessEnd> {
+    // Readers that come in the same turn get the first byte too.
+    await Promise.resolve()
+    try {
+      for await (const item of this.#items) {
+        if (item.type === 'started') continue
+        const size = item.type === 'output' ? item.data.byteLength : 0
+        for (const listener of this.#listeners) await listener.push(item, size)
+        if (item.type === 'output') await (item.stream === 'stderr' ? this.#stderr : this.#stdout).push(item.data, size)
+        if (item.type !== 'exit') continue
+        this.#end = { exit: item.exit, timedOut: item.timedOut }
+        this.#close()
+        return this.#end
+      }
+      throw new CoveError('connection-lost', 'the stream ended before the process did')
+    } catch (thrown) {
+      const error = CoveError.from(thrown)
+      this.#close(error)
+      throw error
+    }
+  }
+
+  #close(error?: CoveError): void {
+    for (const queue of [this.#stdout, this.#stderr, ...this.#listeners]) queue.close(error)
+    this.#listeners.clear()
+  }
+}
+
+const GONE: ReadonlySet<string> = new Set(['sandbox-not-found', 'sandbox-gone', 'wrong-state'])
+
+function raceSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason as Error)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

@@ -1,0 +1,65 @@
+import type { CallOptions } from './call-options.ts'
+import type { Isolation, Network, SandboxState, Timeout } from '@cove/domain'
+
+/** What a new sandbox is to be. Everything has a default. */
+export interface CreateOptions {
+  /** Default `host`. */
+  readonly template?: string
+  /** Unique among the live sandboxes. */
+  readonly name?: string
+  /** The weakest wall that is acceptable. Default: what the installation takes. */
+  readonly isolation?: Isolation
+  readonly driver?: string
+  /** What is named here is enforced, or the create is refused. */
+  readonly limits?: LimitOptions
+  /** Default `none`. */
+  readonly network?: 'none' | 'internet' | Network
+  readonly env?: Readonly<Record<string, string>>
+  readonly labels?: Readonly<Record<string, string>>
+  /** Milliseconds from the last activity to the end. Default 30 minutes. */
+  readonly idleTimeout?: Timeout
+  /** Milliseconds from creation to the end, whatever happens. Default never. */
+  readonly lifetime?: Timeout
+  /**
+   * 1 to 64 printable characters: the same key with the same options answers with the same sandbox for 24 hours.
+   * Default: a new key for each call, so that its own retries make one sandbox only.
+   */
+  readonly idempotencyKey?: string
+}
+
+export interface LimitOptions {
+  readonly memoryBytes?: number
+  /** Fractions allowed: 0.5 is half of one. */
+  readonly cpus?: number
+  /** Processes and threads together. */
+  readonly processes?: number
+  readonly diskBytes?: number
+}
+
+export interface TimeoutUpdate {
+  readonly idleTimeout?: Timeout
+  readonly lifetime?: Timeout
+}
+
+export interface ListFilter {
+  readonly states?: readonly SandboxState[]
+  /** All of these labels with these values. */
+  readonly labels?: Readonly<Record<string, string>>
+  readonly template?: string
+  readonly name?: string
+  /** Ended ones too, as long as their tombstones are kept. */
+  readonly includeDeleted?: boolean
+}
+
+export interface ListOptions extends ListFilter {
+  /** Sandboxes asked for at once: 1 to 1,000. Default 100. */
+  readonly pageSize?: number
+  readonly signal?: AbortSignal
+}
+
+export interface StopOptions extends CallOptions {
+  /** Milliseconds between TERM and KILL for what runs inside. Default 5,000. */
+  readonly graceMs?: number
+  /** When not the current one, the call is refused with `stale-incarnation`. */
+  readonly incarnation?: number
+}

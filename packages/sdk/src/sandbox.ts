@@ -1,0 +1,134 @@
+import { SandboxService, type Sandbox as WireSandbox } from '@cove/api'
+import { CoveError, newProcessId, type TerminalSize } from '@cove/domain'
+import type { CallOptions } from './call-options.ts'
+import { codeArgv, commandInit, isRuntime, type CommandOptions, type Runtime } from './command.ts'
+import { sandboxInfo } from './convert/sandbox.ts'
+import { Files } from './files.ts'
+import { Process } from './process.ts'
+import { Processes } from './processes.ts'
+import { runCommand, type RunOptions } from './run-command.ts'
+import type { RunResult } from './run-result.ts'
+import type { SandboxInfo } from './sandbox-info.ts'
+import { deleteSandbox, stopSandbox, updateTimeouts } from './sandbox-calls.ts'
+import type { StopOptions, TimeoutUpdate } from './sandbox-options.ts'
+import { webRandom } from './web-clock.ts'
+import type { Rpc } from './wire/rpc.ts'
+
+export interface StartOptions extends CommandOptions {
+  /** A pipe for `write` and `closeStdin`. Default false: the input is empty. */
+  readonly stdin?: boolean
+  /** A terminal of this size instead of pipes; it has an input in any case. */
+  readonly terminal?: TerminalSize
+  /** The process's id, chosen by the caller: 1 to 64 of letters, digits, dot, dash and underscore. */
+  readonly id?: string
+}
+
+/**
+ * One sandbox. `await using` deletes it at the end of the block when this handle came from `create`; a handle from
+ * `get` or `list` leaves it alone.
+ */
+export class Sandbox implements AsyncDisposable {
+  readonly #rpc: Rpc
+  #owned: boolean
+  #info: SandboxInfo
+  readonly id: string
+  readonly files: Files
+  readonly processes: Processes
+
+  /** @internal */
+  constructor(rpc: Rpc, wire: WireSandbox | undefined, owned: boolean) {
+    if (wire === undefined) throw new CoveError('internal', 'the server answered without a sandbox')
+    this.#rpc = rpc
+    this.#owned = owned
+    this.#info = sandboxInfo(wire)
+    this.id = wire.id
+    this.files = new Files(rpc, wire.id)
+    this.processes = new Processes(rpc, wire.id)
+  }
+
+  /** As it was at the last call of this handle that answered with it; `refresh` asks anew. */
+  get info(): SandboxInfo {
+    return this.#info
+  }
+
+  get name(): string | undefined {
+    return this.#info.name
+  }
+
+  async refresh(options: CallOptions = {}): Promise<SandboxInfo> {
+    const answer = await this.#rpc.unary(SandboxService.method.getSandbox, { id: this.id }, options)
+    if (answer.sandbox !== undefined) this.#info = sandboxInfo(answer.sandbox)
+    return this.#info
+  }
+
+  /**
+   * Runs a program with its arguments, or code in one of the runtimes `python`, `node` and `shell`, and waits for its
+   * end. A command that fails is a result and not an error.
+   */
+  run(argv: readonly string[], options?: RunOptions): Promise<RunResult>
+  run(runtime: Runtime, code: string, options?: RunOptions): Promise<RunResult>
+  run(command: readonly string[] | Runtime, second?: string | RunOptions, third?: RunOptions): Promise<RunResult> {
+    const { argv, options } = readCommand(command, second, third)
+    return runCommand(this.#rpc, this.id, newProcessId(webRandom), argv, options)
+  }
+
+  /** Starts a program and comes back as soon as it runs. */
+  start(argv: readonly string[], options: StartOptions = {}): Promise<Process> {
+    const { terminal, stdin = false, id = newProcessId(webRandom), incarnation = 0 } = options
+    const input = terminal === undefined ? { stdin } : { stdin: true, terminal }
+    const command = commandInit(argv, options, input)
+    return Process.open(this.#rpc, { sandbox: this.id, id, incarnation, command, from: 0 }, options.signal)
+  }
+
+  /** Ends everything that runs inside and keeps the disk; `cove.sandboxes.start` makes it run again. */
+  async stop(options: StopOptions = {}): Promise<SandboxInfo> {
+    this.#info = await stopSandbox(this.#rpc, this.id, options)
+    return this.#info
+  }
+
+  /** Sets the idle timeout, or the lifetime counted from now, or both. */
+  async updateTimeouts(timeouts: TimeoutUpdate, options: CallOptions = {}): Promise<SandboxInfo> {
+    this.#info = await updateTimeouts(this.#rpc, this.id, timeouts, options)
+    return this.#info
+  }
+
+  /** Works from every state, and twice. */
+  async delete(options: CallOptions = {}): Promise<void> {
+    await deleteSandbox(this.#rpc, this.id, options)
+    this.#owned = false
+  }
+
+  /** Gives up the duty to delete it: `await using` then leaves it alone. */
+  keep(): this {
+    this.#owned = false
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#owned) return
+    try {
+      await this.delete()
+    } catch (thrown) {
+      const gone =
+        thrown instanceof CoveError && (thrown.code === 'sandbox-not-found' || thrown.code === 'sandbox-gone')
+      if (!gone) throw thrown
+    }
+  }
+}
+
+function readCommand(
+  command: readonly string[] | Runtime,
+  second: string | RunOptions | undefined,
+  third: RunOptions | undefined,
+): { argv: readonly string[]; options: RunOptions } {
+  if (typeof command !== 'string') return { argv: command, options: typeof second === 'object' ? second : {} }
+  if (isRuntime(command) && typeof second === 'string') return { argv: codeArgv(command, second), options: third ?? {} }
+  throw new CoveError(
+    'invalid-argument',
+    `${JSON.stringify(command)} is not a runtime with code`,
+    { field: 'command' },
+    {
+      fix: "Call run(['program', 'argument']), or run('python', code) with python, node or shell.",
+    },
+  )
+}

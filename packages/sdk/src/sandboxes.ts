@@ -1,0 +1,135 @@
+import { SandboxService } from '@cove/api'
+import { CoveError, randomId } from '@cove/domain'
+import type { CallOptions } from './call-options.ts'
+import { isolationNumber, networkInit, sandboxInfo, stateNumber } from './convert/sandbox.ts'
+import { timeoutInit } from './convert/time.ts'
+import { Pages } from './pages.ts'
+import type { SandboxInfo } from './sandbox-info.ts'
+import type { CreateOptions, ListFilter, ListOptions, StopOptions, TimeoutUpdate } from './sandbox-options.ts'
+import { deleteSandbox, stopSandbox, updateTimeouts } from './sandbox-calls.ts'
+import { Sandbox } from './sandbox.ts'
+import { webRandom } from './web-clock.ts'
+import { aborted } from './wire/failures.ts'
+import type { Rpc } from './wire/rpc.ts'
+
+/** What a watch tells: a sandbox as it is now, or that everything there was at the start has been told. */
+export type SandboxEvent = { readonly type: 'changed'; readonly sandbox: SandboxInfo } | { readonly type: 'synced' }
+
+export interface WatchOptions extends ListFilter {
+  readonly signal?: AbortSignal
+}
+
+/** All sandboxes of the project that the API key belongs to. */
+export class Sandboxes {
+  readonly #rpc: Rpc
+
+  /** @internal */
+  constructor(rpc: Rpc) {
+    this.#rpc = rpc
+  }
+
+  /** Makes a sandbox and answers when it runs. The handle owns it: `await using` deletes it. */
+  async create(options: CreateOptions = {}, call: CallOptions = {}): Promise<Sandbox> {
+    const { isolation, network, idleTimeout, lifetime } = options
+    const answer = await this.#rpc.unary(
+      SandboxService.method.createSandbox,
+      {
+        template: options.template ?? '',
+        name: options.name ?? '',
+        driver: options.driver ?? '',
+        env: { ...options.env },
+        labels: { ...options.labels },
+        idempotencyKey: options.idempotencyKey ?? randomId(webRandom),
+        ...(isolation === undefined ? {} : { isolation: isolationNumber(isolation) }),
+        ...(options.limits === undefined ? {} : { limits: limitsInit(options.limits) }),
+        ...(network === undefined ? {} : { network: networkInit(network) }),
+        ...(idleTimeout === undefined ? {} : { idleTimeout: timeoutInit(idleTimeout) }),
+        ...(lifetime === undefined ? {} : { lifetime: timeoutInit(lifetime) }),
+      },
+      { ...call, idempotent: true },
+    )
+    return new Sandbox(this.#rpc, answer.sandbox, true)
+  }
+
+  /** By id or by name. */
+  async get(id: string, call: CallOptions = {}): Promise<Sandbox> {
+    const answer = await this.#rpc.unary(SandboxService.method.getSandbox, { id }, call)
+    return new Sandbox(this.#rpc, answer.sandbox, false)
+  }
+
+  /** Newest first: `for await` over sandboxes, or `.pages()`. */
+  list(options: ListOptions = {}): Pages<SandboxInfo> {
+    const call = options.signal === undefined ? {} : { signal: options.signal }
+    return new Pages(async (pageToken) => {
+      const request = { filter: filterInit(options), pageSize: options.pageSize ?? 0, pageToken }
+      const answer = await this.#rpc.unary(SandboxService.method.listSandboxes, request, call)
+      return { items: answer.sandboxes.map(sandboxInfo), next: answer.nextPageToken }
+    })
+  }
+
+  /**
+   * First every sandbox that matches, then `synced`, then every change. After a dropped connection all of it is told
+   * again, so that nothing is missed. Ends with an error, or when the signal aborts.
+   */
+  async *watch(options: WatchOptions = {}): AsyncGenerator<SandboxEvent> {
+    const { signal } = options
+    for (let failures = 0; ;) {
+      try {
+        const stream = this.#rpc.stream(SandboxService.method.watchSandboxes, { filter: filterInit(options) }, signal)
+        for await (const { event } of stream) {
+          failures = 0
+          if (event.case === 'changed') yield { type: 'changed', sandbox: sandboxInfo(event.value) }
+          if (event.case === 'synced') yield { type: 'synced' }
+        }
+      } catch (thrown) {
+        const error = CoveError.from(thrown)
+        if (signal?.aborted === true) throw aborted(signal)
+        if (!error.transient || failures >= this.#rpc.policy.attempts) throw error
+        await this.#rpc.pause(failures++, error, signal)
+      }
+    }
+  }
+
+  stop(id: string, options: StopOptions = {}): Promise<SandboxInfo> {
+    return stopSandbox(this.#rpc, id, options)
+  }
+
+  /** Makes a stopped sandbox run again on its disk: the next incarnation. */
+  async start(id: string, call: CallOptions = {}): Promise<Sandbox> {
+    const answer = await this.#rpc.unary(SandboxService.method.startSandbox, { id }, { ...call, idempotent: true })
+    return new Sandbox(this.#rpc, answer.sandbox, false)
+  }
+
+  updateTimeouts(id: string, timeouts: TimeoutUpdate, call: CallOptions = {}): Promise<SandboxInfo> {
+    return updateTimeouts(this.#rpc, id, timeouts, call)
+  }
+
+  /** Works from every state, and twice. */
+  delete(id: string, call: CallOptions = {}): Promise<SandboxInfo | undefined> {
+    return deleteSandbox(this.#rpc, id, call)
+  }
+}
+
+function filterInit(filter: ListFilter) {
+  return {
+    states: (filter.states ?? []).map(stateNumber),
+    labels: { ...filter.labels },
+    template: filter.template ?? '',
+    name: filter.name ?? '',
+    includeDeleted: filter.includeDeleted ?? false,
+  }
+}
+
+function limitsInit({ memoryBytes, cpus, processes, diskBytes }: NonNullable<CreateOptions['limits']>) {
+  return {
+    ...(memoryBytes === undefined ? {} : { memoryBytes: wholeBytes('memoryBytes', memoryBytes) }),
+    ...(cpus === undefined ? {} : { cpus }),
+    ...(processes === undefined ? {} : { processes }),
+    ...(diskBytes === undefined ? {} : { diskBytes: wholeBytes('diskBytes', diskBytes) }),
+  }
+}
+
+function wholeBytes(field: string, value: number): bigint {
+  if (Number.isSafeInteger(value) && value > 0) return BigInt(value)
+  throw new CoveError('invalid-argument', `${field} ${value} is not a whole number of bytes above 0`, { field })
+}
