@@ -10,7 +10,8 @@ export class FieldsWriter {
   /** 0 to `Number.MAX_SAFE_INTEGER`, whole; 8 bytes on the wire. */
   number(tag: number, value: number | undefined): this {
     if (value === undefined) return this
-    if (!Number.isSafeInteger(value) || value < 0) throw new FrameError(`field ${tag}: not a whole number from 0`)
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new FrameError(`field ${tag}: not a whole number from 0`, 'number')
     const at = this.#field(tag, 8)
     this.#buffer.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at)
     this.#buffer.writeUInt32BE(value >>> 0, at + 4)

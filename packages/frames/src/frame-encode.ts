@@ -12,8 +12,9 @@ export function writeHeader(
   flags: number,
   channel: number,
 ): void {
-  if (!(length >= 0 && length <= MAX_PAYLOAD)) throw new FrameError(`a payload of ${length} bytes is over the limit`)
-  if (!(channel >= 0 && channel <= MAX_U32)) throw new FrameError('a channel number is not a u32')
+  if (!(length >= 0 && length <= MAX_PAYLOAD))
+    throw new FrameError(`a payload of ${length} bytes is over the limit`, 'length')
+  if (!(channel >= 0 && channel <= MAX_U32)) throw new FrameError('a channel number is not a u32', 'channel')
   target.writeUInt32BE(length, at)
   target[at + 4] = type
   target[at + 5] = flags

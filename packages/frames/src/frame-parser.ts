@@ -75,11 +75,15 @@ export class FrameParser {
     const type = bytes[at + 4] ?? 0
     const flags = bytes[at + 5] ?? 0
     const channel = bytes.readUInt32BE(at + 8)
-    if (length > this.#maxPayload) throw new FrameError(`a frame of ${length} bytes is over the limit`)
-    if (bytes.readUInt16BE(at + 6) !== 0) throw new FrameError('a reserved bit is set')
-    if (!isFrameType(type)) throw new FrameError(`frame type ${type} is unknown`)
-    if (!isStream(flags)) throw new FrameError(`stream ${flags} is unknown`)
-    checkShape(type, flags, channel, length)
+    if (bytes.readUInt16BE(at + 6) !== 0) throw new FrameError('a reserved bit is set', 'reserved')
+    if (!isFrameType(type)) throw new FrameError(`frame type ${type} is unknown`, 'type')
+    if (!fits(type, length, this.#maxPayload)) {
+      throw new FrameError(`${length} bytes are no length of a frame of type ${type}`, 'length')
+    }
+    if (!isStream(flags) || (flags !== 0 && type !== FRAME.data && type !== FRAME.end)) {
+      throw new FrameError(`flags ${flags} on a frame of type ${type}`, 'flags')
+    }
+    if (!isPlaced(type, channel)) throw new FrameError(`a frame of type ${type} on channel ${channel}`, 'channel')
     this.#type = type
     this.#stream = flags
     this.#channel = channel
@@ -140,34 +144,32 @@ function isStream(flags: number): flags is StreamNumber {
   return flags <= STREAM.terminal
 }
 
-function checkShape(type: FrameType, flags: StreamNumber, channel: number, length: number): void {
-  if (flags !== 0 && type !== FRAME.data && type !== FRAME.end)
-    throw new FrameError('flags are set on a frame without a stream')
+function fits(type: FrameType, length: number, maxPayload: number): boolean {
   switch (type) {
     case FRAME.pad:
-      if (length !== 0 || channel !== 0) throw new FrameError('a pad is not all zero')
-      return
-    case FRAME.hello:
-    case FRAME.welcome:
-      if (channel !== 0) throw new FrameError('a greeting on a channel of its own')
-      return
+    case FRAME.end:
+      return length === 0
+    case FRAME.credit:
+      return length === 4
     case FRAME.ping:
     case FRAME.pong:
-      if (channel !== 0 || length > MAX_PING) throw new FrameError('a ping of the wrong shape')
-      return
-    case FRAME.open:
-    case FRAME.opened:
-    case FRAME.data:
-    case FRAME.event:
-      if (channel === 0) throw new FrameError('the session itself has no operation')
-      return
-    case FRAME.end:
-      if (channel === 0 || length !== 0) throw new FrameError('an end of the wrong shape')
-      return
-    case FRAME.credit:
-      if (channel === 0 || length !== 4) throw new FrameError('a credit of the wrong shape')
-      return
+      return length <= MAX_PING
+    default:
+      return length <= maxPayload
+  }
+}
+
+function isPlaced(type: FrameType, channel: number): boolean {
+  switch (type) {
+    case FRAME.pad:
+    case FRAME.hello:
+    case FRAME.welcome:
+    case FRAME.ping:
+    case FRAME.pong:
+      return channel === 0
     case FRAME.close:
-      return
+      return true
+    default:
+      return channel !== 0
   }
 }

@@ -9,7 +9,7 @@ const WORD = Buffer.from('COVESYNC')
 const MARK = Buffer.concat([Buffer.alloc(MARK_LEAD, 0xff), WORD])
 
 export function encodePreamble(nonce: Uint8Array): Buffer {
-  if (nonce.length !== NONCE_BYTES) throw new FrameError('a nonce has 16 bytes')
+  if (nonce.length !== NONCE_BYTES) throw new FrameError('a nonce has 16 bytes', 'preamble')
   return Buffer.concat([MARK, nonce])
 }
 
@@ -29,7 +29,10 @@ export interface PreambleFound {
   readonly end: number
 }
 
-/** Finds preambles in a stream, wherever it is cut; holds at most 39 bytes between chunks. */
+/**
+ * Finds preambles in a stream, wherever it is cut; holds at most 39 bytes between chunks. The nonce of one that was
+ * found may be the beginning of the next: its writer was cut off.
+ */
 export class PreambleScanner {
   #tail: Buffer = Buffer.alloc(0)
 
@@ -42,13 +45,13 @@ export class PreambleScanner {
       const found = this.#search(seam)
       if (found !== undefined && found.end > this.#tail.length) {
         const end = from + found.end - this.#tail.length
-        this.#tail = Buffer.alloc(0)
+        this.#tail = found.nonce
         return { nonce: found.nonce, end }
       }
     }
     const found = this.#search(fresh)
     if (found !== undefined) {
-      this.#tail = Buffer.alloc(0)
+      this.#tail = found.nonce
       return { nonce: found.nonce, end: from + found.end }
     }
     const keep = PREAMBLE_BYTES - 1

@@ -10,11 +10,12 @@ export interface GuestLink extends Guest, AsyncDisposable {
   /** TERM to everything, then KILL after `graceMs`; the agent ends. Resolves when the guest has taken it. */
   shutdown(graceMs: number, signal?: AbortSignal): Promise<void>
   readonly agentVersion: string
-  /** Hex; new at every start of the agent. */
+  /** Hex; new at every start of the agent, so it may change when the link connects again. */
   readonly instance: string
   /**
-   * Resolves when the session is over for good: with nothing after `close`, with `stale-session` when another
-   * daemon has taken over, with `guest-protocol` when the guest broke the rules.
+   * Resolves when the link is over for good: with nothing after `close`, with `stale-session` when another daemon
+   * has taken over, with `unauthenticated` or `unsupported` when the guest will not have this one. After anything
+   * else the next call connects again by itself.
    */
   readonly closed: Promise<CoveError | undefined>
   /** Ends the session; the guest and its processes go on. Safe to call twice. */
@@ -31,5 +32,6 @@ export interface GuestLinkOptions {
   readonly random: Random
   /** The stream is one pipe or serial port that outlives sessions, not a connection of its own. */
   readonly singleStream?: boolean
+  /** Cancels the opening; once the link is open it has no effect. */
   readonly signal?: AbortSignal
 }

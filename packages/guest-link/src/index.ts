@@ -1,1 +1,2 @@
-export * from './guest-link.ts'
+export type { GuestLink, GuestLinkOptions } from './guest-link.ts'
+export { openGuestLink } from './open-guest-link.ts'

@@ -1,0 +1,48 @@
+import type { GuestIdentity, GuestMetrics } from '@cove/domain'
+import { checkEnv, checkText, checkWhole, invalid } from '../check.ts'
+import type { Session } from '../session.ts'
+import { CONFIGURE, ENTROPY_BYTES, METRICS, OPERATION, QUIESCE, SHUTDOWN } from '../wire/tags.ts'
+import { decode, openCall, request, simpleCall, untilClosed } from './call.ts'
+
+export async function metrics(session: Session, signal: AbortSignal | undefined): Promise<GuestMetrics> {
+  const channel = openCall(session, request(OPERATION.metrics), signal)
+  const fields = await channel.opened
+  const answer = decode(channel, () => ({
+    at: fields.needNumber(METRICS.at),
+    agentVersion: fields.needText(METRICS.agentVersion),
+    uptimeMs: fields.needNumber(METRICS.uptimeMs),
+    processes: fields.needNumber(METRICS.processes),
+    memoryTotalBytes: fields.needNumber(METRICS.memoryTotal),
+    memoryUsedBytes: fields.needNumber(METRICS.memoryUsed),
+    diskTotalBytes: fields.needNumber(METRICS.diskTotal),
+    diskUsedBytes: fields.needNumber(METRICS.diskUsed),
+    loadAverage1: fields.needNumber(METRICS.load1) / 1000,
+  }))
+  await untilClosed(channel)
+  return answer
+}
+
+export async function configure(
+  session: Session,
+  identity: GuestIdentity,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (identity.entropy.length !== ENTROPY_BYTES) throw invalid('entropy', `has not ${ENTROPY_BYTES} bytes`)
+  const fields = request(OPERATION.configure)
+    .text(CONFIGURE.hostname, checkText('hostname', identity.hostname))
+    .texts(CONFIGURE.env, checkEnv(identity.env))
+    .bytes(CONFIGURE.entropy, identity.entropy)
+    .number(CONFIGURE.clock, checkWhole('clock', identity.clock, 0, Number.MAX_SAFE_INTEGER))
+  await simpleCall(session, fields, signal)
+}
+
+export async function quiesce(session: Session, on: boolean, signal: AbortSignal | undefined): Promise<void> {
+  await simpleCall(session, request(OPERATION.quiesce).truth(QUIESCE.on, on), signal)
+}
+
+export async function shutdown(session: Session, graceMs: number, signal: AbortSignal | undefined): Promise<void> {
+  const grace = checkWhole('graceMs', graceMs, 0, Number.MAX_SAFE_INTEGER)
+  const channel = openCall(session, request(OPERATION.shutdown).number(SHUTDOWN.graceMs, grace), signal)
+  // The agent ends without closing the channel.
+  await channel.opened
+}
