@@ -1,1 +1,5 @@
-export {}
+export { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
+export { openEmbeddedStore, type EmbeddedStoreOptions } from './embedded/open-embedded-store.ts'
+export type { HistoryLimit } from './history-limit.ts'
+export { collection, type Collection, type Entry } from './collection.ts'
+export { jsonCodec, type Codec } from './json-codec.ts'

@@ -1,0 +1,57 @@
+import type { WireProblem } from './messages.ts'
+
+/**
+ * A refusal on the worker's side of the wire. It is not a `CoveError`, because the worker loads nothing it can do
+ * without: it is on the way to readiness.
+ */
+export class Problem extends Error {
+  readonly wire: WireProblem
+
+  constructor(wire: WireProblem, cause?: unknown) {
+    super(wire.message, { cause })
+    this.wire = wire
+  }
+}
+
+/** Primary result codes of SQLite (https://sqlite.org/rescode.html). */
+const SQLITE = { busy: 5, locked: 6, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const
+
+/** Names what SQLite threw; whatever else was thrown comes out as `internal`. */
+export function problemOf(thrown: unknown, path: string): Problem {
+  if (thrown instanceof Problem) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  const code = thrown instanceof Error && 'errcode' in thrown && typeof thrown.errcode === 'number' ? thrown.errcode : 0
+  switch (code & 0xff) {
+    case SQLITE.busy:
+    case SQLITE.locked:
+      return locked(path, thrown)
+    case SQLITE.corrupt:
+    case SQLITE.notadb:
+      return corrupt(path, message, thrown)
+    case SQLITE.full:
+      return new Problem(
+        {
+          code: 'no-space',
+          message: `there is no space left for the store ${path}; nothing was changed`,
+          fix: 'Free space on the disk that holds the data directory.',
+        },
+        thrown,
+      )
+    case SQLITE.ioerr:
+    case SQLITE.cantopen:
+      return new Problem(
+        { code: 'io-error', message: `the store ${path} cannot be read or written: ${message}` },
+        thrown,
+      )
+    default:
+      return new Problem({ code: 'internal', message: `the store ${path} failed: ${message}` }, thrown)
+  }
+}
+
+export function locked(path: string, cause?: unknown): Problem {
+  return new Problem({ code: 'store-locked', message: `the store ${path} is in use by another process` }, cause)
+}
+
+export function corrupt(path: string, why: string, cause?: unknown): Problem {
+  return new Problem({ code: 'store-corrupt', message: `the store ${path} is damaged: ${why}` }, cause)
+}
