@@ -40,7 +40,7 @@ async function stream(sandbox: Awaited<ReturnType<Cove['sandboxes']['create']>>,
   const start = performance.now()
   const process_ = await sandbox.start(['/usr/bin/head', '-c', String(bytes), '/dev/zero'])
   let received = 0
-  for await (const event of process_.events) if (event.type === 'output') received += event.data.length
+  for await (const event of process_.events()) if (event.type === 'output') received += event.data.length
   if (received !== bytes) throw new Error(`${received} of ${bytes} bytes arrived`)
   return bytes / 1e6 / ((performance.now() - start) / 1000)
 }

@@ -27,7 +27,7 @@ export async function openHost() {
     installation,
     async [Symbol.asyncDispose]() {
       await driver.close()
-      await launcher.stop()
+      await launcher.stopLauncher()
       await launcher.close()
       await rm(stateDir, { recursive: true, force: true })
     },

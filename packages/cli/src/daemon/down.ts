@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { CoveError } from '@cove/domain'
+import type { Cove } from '@cove/sdk'
 import { loadConfig } from '../config/load.ts'
 import type { Io } from '../io.ts'
 import { daemonFilePath } from './data-dir.ts'
@@ -18,13 +19,9 @@ export async function down(args: DownArgs, io: Io): Promise<number> {
     io.stdout.write('Cove is not running.\n')
     return 0
   }
-  let running: number
-  {
-    const { Cove } = await import('@cove/sdk')
-    const { readFile } = await import('node:fs/promises')
-    const cove = new Cove({ url: daemon.url, apiKey: (await readFile(`${settings.dataDir}/api-key`, 'utf8')).trim() })
-    running = args.all ? await deleteAll(cove, io) : await count(cove)
-  }
+  const { daemonClient } = await import('./client.ts')
+  const cove = await daemonClient(settings.dataDir, daemon)
+  const running = args.all ? await deleteAll(cove, io) : await count(cove)
   process.kill(daemon.pid, 'SIGTERM')
   const deadline = Date.now() + settings.shutdownGrace + MARGIN_MS
   while (isAlive(daemon)) {
@@ -51,9 +48,7 @@ export function keepsRunning(sandboxes: number): string {
   return ` ${them} running; the next start finds them. To delete all of them: cove down --all`
 }
 
-type Client = InstanceType<typeof import('@cove/sdk').Cove>
-
-async function count(cove: Client): Promise<number> {
+async function count(cove: Cove): Promise<number> {
   let running = 0
   try {
     for await (const sandbox of cove.sandboxes.list({ states: ['running'] })) running += sandbox.id === '' ? 0 : 1
@@ -63,7 +58,7 @@ async function count(cove: Client): Promise<number> {
   return running
 }
 
-async function deleteAll(cove: Client, io: Io): Promise<number> {
+async function deleteAll(cove: Cove, io: Io): Promise<number> {
   let deleted = 0
   for await (const sandbox of cove.sandboxes.list({})) {
     await cove.sandboxes.delete(sandbox.id)

@@ -100,7 +100,7 @@ async function refuseSecond(dataDir: DataDir): Promise<void> {
 /** A detached daemon tells the command that started it what to print, and is then on its own. */
 function tellParent(text: string): void {
   if (process.send === undefined) return
-  process.send({ ready: text }, () => process.disconnect())
+  process.send({ ready: text }, undefined, {}, () => process.disconnect())
 }
 
 export const programName = (io: Io): string => (io.env['npm_command'] === undefined ? './cove' : 'cove')

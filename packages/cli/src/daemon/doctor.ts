@@ -1,0 +1,77 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { release, tmpdir, type } from 'node:os'
+import { join } from 'node:path'
+import type { Driver, DriverReport } from '@cove/domain'
+import { systemRandom } from '@cove/domain/system'
+import { loadConfig } from '../config/load.ts'
+import type { Io } from '../io.ts'
+import { ensureGuestProgram } from '../setup/guest-program.ts'
+import { driverLines } from './banner.ts'
+import { daemonFilePath } from './data-dir.ts'
+import { readLivingDaemon } from './daemon-file.ts'
+import type { ReportArgs } from './up-args.ts'
+
+const PROOF_MS = 30_000
+
+/** `cove doctor`: proves every driver by running a machine with it, and says how to get what is missing. */
+export async function doctor(args: ReportArgs, io: Io): Promise<number> {
+  const { settings } = await loadConfig({ env: io.env, flags: args.flags, file: args.config })
+  const daemon = await readLivingDaemon(daemonFilePath(settings.dataDir))
+  const reports = await proveHere(settings.uidBase, io)
+  const facts = hostFacts()
+  const good = reports.some(({ fingerprint, isolation }) => fingerprint.proven && isolation !== 'process')
+  if (args.output === 'json') {
+    io.stdout.write(`${JSON.stringify({ host: facts, daemon: daemon ?? null, drivers: reports }, null, 2)}\n`)
+    return good ? 0 : 1
+  }
+  const lines = [
+    `Host      ${facts.kernel}, Node ${facts.node}, ${facts.user}`,
+    `Daemon    ${daemon === undefined ? 'not running' : daemon.url}`,
+    ...driverLines(reports).map((line, index) => `${index === 0 ? 'Drivers  ' : '         '} ${line}`),
+  ]
+  if (!settings.allowNative)
+    lines.push('', 'native is offered only with --allow-native: it is supervision, and no wall.')
+  io.stdout.write(`${lines.join('\n')}\n`)
+  if (!good) io.stderr.write('error: no driver that isolates is proven here\nfix: see the line of the driver above\n')
+  return good ? 0 : 1
+}
+
+/** Apart from any running daemon, with a launcher and a folder of its own that are gone afterwards. */
+async function proveHere(uidBase: number, io: Io): Promise<readonly DriverReport[]> {
+  const [{ openLauncher }, { createBubblewrapDriver, createNativeDriver }, { randomId }] = await Promise.all([
+    import('@cove/runner'),
+    import('@cove/drivers'),
+    import('@cove/domain'),
+  ])
+  const guestProgram = await ensureGuestProgram('ask', io)
+  const folder = await mkdtemp(join(tmpdir(), 'cove-doctor-'))
+  try {
+    const installation = randomId(systemRandom)
+    await using launcher = await openLauncher({ binary: guestProgram, stateDir: join(folder, 'l'), installation })
+    const shared = { launcher, guestProgram, installation, random: systemRandom }
+    const drivers: Driver[] = [
+      createBubblewrapDriver({ ...shared, stateDir: join(folder, 'b'), uidBase }),
+      createNativeDriver({ ...shared, stateDir: join(folder, 'n') }),
+    ]
+    const reports: DriverReport[] = []
+    for (const driver of drivers) {
+      const fingerprint = await driver.fingerprint(AbortSignal.timeout(PROOF_MS))
+      reports.push({
+        name: driver.name,
+        isolation: driver.isolation,
+        fingerprint,
+        chosen: reports.length === 0 && fingerprint.proven,
+      })
+      await driver.close()
+    }
+    await launcher.stopLauncher()
+    return reports
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function hostFacts(): { readonly kernel: string; readonly node: string; readonly user: string } {
+  const user = process.getuid?.() === 0 ? 'as root' : `as an ordinary user (uid ${process.getuid?.() ?? 'unknown'})`
+  return { kernel: `${type()} ${release()} ${process.arch}`, node: process.versions.node, user }
+}
