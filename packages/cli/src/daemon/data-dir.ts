@@ -34,8 +34,8 @@ export async function openDataDir(path: string, random: Random): Promise<DataDir
     )
   }
   const keyFile = join(path, 'api-key')
-  const installation = await readOrMake(join(path, 'installation'), () => randomId(random), /^[a-z2-7]{16}$/)
-  const apiKey = await readOrMake(keyFile, () => newApiKey(random), /^cove_[0-9a-f]{40}$/)
+  const installation = await readOrMake(join(path, 'installation'), random, () => randomId(random), /^[a-z2-7]{16}$/)
+  const apiKey = await readOrMake(keyFile, random, () => newApiKey(random), /^cove_[0-9a-f]{40}$/)
   return {
     path,
     serverStore: join(path, 'server.db'),
@@ -53,11 +53,11 @@ export async function openDataDir(path: string, random: Random): Promise<DataDir
 /** 160 random bits; the prefix lets secret scanners find a leaked one. */
 export const newApiKey = (random: Random): string => `cove_${Buffer.from(random.bytes(20)).toString('hex')}`
 
-async function readOrMake(file: string, make: () => string, pattern: RegExp): Promise<string> {
+async function readOrMake(file: string, random: Random, make: () => string, pattern: RegExp): Promise<string> {
   const existing = await readIfThere(file)
   if (existing === undefined) {
     // Written aside and linked into place: a crash leaves no empty file, and of two first starts one wins.
-    const aside = `${file}.${process.pid}`
+    const aside = `${file}.${randomId(random)}`
     await writeFile(aside, `${make()}\n`, { mode: 0o600 })
     try {
       await link(aside, file)
