@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto'
+import {
+  newSandboxId,
+  type Log,
+  type LogFields,
+  type NodeSandbox,
+  type Random,
+  type SandboxId,
+  type SandboxSpec,
+  type Store,
+} from '@cove/domain'
+import { ManualClock } from '@cove/domain/manual-clock'
+import { MemoryStore } from '@cove/store'
+import type { CoveNode } from '../../src/cove-node.ts'
+import { openNodeWith, type NodeOptions } from '../../src/open-node.ts'
+import { FakeLinks } from './fake-link.ts'
+import { FakeDriver, FakeWorld } from './fake-world.ts'
+import { Fuse } from './fuse.ts'
+
+/** Bytes that look random and are the same in every run. */
+export class SeededRandom implements Random {
+  #count = 0
+  bytes(count: number): Uint8Array {
+    const chunks: Buffer[] = []
+    for (let have = 0; have < count; have += 32) {
+      chunks.push(
+        createHash('sha256')
+          .update(String(this.#count++))
+          .digest(),
+      )
+    }
+    return Uint8Array.from(Buffer.concat(chunks).subarray(0, count))
+  }
+}
+
+/** Keeps every line, so that a test can look for what must not be in one. */
+export class MemoryLog implements Log {
+  readonly lines: string[] = []
+  debug = (message: string, fields?: LogFields): void => this.#keep(message, fields)
+  info = (message: string, fields?: LogFields): void => this.#keep(message, fields)
+  warn = (message: string, fields?: LogFields): void => this.#keep(message, fields)
+  error = (message: string, fields?: LogFields): void => this.#keep(message, fields)
+  child = (): Log => this
+  #keep(message: string, fields: LogFields | undefined): void {
+    this.lines.push(`${message} ${JSON.stringify(fields ?? {})}`)
+  }
+}
+
+export interface Daemon {
+  readonly node: CoveNode
+  readonly driver: FakeDriver
+  readonly links: FakeLinks
+  readonly fuse: Fuse
+}
+
+/** A host with one fake driver, on which daemons come and go. */
+export class Host {
+  readonly world = new FakeWorld()
+  readonly clock = new ManualClock()
+  readonly random = new SeededRandom()
+  readonly log = new MemoryLog()
+  readonly store: Store = new MemoryStore({ clock: this.clock })
+
+  /** What a daemon is opened over; the caller may die with its fuse. */
+  parts(fuse = new Fuse()): { driver: FakeDriver; links: FakeLinks; fuse: Fuse } {
+    return { driver: new FakeDriver(this.world, fuse), links: new FakeLinks(this.world, fuse), fuse }
+  }
+
+  async open(parts = this.parts(), options: Partial<NodeOptions> = {}): Promise<Daemon> {
+    const { driver, links, fuse } = parts
+    const node = await openNodeWith(links.openLink, {
+      name: 'here',
+      drivers: [driver],
+      store: fuse.store(this.store),
+      clock: this.clock,
+      random: this.random,
+      log: this.log,
+      ...options,
+    })
+    return { node, driver, links, fuse }
+  }
+
+  spec(changes: Partial<SandboxSpec> = {}): SandboxSpec {
+    return {
+      id: newSandboxId(this.random),
+      project: 'default',
+      template: 'host',
+      limits: {},
+      network: { kind: 'none' },
+      env: { GREETING: 'hello' },
+      labels: {},
+      idleTimeout: 'never',
+      lifetime: 'never',
+      createdAt: this.clock.now(),
+      ...changes,
+    }
+  }
+
+  /** Everything that `node.db` knows about machines, as text. */
+  async records(): Promise<string[]> {
+    const { items } = await this.store.range({ prefix: 'machine/' })
+    return items.map(({ value }) => Buffer.from(value).toString('utf8'))
+  }
+}
+
+export async function stateOf(node: CoveNode, id: SandboxId): Promise<NodeSandbox | undefined> {
+  return (await node.list()).find((sandbox) => sandbox.id === id)
+}
+
+/** Resolves after everything that can go on without time passing has gone on. */
+export async function quiet(turns = 20): Promise<void> {
+  for (let i = 0; i < turns; i++) await new Promise(setImmediate)
+}
