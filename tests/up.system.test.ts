@@ -1,0 +1,137 @@
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runCove, TestDaemon } from './support/daemon.ts'
+
+describe('cove up', () => {
+  let daemon: TestDaemon
+  beforeAll(async () => {
+    daemon = await TestDaemon.start()
+  })
+  afterAll(() => daemon[Symbol.asyncDispose]())
+
+  it('says where it listens, where the key is, and what was proven', () => {
+    expect(daemon.output).toContain(`API       ${daemon.url}`)
+    expect(daemon.output).toContain(`API key   ${daemon.dataDir}/api-key`)
+    expect(daemon.output).toMatch(/bubblewrap\s+namespace\s+proven .*<- default/)
+    expect(daemon.output).not.toContain(daemon.apiKey)
+    expect(statSync(join(daemon.dataDir, 'api-key')).mode & 0o777).toBe(0o600)
+  })
+
+  it('refuses to start twice, and says which one runs', async () => {
+    const second = await runCove(['up', '--data-dir', daemon.dataDir, '--listen', '127.0.0.1:0'])
+    expect(second).toMatchObject({ status: 1, stdout: '' })
+    expect(second.stderr).toContain(`Cove runs already: ${daemon.url}`)
+    expect(second.stderr).toMatch(/^fix: /m)
+  })
+
+  it('refuses an address that is taken, and leaves nothing running', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = typeof address === 'object' ? address?.port : undefined
+    await expect(TestDaemon.start(['--listen', `127.0.0.1:${port}`])).rejects.toThrow(
+      /error: .*(in use|EADDRINUSE)[^]*fix: /,
+    )
+    server.close()
+  })
+
+  it('refuses a wrong setting before it touches anything', async () => {
+    const wrong = await runCove(['up', '--idle-timeout', 'soon'])
+    expect(wrong.status).toBe(1)
+    expect(wrong.stderr).toContain('--idle-timeout')
+    expect(wrong.stderr).toMatch(/^fix: /m)
+  })
+
+  it('shows itself in status, and its settings with their sources', async () => {
+    const status = await daemon.cove(['status', '-o', 'json'])
+    expect(JSON.parse(status.stdout)).toMatchObject({ running: true, url: daemon.url, pid: daemon.pid })
+    const view = await daemon.cove(['config', 'view', '-o', 'json'], { env: { COVE_MAX_SANDBOXES: '7' } })
+    const { settings } = JSON.parse(view.stdout) as { settings: { name: string; value: string; source: string }[] }
+    expect(settings.find(({ name }) => name === 'maxSandboxes')).toMatchObject({ value: '7', source: 'environment' })
+  })
+
+  it('proves drivers in doctor, also beside a running daemon', async () => {
+    const { status, stdout } = await daemon.cove(['doctor', '-o', 'json'])
+    expect(status).toBe(0)
+    const { drivers } = JSON.parse(stdout) as { drivers: { name: string; fingerprint: { proven: boolean } }[] }
+    expect(drivers.map(({ name, fingerprint }) => [name, fingerprint.proven])).toEqual([
+      ['bubblewrap', true],
+      ['native', true],
+    ])
+  })
+
+  it('ends cleanly on SIGINT, says what keeps running, and finds it again', async () => {
+    await using box = await daemon.client().sandboxes.create()
+    const job = await box.start(['sh', '-c', 'echo before; read line; echo "after $line"'], { id: 'job', stdin: true })
+    for await (const event of job.events()) if (event.type === 'output') break
+    expect(await daemon.end('SIGINT')).toBe(0)
+    expect(daemon.output).toContain('1 sandbox keeps running')
+    await daemon.start()
+    expect(daemon.output).toContain('Adopted   1 running sandbox')
+    const again = await (await daemon.client().sandboxes.get(box.id)).processes.attach('job', { from: 0 })
+    await again.write('all\n')
+    let text = ''
+    for await (const event of again.events()) if (event.type === 'output') text += Buffer.from(event.data).toString()
+    expect(text).toBe('before\nafter all\n')
+    await daemon.client().sandboxes.delete(box.id)
+  })
+
+  it('loses nothing when it is killed', async () => {
+    const box = await daemon.client().sandboxes.create({ name: 'survivor' })
+    await box.files.write('/home/user/note', 'kept')
+    await daemon.end('SIGKILL')
+    await daemon.start()
+    const found = await daemon.client().sandboxes.get('survivor')
+    expect(found.info).toMatchObject({ id: box.id, state: 'running', incarnation: 1 })
+    expect(await found.files.readText('/home/user/note')).toBe('kept')
+    await found.delete()
+  })
+
+  it('runs the command of the README, with its exit status', async () => {
+    expect(await daemon.cove(['run', 'python', '-c', 'print(6*7)'])).toEqual({ status: 0, stdout: '42\n', stderr: '' })
+    expect((await daemon.cove(['run', 'sh', '-c', 'exit 7'])).status).toBe(7)
+    expect((await daemon.cove(['run', 'sh', '-c', 'kill -9 $$'])).status).toBe(137)
+    expect(await Array.fromAsync(daemon.client().sandboxes.list())).toEqual([])
+  })
+})
+
+describe('cove up as an ordinary user', () => {
+  it('isolates with what such a user has, and refuses limits that it cannot keep', async () => {
+    await using daemon = await TestDaemon.start([], { uid: 65_534 })
+    expect(daemon.output).toMatch(/bubblewrap\s+namespace\s+proven/)
+    expect(await daemon.cove(['run', 'sh', '-c', 'id -un; echo $HOME'])).toMatchObject({
+      status: 0,
+      stdout: 'user\n/home/user\n',
+    })
+    const cove = daemon.client()
+    await expect(cove.sandboxes.create({ limits: { memoryBytes: 64 * 1024 * 1024 } })).rejects.toMatchObject({
+      code: 'limit-not-enforceable',
+    })
+    await using box = await cove.sandboxes.create()
+    expect(box.info.limits.filter(({ enforced }) => enforced)).toEqual([])
+    expect((await box.run(['cat', '/proc/1/comm'])).ok).toBe(true)
+    await daemon.end('SIGKILL')
+    await daemon.start()
+    expect((await daemon.client().sandboxes.get(box.id)).info.state).toBe('running')
+  })
+})
+
+describe('cove without a daemon', () => {
+  it('says so, and how to start one', async () => {
+    const ended = await runCove(['run', 'true'], { env: { COVE_DATA_DIR: '/nonexistent/cove' } })
+    expect(ended.status).toBe(1)
+    expect(ended.stderr).toMatch(/^error: /m)
+    expect(ended.stderr).toMatch(/^fix: .*cove up/m)
+  })
+
+  it('has nothing to stop', async () => {
+    expect(await runCove(['down', '--data-dir', '/nonexistent/cove'])).toMatchObject({
+      status: 0,
+      stdout: 'Cove is not running.\n',
+    })
+    expect((await runCove(['status', '--data-dir', '/nonexistent/cove'])).status).toBe(3)
+  })
+})
