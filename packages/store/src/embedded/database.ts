@@ -18,6 +18,7 @@ export class Database {
   readonly #limit: HistoryLimit
   #revision = 1
   #compacted = 0
+  #historyBytes = 0
 
   constructor(db: DatabaseSync, path: string, limit: HistoryLimit) {
     this.#db = db
@@ -47,11 +48,14 @@ export class Database {
     }
   }
 
-  /** Forgets history beyond its limit; called between groups, so that no answer waits for it. */
+  /** Forgets history beyond its limits; called between groups, so that no answer waits for it. */
   cutHistory(): void {
-    if (this.#revision - this.#compacted <= this.#limit.revisions + CUT_SLACK) return
-    const [reply] = this.execute([{ type: 'compact', revision: this.#revision - this.#limit.revisions }])
-    if (reply?.type === 'refused') throw new Problem(reply.problem)
+    const tooMany = this.#revision - this.#compacted > this.#limit.revisions + CUT_SLACK
+    const tooLarge = this.#historyBytes > this.#limit.bytes
+    if (!tooMany && !tooLarge) return
+    const byCount = this.#revision - this.#limit.revisions
+    const cut = tooLarge ? Math.max(byCount, this.#revisionToFit()) : byCount
+    this.execute([{ type: 'compact', revision: cut }])
   }
 
   close(): void {
@@ -62,6 +66,7 @@ export class Database {
     for (const row of all(this.#sql.meta)) {
       if (row[0] === 'revision') this.#revision = integer(row, 1)
       if (row[0] === 'compacted') this.#compacted = integer(row, 1)
+      if (row[0] === 'history_bytes') this.#historyBytes = integer(row, 1)
     }
   }
 
@@ -75,17 +80,19 @@ export class Database {
   }
 
   #together(requests: readonly Request[]): Reply[] {
-    const before = { revision: this.#revision, compacted: this.#compacted }
+    const before = { revision: this.#revision, compacted: this.#compacted, historyBytes: this.#historyBytes }
     try {
       this.#sql.begin.run()
       const replies = requests.map((request) => this.#answer(request, true))
       if (this.#revision !== before.revision) this.#sql.setMeta.run(this.#revision, 'revision')
       if (this.#compacted !== before.compacted) this.#sql.setMeta.run(this.#compacted, 'compacted')
+      if (this.#historyBytes !== before.historyBytes) this.#sql.setMeta.run(this.#historyBytes, 'history_bytes')
       this.#sql.commit.run()
       return replies
     } catch (error) {
       this.#revision = before.revision
       this.#compacted = before.compacted
+      this.#historyBytes = before.historyBytes
       if (this.#db.isTransaction) this.#sql.rollback.run()
       throw error
     }
@@ -181,14 +188,17 @@ export class Database {
 
   #put(revision: number, op: Op & { type: 'put' }): number {
     const key = Buffer.from(op.key)
-    this.#sql.logPut.run(revision, key)
+    const logged = one(this.#sql.logPut, revision, key)
+    this.#historyBytes += logged === undefined ? 0 : integer(logged, 0)
     const row = one(this.#sql.put, key, op.value, revision, op.lease ?? null)
     return row === undefined ? revision : integer(row, 0)
   }
 
   /** The create-revision of what was deleted, or 0. */
   #delete(revision: number, key: Uint8Array): number {
-    if (this.#sql.logDelete.run(revision, key).changes === 0) return 0
+    const logged = one(this.#sql.logDelete, revision, key)
+    if (logged === undefined) return 0
+    this.#historyBytes += integer(logged, 0)
     const row = one(this.#sql.delete, key)
     return row === undefined ? 0 : integer(row, 0)
   }
@@ -204,8 +214,22 @@ export class Database {
 
   #compact(revision: number): void {
     if (revision <= this.#compacted) return
+    const size = one(this.#sql.sizeUntil, revision)
     this.#sql.forget.run(revision)
+    this.#historyBytes -= size === undefined ? 0 : integer(size, 0)
     this.#compacted = revision
+  }
+
+  /** With this revision and all before it forgotten, history is three quarters of its limit or less. */
+  #revisionToFit(): number {
+    let excess = this.#historyBytes - this.#limit.bytes * 0.75
+    let cut = this.#compacted
+    for (const row of this.#sql.oldest.iterate()) {
+      if (excess <= 0) break
+      cut = integer(row, 0)
+      excess -= integer(row, 1)
+    }
+    return cut
   }
 
   #history(prefixText: string, from: number): Reply {

@@ -1,40 +1,49 @@
 import { DatabaseSync } from 'node:sqlite'
-import { existsSync } from 'node:fs'
-import { corrupt, Problem } from './problem.ts'
-import { APPLICATION_ID, migrate, numberPragma, SCHEMA_VERSION } from './schema.ts'
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { createFile } from './create-file.ts'
+import { asidePrefix, inspectFile } from './inspect-file.ts'
+import { migrate, SCHEMA_VERSION } from './schema.ts'
 
 export interface OpenDatabase {
   readonly db: DatabaseSync
   readonly migratedFrom: number | undefined
 }
 
-/** Opens, or makes, the file at `path`; throws what `problemOf` can name. */
-export function openDatabase(path: string, durability: 'process' | 'power'): OpenDatabase {
-  const fresh = !existsSync(path)
-  const db = new DatabaseSync(path)
+/** Past this age, what lies beside the file belongs to a process that was killed. */
+const LEFTOVER_MS = 60_000
+
+/** Opens, or makes, the file and holds its lock; throws what `problemOf` can name. */
+export function openDatabase(file: string, durability: 'process' | 'power'): OpenDatabase {
+  if (statSync(file, { throwIfNoEntry: false }) === undefined) createFile(file)
+  const version = inspectFile(file)
+  const db = new DatabaseSync(file)
   try {
     // Before the first read: then SQLite holds the file's lock until it is closed, and needs no shared memory.
     db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY')
-    const version = numberPragma(db, 'user_version')
-    if (!fresh && numberPragma(db, 'application_id') !== APPLICATION_ID) {
-      throw corrupt(path, 'it is not a store of Cove')
+    if (version < SCHEMA_VERSION) {
+      // Not through the write-ahead log, so that the file's own header always tells the version.
+      db.exec('PRAGMA journal_mode = DELETE')
+      migrate(db, version)
     }
-    if (version > SCHEMA_VERSION) throw tooNew(path, version)
-    if (version < SCHEMA_VERSION) migrate(db, version)
-    db.exec('PRAGMA journal_mode = WAL')
-    db.exec(`PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`)
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`)
     db.exec('BEGIN IMMEDIATE; COMMIT')
-    return { db, migratedFrom: fresh || version === SCHEMA_VERSION ? undefined : version }
+    sweep(file)
+    return { db, migratedFrom: version < SCHEMA_VERSION ? version : undefined }
   } catch (error) {
     db.close()
     throw error
   }
 }
 
-function tooNew(path: string, version: number): Problem {
-  return new Problem({
-    code: 'store-too-new',
-    message: `the store ${path} has version ${version}; this Cove knows versions up to ${SCHEMA_VERSION}`,
-    context: { version, supported: SCHEMA_VERSION },
-  })
+function sweep(file: string): void {
+  const directory = path.dirname(file)
+  const prefixes = (['check', 'new'] as const).map((what) => path.basename(asidePrefix(file, what)))
+  for (const name of readdirSync(directory)) {
+    if (!prefixes.some((prefix) => name.startsWith(prefix))) continue
+    const leftover = path.join(directory, name)
+    const stat = statSync(leftover, { throwIfNoEntry: false })
+    if (stat !== undefined && Date.now() - stat.mtimeMs > LEFTOVER_MS)
+      rmSync(leftover, { recursive: true, force: true })
+  }
 }

@@ -20,6 +20,9 @@ const SQLITE = { busy: 5, locked: 6, ioerr: 10, corrupt: 11, full: 13, cantopen:
 export function problemOf(thrown: unknown, path: string): Problem {
   if (thrown instanceof Problem) return thrown
   const message = thrown instanceof Error ? thrown.message : String(thrown)
+  const errno = thrown instanceof Error && 'syscall' in thrown && 'code' in thrown ? thrown.code : undefined
+  if (errno === 'ENOSPC' || errno === 'EDQUOT') return noSpace(path, thrown)
+  if (errno !== undefined) return unusable(path, message, thrown)
   const code = thrown instanceof Error && 'errcode' in thrown && typeof thrown.errcode === 'number' ? thrown.errcode : 0
   switch (code & 0xff) {
     case SQLITE.busy:
@@ -29,20 +32,10 @@ export function problemOf(thrown: unknown, path: string): Problem {
     case SQLITE.notadb:
       return corrupt(path, message, thrown)
     case SQLITE.full:
-      return new Problem(
-        {
-          code: 'no-space',
-          message: `there is no space left for the store ${path}; nothing was changed`,
-          fix: 'Free space on the disk that holds the data directory.',
-        },
-        thrown,
-      )
+      return noSpace(path, thrown)
     case SQLITE.ioerr:
     case SQLITE.cantopen:
-      return new Problem(
-        { code: 'io-error', message: `the store ${path} cannot be read or written: ${message}` },
-        thrown,
-      )
+      return unusable(path, message, thrown)
     default:
       return new Problem({ code: 'internal', message: `the store ${path} failed: ${message}` }, thrown)
   }
@@ -54,4 +47,26 @@ export function locked(path: string, cause?: unknown): Problem {
 
 export function corrupt(path: string, why: string, cause?: unknown): Problem {
   return new Problem({ code: 'store-corrupt', message: `the store ${path} is damaged: ${why}` }, cause)
+}
+
+function noSpace(path: string, cause: unknown): Problem {
+  return new Problem(
+    {
+      code: 'no-space',
+      message: `there is no space left for the store ${path}; nothing was changed`,
+      fix: 'Free space on the disk that holds the data directory.',
+    },
+    cause,
+  )
+}
+
+function unusable(path: string, why: string, cause: unknown): Problem {
+  return new Problem(
+    {
+      code: 'io-error',
+      message: `the store ${path} cannot be used: ${why}`,
+      fix: 'Check that the directory exists and that this user may read and write in it.',
+    },
+    cause,
+  )
 }

@@ -25,6 +25,8 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX log_key ON log (key, rev);
    CREATE TABLE leases (id TEXT PRIMARY KEY, ttl_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;`,
+  // The size of history is known without reading it, so that it can be bounded.
+  `INSERT INTO meta SELECT 'history_bytes', ifnull(sum(length(key) + ifnull(length(prev_value), 0)), 0) FROM log;`,
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

@@ -9,6 +9,7 @@ export function statements(db: DatabaseSync) {
     statement.setReturnArrays(true)
     return statement
   }
+  const size = 'length(key) + ifnull(length(prev_value), 0)'
   const inRange = 'key >= $from AND key < $end'
   return {
     begin: prepare('BEGIN IMMEDIATE'),
@@ -37,9 +38,12 @@ export function statements(db: DatabaseSync) {
     ),
     delete: prepare('DELETE FROM kv WHERE key = ? RETURNING create_rev'),
     logPut: prepare(
-      `INSERT INTO log SELECT ?1, ?2, 1, value, create_rev, mod_rev, lease FROM (SELECT 1) LEFT JOIN kv ON key = ?2`,
+      `INSERT INTO log SELECT ?1, ?2, 1, value, create_rev, mod_rev, lease FROM (SELECT 1) LEFT JOIN kv ON key = ?2
+       RETURNING ${size}`,
     ),
-    logDelete: prepare('INSERT INTO log SELECT ?1, ?2, 0, value, create_rev, mod_rev, lease FROM kv WHERE key = ?2'),
+    logDelete: prepare(
+      `INSERT INTO log SELECT ?1, ?2, 0, value, create_rev, mod_rev, lease FROM kv WHERE key = ?2 RETURNING ${size}`,
+    ),
     changes: prepare(
       `SELECT rev, key, put FROM log
        WHERE rev >= $from AND rev < $last AND key >= $prefix AND key < $end ORDER BY rev, key`,
@@ -47,6 +51,8 @@ export function statements(db: DatabaseSync) {
     nextChange: prepare(
       'SELECT prev_value, prev_create, prev_mod, prev_lease FROM log WHERE key = ? AND rev > ? ORDER BY rev LIMIT 1',
     ),
+    oldest: prepare(`SELECT rev, ${size} FROM log ORDER BY rev`),
+    sizeUntil: prepare(`SELECT ifnull(sum(${size}), 0) FROM log WHERE rev <= ?`),
     forget: prepare('DELETE FROM log WHERE rev <= ?'),
     leases: prepare('SELECT id, ttl_ms FROM leases'),
     lease: prepare('SELECT 1 FROM leases WHERE id = ?'),
