@@ -75,12 +75,10 @@ export class MachineNode implements CoveNode {
     const shared = slot.creates.get(incarnation)
     if (shared !== undefined && !shared.givenUp) return await shared.wait(request.progress, signal)
     const spec = structuredClone(request.spec)
-    const hurry = slot.interrupted
     const create: SharedCreate = new SharedCreate((giveUp, progress) =>
       slot.run(async () => {
         try {
-          const limit = anySignal(giveUp, hurry, this.#stop.signal)
-          return await createMachine(this.#parts, slot, { spec, incarnation, progress }, limit)
+          return await createMachine(this.#parts, slot, { spec, incarnation, progress }, giveUp)
         } finally {
           if (slot.creates.get(incarnation) === create) slot.creates.delete(incarnation)
         }
@@ -102,7 +100,7 @@ export class MachineNode implements CoveNode {
     const slot = this.#parts.slots.get(id)
     if (slot === undefined) return
     slot.interrupt()
-    slot.creates.clear()
+    slot.abortCreates(new CoveError('wrong-state', `sandbox ${id} is being deleted`, { state: 'deleting' }))
     await slot.run(() => destroySandbox(this.#parts, slot))
   }
 
@@ -143,7 +141,9 @@ export class MachineNode implements CoveNode {
 
   async #close(): Promise<void> {
     const { slots, background, clock } = this.#parts
-    this.#stop.abort(new CoveError('cancelled', 'the node is closing'))
+    const reason = new CoveError('cancelled', 'the node is closing')
+    this.#stop.abort(reason)
+    for (const slot of slots.values()) slot.abortCreates(reason)
     const late = new AbortController()
     const orderly = Promise.all([...[...slots.values()].map((slot) => slot.idle()), background.settled(), this.#fresh])
     await Promise.race([orderly, clock.sleep(CLOSE_MS, late.signal).catch(() => {})])

@@ -1,4 +1,4 @@
-import type { NodeSandbox } from '@cove/domain'
+import type { CoveError, NodeSandbox } from '@cove/domain'
 import { abortable, abortError } from './wait.ts'
 
 /** Progress listeners of one create; more than this is no honest use. */
@@ -20,6 +20,11 @@ export class SharedCreate {
 
   get givenUp(): boolean {
     return this.#giveUp.signal.aborted
+  }
+
+  /** Gives up for everybody, who are told this reason. */
+  abort(reason: CoveError): void {
+    this.#giveUp.abort(reason)
   }
 
   /** Rejects for a caller that cancels; for the last one only after everything is undone. */

@@ -1,4 +1,4 @@
-import { CoveError, type NodeSandbox, type SandboxId } from '@cove/domain'
+import type { CoveError, NodeSandbox, SandboxId } from '@cove/domain'
 import type { Background } from './background.ts'
 import type { GuestSession } from './guest-session.ts'
 import { Leftovers } from './leftovers.ts'
@@ -28,14 +28,20 @@ export class Slot {
     this.leftovers = new Leftovers(background, `removing what is left of ${id}`, () => this.#settle())
   }
 
-  /** Aborts when the sandbox is to be destroyed: whatever is under way for it makes haste. */
+  /** Aborts when the sandbox is to be destroyed: a stop that is under way makes haste. */
   get interrupted(): AbortSignal {
     return this.#interrupt.signal
   }
 
   interrupt(): void {
-    this.#interrupt.abort(new CoveError('wrong-state', `sandbox ${this.id} is being deleted`, { state: 'deleting' }))
+    this.#interrupt.abort()
     this.#interrupt = new AbortController()
+  }
+
+  /** Ends every create that is under way or waits for its turn. */
+  abortCreates(reason: CoveError): void {
+    for (const create of this.creates.values()) create.abort(reason)
+    this.creates.clear()
   }
 
   run<T>(work: () => Promise<T>): Promise<T> {
