@@ -1,1 +1,1 @@
-export {}
+export { createBubblewrapDriver, type BubblewrapOptions } from './bubblewrap/driver.ts'

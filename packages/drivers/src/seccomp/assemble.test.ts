@@ -49,6 +49,8 @@ describe('the rule table', () => {
 describe.each(ARCHITECTURES)('the filter for %s', (architecture: Architecture) => {
   const program = assemble(architecture)
   const arch = AUDIT_ARCH[architecture]
+  const outcome = (name: string, ...args: number[]) =>
+    run(program, { number: SYSCALLS.get(name)?.numbers[architecture] ?? -1, arch, args })
 
   it('gives every system call without cases the action of its rule', () => {
     const plain = RULES.filter((rule) => rule.cases === undefined).flatMap((rule) =>
@@ -62,8 +64,6 @@ describe.each(ARCHITECTURES)('the filter for %s', (architecture: Architecture) =
   })
 
   it('tells calls apart by their arguments', () => {
-    const outcome = (name: string, ...args: number[]) =>
-      run(program, { number: SYSCALLS.get(name)?.numbers[architecture] ?? -1, arch, args })
     const eperm = returnValue({ errno: 'EPERM' })
     const family = returnValue({ errno: 'EAFNOSUPPORT' })
     expect(outcome('clone', 0x00010f00)).toBe(RETURN.allow)

@@ -1,0 +1,66 @@
+/**
+ * What root inside a machine may do there. Everything else of root's power is gone from the start; the agent drops
+ * the same from the bounding set, which bwrap leaves full.
+ */
+export const CAPABILITIES = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_KILL',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_SETFCAP',
+  'CAP_SETGID',
+  // The agent needs it to empty the bounding set.
+  'CAP_SETPCAP',
+  'CAP_SETUID',
+  'CAP_SYS_CHROOT',
+] as const
+
+/**
+ * Where the launcher puts the machine's parts together, inside the private mount namespace that bwrap starts in.
+ * `/sys` is on every host, can be entered by everybody, and nothing in there is needed any more.
+ */
+export const STAGE = '/sys'
+/** The guest program inside. */
+export const AGENT_PATH = '/run/.cove-agent'
+
+export interface BwrapOptions {
+  readonly bwrap: string
+  /**
+   * `range`: bwrap is root of a namespace with many ids that the launcher made. `self`: there is one id, and bwrap
+   * makes a namespace in which that is the user.
+   */
+  readonly ids: 'range' | { readonly self: number }
+  readonly hostname: string
+  /** The stage has a layer stack of its own for `/usr`. */
+  readonly separateUsr: boolean
+  /** Folders of the host that are shown read-only under the same name. */
+  readonly readOnly: readonly string[]
+  readonly tmpBytes: number
+  readonly seccompFd: number
+  /** Arguments of the guest program. */
+  readonly agent: readonly string[]
+}
+
+const RUN_BYTES = 16 * 1024 * 1024
+
+/** The command line of bwrap. The order matters: bwrap carries it out from left to right. */
+export function bwrapArgv(options: BwrapOptions): readonly string[] {
+  const { ids } = options
+  const words: string[] = [options.bwrap]
+  const add = (...more: readonly string[]) => words.push(...more)
+  add('--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-net', '--unshare-cgroup')
+  if (ids !== 'range') add('--unshare-user', '--uid', `${ids.self}`, '--gid', `${ids.self}`, '--disable-userns')
+  add('--hostname', options.hostname, '--as-pid-1', '--cap-drop', 'ALL')
+  if (ids === 'range') for (const name of CAPABILITIES) add('--cap-add', name)
+  add('--bind', `${STAGE}/root`, '/')
+  if (options.separateUsr) add('--bind', `${STAGE}/usr`, '/usr')
+  for (const path of options.readOnly) add('--ro-bind', path, path)
+  add('--proc', '/proc', '--dev', '/dev')
+  add('--perms', '1777', '--size', `${options.tmpBytes}`, '--tmpfs', '/tmp')
+  add('--perms', '0755', '--size', `${RUN_BYTES}`, '--tmpfs', '/run')
+  add('--ro-bind', `${STAGE}/program`, AGENT_PATH)
+  add('--seccomp', `${options.seccompFd}`, '--chdir', '/', '--', AGENT_PATH, ...options.agent)
+  return words
+}

@@ -1,0 +1,275 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  CoveError,
+  parseMachineId,
+  silentLog,
+  type CreateContext,
+  type DiskId,
+  type Driver,
+  type Fingerprint,
+  type KeepsDisks,
+  type Log,
+  type Machine,
+  type MachineId,
+  type MachineSpec,
+  type Problem,
+  type Random,
+  type Recovered,
+} from '@cove/domain'
+import { systemRandom } from '@cove/domain/system'
+import type { HostProcess, Launcher } from '@cove/runner'
+import { releaseHierarchies } from '../cgroups/hierarchies.ts'
+import type { CgroupPlan } from '../cgroups/plan.ts'
+import { agentOomKills } from '../host/cgroup-readings.ts'
+import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
+import { DiskStore } from '../host/disk-store.ts'
+import { hostMachine } from '../host/host-machine.ts'
+import { readNote, writeNote, type MachineNote } from '../host/machine-note.ts'
+import { proveByRunning } from '../host/prove.ts'
+import { removeTree } from '../host/remove-tree.ts'
+import { pruneHostTemplates } from '../host-template/build-template.ts'
+import { machineExit } from './exit-of.ts'
+import { Holdings } from './holdings.ts'
+import { IdRanges } from './id-ranges.ts'
+import { diskReport, enforcedLimits, withProblems, type MissingLimits } from './limit-support.ts'
+import { hostProcessSpec, machineCgroups, RECORD_PREFIX, recordOf, socketOf } from './machine-spec.ts'
+import { missingLimits, prepare, type Prepared } from './prepare.ts'
+import { placeWritable } from './writable.ts'
+
+export interface BubblewrapOptions {
+  readonly launcher: Launcher
+  /** Path of the guest program. */
+  readonly guestProgram: string
+  /** Folder for what the driver keeps: at most 79 bytes, made when missing. */
+  readonly stateDir: string
+  /** Whose machines these are; names the cgroups. */
+  readonly installation: string
+  readonly random?: Random
+  readonly log?: Log
+  /** Path of bwrap. Default: found in the system's program folders. */
+  readonly bwrap?: string
+  /** First of the host's user ids that machines get, 65,536 each. Default 0x10000000. */
+  readonly uidBase?: number
+}
+
+const NAME = 'bubblewrap'
+const DEFAULT_UID_BASE = 0x1000_0000
+
+/** Linux namespaces by bubblewrap: own users, mounts, processes, network; the host's kernel, filtered. */
+export function createBubblewrapDriver(options: BubblewrapOptions): Driver & KeepsDisks {
+  return new BubblewrapDriver(options)
+}
+
+interface Parts {
+  readonly prepared: Prepared
+  readonly disks: DiskStore
+  readonly ranges: IdRanges
+  readonly holdings: Holdings
+}
+
+class BubblewrapDriver implements Driver, KeepsDisks {
+  readonly name = NAME
+  readonly isolation = 'namespace'
+  readonly #options: BubblewrapOptions
+  readonly #launcher: Launcher
+  readonly #random: Random
+  readonly #log: Log
+  #opening: Promise<Parts> | undefined
+  /** Known once the driver is open; until then `validate` is generous and `create` decides. */
+  #missing: MissingLimits = {}
+  #proven = false
+
+  constructor(options: BubblewrapOptions) {
+    this.#options = options
+    this.#launcher = options.launcher
+    this.#random = options.random ?? systemRandom
+    this.#log = options.log ?? silentLog
+  }
+
+  async fingerprint(signal: AbortSignal): Promise<Fingerprint> {
+    const opened = await this.#open().catch((error: unknown) => CoveError.from(error))
+    if (opened instanceof CoveError) return { proven: false, reason: opened.message, fix: opened.fix }
+    const { bwrap, ids, folders, hierarchies } = opened.prepared
+    if (bwrap === undefined) return { proven: false, reason: NOT_INSTALLED, fix: INSTALL }
+    const fingerprint = await proveByRunning(this, {
+      signal,
+      random: this.#random,
+      programs: [bwrap, join(folders.stage, 'program')],
+      cache: folders.proof,
+      trustCache: !this.#proven,
+      native: true,
+      enforces: enforcedLimits(this.#missing),
+      details: {
+        users: ids === 'range' ? 'root, user' : 'user',
+        cgroups: Object.entries(hierarchies.controllers)
+          .map(([name, place]) => `${name} ${'missing' in place ? 'none' : `v${place.version}`}`)
+          .join(', '),
+      },
+      fix: ids === 'self' ? SELF_FIX : RANGE_FIX,
+    })
+    this.#proven = fingerprint.proven
+    return fingerprint
+  }
+
+  validate(spec: MachineSpec): readonly Problem[] {
+    return checkSpec(spec, hostSize(), this.#missing)
+  }
+
+  async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
+    const { prepared, disks, ranges, holdings } = await this.#open()
+    refuseProblems(this.validate(spec))
+    if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
+    if (prepared.bwrap === undefined) throw new CoveError('isolation-unavailable', NOT_INSTALLED, {}, { fix: INSTALL })
+    holdings.claim(id, spec.disk, prepared.template.name)
+    let newDisk = false
+    try {
+      const form = spec.disk === undefined ? ABSENT : await disks.formOf(spec.disk)
+      newDisk = spec.disk !== undefined && form.kind === 'absent'
+      const slot = prepared.ids === 'range' ? holdings.claimRange(id, form) : undefined
+      const writable = await placeWritable(prepared, disks, id, spec, form)
+      const cgroups = machineCgroups(prepared, id, spec)
+      const note: MachineNote = {
+        driver: NAME,
+        machine: id,
+        limits: [...cgroups.reports, ...diskReport(spec, writable.kind !== 'folder')],
+        template: prepared.template.name,
+        ...(slot === undefined ? {} : { slot }),
+        ...(spec.disk === undefined ? {} : { disk: spec.disk }),
+      }
+      context.progress('starting the machine')
+      const request = hostProcessSpec({
+        prepared,
+        bwrap: prepared.bwrap,
+        id,
+        spec,
+        writable,
+        base: slot === undefined ? undefined : ranges.baseOf(slot),
+        note: writeNote(note),
+        cgroups,
+      })
+      const process = await this.#launcher.start(request, context.signal)
+      return this.#machine(prepared, process, note, cgroups)
+    } catch (error) {
+      await this.#undo(id, newDisk ? spec.disk : undefined)
+      if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
+      throw CoveError.from(error, 'driver-failed')
+    }
+  }
+
+  async *recover(): AsyncIterable<Recovered> {
+    const { prepared, holdings } = await this.#open()
+    const seen = new Set<string>()
+    for (const { process, note } of await this.#records()) {
+      seen.add(note.machine)
+      holdings.learn(note)
+      if (process.state === 'partial') {
+        yield { kind: 'partial', id: note.machine }
+        continue
+      }
+      const machine = this.#machine(prepared, process, note, machineCgroups(prepared, note.machine, { limits: {} }))
+      if (process.state === 'running') yield { kind: 'running', machine }
+      else yield { kind: 'exited', id: note.machine, exit: await machine.exited }
+    }
+    for (const name of await readdir(prepared.folders.machines)) {
+      if (!seen.has(name)) yield { kind: 'partial', id: parseMachineId(name) }
+    }
+  }
+
+  async destroy(id: MachineId): Promise<void> {
+    const { prepared, holdings } = await this.#open()
+    await this.#launcher.destroy(recordOf(id))
+    // The launcher removes what its record names; a machine that never got one may have left its folder.
+    await removeTree(join(prepared.folders.machines, id))
+    await holdings.release(id)
+  }
+
+  async listDisks(): Promise<readonly DiskId[]> {
+    return (await this.#open()).disks.list()
+  }
+
+  async removeDisk(id: DiskId): Promise<void> {
+    await (await this.#open()).holdings.removeDisk(id)
+  }
+
+  async close(): Promise<void> {
+    const parts = await this.#opening?.catch(() => undefined)
+    if (parts !== undefined) await releaseHierarchies(parts.prepared.hierarchies)
+  }
+
+  /** Prepares once; a failure is tried again by the next call. */
+  #open(): Promise<Parts> {
+    this.#opening ??= this.#start().catch((error: unknown) => {
+      this.#opening = undefined
+      throw CoveError.from(error, 'driver-failed')
+    })
+    return this.#opening
+  }
+
+  async #start(): Promise<Parts> {
+    const prepared = await prepare(this.#options)
+    const disks = new DiskStore(prepared.folders.disks)
+    const ranges = new IdRanges(this.#options.uidBase ?? DEFAULT_UID_BASE)
+    const holdings = new Holdings(disks, ranges)
+    await holdings.open()
+    for (const { note } of await this.#records()) holdings.learn(note)
+    await pruneHostTemplates(prepared.folders.templates, new Set([...holdings.templates(), prepared.template.name]))
+    this.#missing = missingLimits(prepared)
+    return { prepared, disks, ranges, holdings }
+  }
+
+  #machine(prepared: Prepared, process: HostProcess, note: MachineNote, cgroups: CgroupPlan): Machine {
+    return hostMachine({
+      id: note.machine,
+      limits: withProblems(note.limits, process.cgroupProblems),
+      process,
+      socket: socketOf(prepared, note.machine),
+      files: cgroups.files,
+      exitOf: (exit) => machineExit(exit, () => agentOomKills(cgroups.files)),
+      ask: async () => {
+        await signalInit(process, 'SIGTERM')
+      },
+      // The kernel ends everything in a pid namespace with its first process; bwrap then tells how it ended.
+      force: async () => {
+        if (!(await signalInit(process, 'SIGKILL'))) await process.signal(9, 'group')
+      },
+    })
+  }
+
+  async #records(): Promise<readonly { readonly process: HostProcess; readonly note: MachineNote }[]> {
+    const found: { process: HostProcess; note: MachineNote }[] = []
+    for (const process of await this.#launcher.list()) {
+      if (!process.id.startsWith(RECORD_PREFIX)) continue
+      const note = readNote(process.note, NAME)
+      if (note === undefined) this.#log.warn('a record of another version is left alone', { record: process.id })
+      else found.push({ process, note })
+    }
+    return found
+  }
+
+  /** What the launcher made it has removed again; the rest is the driver's. */
+  async #undo(id: MachineId, newDisk: DiskId | undefined): Promise<void> {
+    const { prepared, holdings } = await this.#open()
+    await removeTree(join(prepared.folders.machines, id))
+    await holdings.release(id)
+    if (newDisk !== undefined) await holdings.removeDisk(newDisk)
+  }
+}
+
+const ABSENT = { kind: 'absent' } as const
+const NOT_INSTALLED = 'bubblewrap is not installed'
+const INSTALL = "Install it with the system's package manager, for example `apt-get install bubblewrap`."
+const RANGE_FIX = 'Run `bwrap --unshare-all --ro-bind / / true` as root to see what the kernel refuses.'
+const SELF_FIX =
+  'Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0), or run Cove as root.'
+
+/** False when it is gone, or never came to be. */
+async function signalInit(process: HostProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<boolean> {
+  const pid = await process.initPid()
+  if (pid === undefined) return false
+  try {
+    return globalThis.process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,128 @@
+import { join } from 'node:path'
+import type { MachineId, MachineSpec } from '@cove/domain'
+import type { HostProcessSpec, MountSpec } from '@cove/runner'
+import { planCgroups, type CgroupPlan } from '../cgroups/plan.ts'
+import { GUEST_PATH, USER_ID } from '../host-template/skeleton.ts'
+import { bwrapArgv, STAGE } from './argv.ts'
+import { LAYER_FOLDERS } from './disk-image.ts'
+import { RANGE_SIZE } from './id-ranges.ts'
+import type { Prepared } from './prepare.ts'
+import type { Writable } from './writable.ts'
+
+export interface MachineRequest {
+  readonly prepared: Prepared
+  /** Path of bwrap. */
+  readonly bwrap: string
+  readonly id: MachineId
+  readonly spec: MachineSpec
+  readonly writable: Writable
+  /** First of the machine's user ids on the host; undefined where there is only the caller's own. */
+  readonly base: number | undefined
+  readonly note: string
+  readonly cgroups: CgroupPlan
+}
+
+export const RECORD_PREFIX = 'bwrap-'
+export const recordOf = (id: MachineId): string => `${RECORD_PREFIX}${id}`
+export const socketOf = (prepared: Prepared, id: MachineId): string => join(prepared.folders.machines, id, 's')
+
+const SOCKET_FD = 3
+const SECCOMP_FD = 4
+const FIRST_JOIN_FD = 5
+const WORKLOAD_OOM_SCORE_ADJ = 500
+const DEFAULT_TMP_BYTES = 1024 * 1024 * 1024
+const MIN_TMP_BYTES = 8 * 1024 * 1024
+
+/** All that the launcher is asked to do for one machine, in one request. */
+export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
+  const { prepared, id, spec, writable, base, cgroups } = request
+  const folder = join(prepared.folders.machines, id)
+  const mapped = base !== undefined
+  const owner = mapped ? ({ owner: 'mapped-root' } as const) : {}
+  const writableAt = writable.kind === 'folder' ? writable.path : `${STAGE}/disk`
+  const layers = spec.from.kind === 'layers' ? spec.from.lower : undefined
+  const { template } = prepared
+
+  const overlay = (name: 'root' | 'usr', lower: readonly string[], upper: string, work: string): MountSpec => ({
+    kind: 'overlay',
+    lower,
+    upper: join(writableAt, upper),
+    work: join(writableAt, work),
+    target: `${STAGE}/${name}`,
+    mapped,
+  })
+  const [rootUpper, rootWork, usrUpper, usrWork] = LAYER_FOLDERS
+
+  return {
+    id: recordOf(id),
+    owner: 'durable',
+    note: request.note,
+    argv: bwrapArgv({
+      bwrap: request.bwrap,
+      ids: mapped ? 'range' : { self: USER_ID },
+      hostname: spec.hostname,
+      separateUsr: layers === undefined,
+      readOnly: layers === undefined ? template.unmerged : [],
+      tmpBytes: tmpBytes(spec),
+      seccompFd: SECCOMP_FD,
+      agent: [
+        'agent',
+        '--listen-fd',
+        `${SOCKET_FD}`,
+        ...cgroups.workloadJoin.flatMap((_, index) => ['--workload-cgroup-fd', `${FIRST_JOIN_FD + index}`]),
+        '--workload-oom-score-adj',
+        `${WORKLOAD_OOM_SCORE_ADJ}`,
+        ...(mapped ? ['--drop-bounding-set'] : []),
+      ],
+    }),
+    env: { PATH: GUEST_PATH, LANG: 'C.UTF-8' },
+    cwd: '/',
+    stdio: 'held',
+    folders: [
+      // An image of the machine's own lies in its folder already.
+      ...(writable.kind === 'image' && spec.disk === undefined ? [] : [{ path: folder, mode: 0o700 }]),
+      ...(writable.kind === 'folder' && !writable.exists
+        ? [
+            ...(writable.path === folder ? [] : [{ path: writable.path, mode: 0o700 }]),
+            ...LAYER_FOLDERS.map((name) => ({ path: join(writable.path, name), mode: 0o755, ...owner })),
+          ]
+        : []),
+    ],
+    listen: [{ fd: SOCKET_FD, path: socketOf(prepared, id), mode: 0o600 }],
+    blobs: [{ fd: SECCOMP_FD, data: prepared.seccomp }],
+    files: cgroups.workloadJoin.map((path, index) => ({ fd: FIRST_JOIN_FD + index, path, write: true })),
+    cgroups: cgroups.cgroups,
+    userNamespace: mapped
+      ? { kind: 'range', base, count: RANGE_SIZE }
+      : // Root of its own namespace, so that bwrap may mount; bwrap makes the machine's user inside of that.
+        { kind: 'self', uid: 0, gid: 0 },
+    mounts: [
+      { kind: 'bind', source: prepared.folders.stage, target: STAGE, readOnly: false },
+      ...diskMount(writable),
+      overlay('root', layers ?? [template.root], rootUpper, rootWork),
+      ...(layers === undefined ? [overlay('usr', [template.usr, '/usr'], usrUpper, usrWork)] : []),
+    ],
+    // bwrap forbids nested user namespaces itself where it makes one.
+    writes: mapped ? [{ path: '/proc/sys/user/max_user_namespaces', text: '0' }] : [],
+    // A crash inside must not run the host's handler for core dumps.
+    rlimits: [{ name: 'core', soft: 0, hard: 0 }],
+    removeOnDestroy: [folder],
+  }
+}
+
+export function machineCgroups(prepared: Prepared, id: MachineId, spec: Pick<MachineSpec, 'limits'>): CgroupPlan {
+  return planCgroups(prepared.hierarchies, id, spec.limits)
+}
+
+function diskMount(writable: Writable): readonly MountSpec[] {
+  const target = `${STAGE}/disk`
+  if (writable.kind === 'image') return [{ kind: 'image', image: writable.image, target }]
+  if (writable.kind === 'memory') return [{ kind: 'tmpfs', target, sizeBytes: writable.bytes, mode: 0o755 }]
+  return []
+}
+
+/** `/tmp` is memory: half of what the machine may use, so that a full one is an error and not the end. */
+function tmpBytes(spec: MachineSpec): number {
+  const memory = spec.limits.memoryBytes?.value
+  return memory === undefined ? DEFAULT_TMP_BYTES : Math.max(MIN_TMP_BYTES, Math.floor(memory / 2))
+}

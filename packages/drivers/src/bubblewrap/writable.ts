@@ -1,0 +1,52 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CoveError, type MachineId, type MachineSpec } from '@cove/domain'
+import type { DiskForm, DiskStore } from '../host/disk-store.ts'
+import type { Prepared } from './prepare.ts'
+
+/** Where one machine's writes go. */
+export type Writable =
+  /** Folders, made by the launcher when they do not exist. */
+  | { readonly kind: 'folder'; readonly path: string; readonly exists: boolean }
+  /** A file system of its own, already formatted. */
+  | { readonly kind: 'image'; readonly image: string }
+  /** Memory of a fixed size: gone with the machine. */
+  | { readonly kind: 'memory'; readonly bytes: number }
+
+/**
+ * Decides it, and makes the image where one is needed; then the machine's or the disk's folder exists too.
+ * Undoing is the caller's.
+ */
+export async function placeWritable(
+  prepared: Prepared,
+  disks: DiskStore,
+  id: MachineId,
+  spec: MachineSpec,
+  form: DiskForm,
+): Promise<Writable> {
+  const { disk } = spec
+  const limit = spec.limits.diskBytes
+  const folder = join(prepared.folders.machines, id)
+  if (form.kind === 'absent' && limit?.required === true) {
+    if (prepared.images === undefined) return { kind: 'memory', bytes: limit.value }
+    const image = disk === undefined ? join(folder, 'disk.img') : disks.imageOf(disk)
+    await mkdir(disk === undefined ? folder : disks.pathOf(disk), { mode: 0o700 })
+    await prepared.images.make(image, limit.value)
+    return { kind: 'image', image }
+  }
+  if (limit?.required === true) refuseOtherSize(form, limit.value)
+  if (disk === undefined) return { kind: 'folder', path: folder, exists: false }
+  if (form.kind === 'image') return { kind: 'image', image: disks.imageOf(disk) }
+  return { kind: 'folder', path: disks.pathOf(disk), exists: form.kind === 'folder' }
+}
+
+function refuseOtherSize(form: DiskForm, bytes: number): void {
+  if (form.kind === 'image' && form.bytes <= bytes) return
+  throw new CoveError(
+    'limit-not-enforceable',
+    form.kind === 'image'
+      ? `the disk was made with ${form.bytes} bytes and cannot shrink to ${bytes}`
+      : 'the disk was made without a size and cannot get one now',
+    { field: 'limits.diskBytes' },
+  )
+}

@@ -1,0 +1,89 @@
+import { availableParallelism, totalmem } from 'node:os'
+import { CoveError, LIMIT_NAMES, type ErrorCode, type LimitName, type MachineSpec, type Problem } from '@cove/domain'
+
+const HOSTNAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i
+const MIN_MEMORY_BYTES = 4 * 1024 * 1024
+const MIN_DISK_BYTES = 16 * 1024 * 1024
+
+/** What this host has to give. */
+export interface HostSize {
+  readonly memoryBytes: number
+  readonly cpus: number
+}
+
+export const hostSize = (): HostSize => ({ memoryBytes: totalmem(), cpus: availableParallelism() })
+
+/** What every driver that runs on this host's kernel refuses. `missing`: why a limit cannot be enforced here. */
+export function checkSpec(
+  spec: MachineSpec,
+  host: HostSize,
+  missing: Partial<Readonly<Record<LimitName, string>>>,
+): readonly Problem[] {
+  const problems: Problem[] = []
+  const problem = (field: string, message: string, fix: string) => problems.push({ field, message, fix })
+  if (!HOSTNAME.test(spec.hostname)) {
+    problem('hostname', 'the hostname is not a DNS label', 'Use 1 to 63 letters, digits and dashes.')
+  }
+  if (spec.network.kind !== 'none') {
+    problem('network', `this driver has no network ${spec.network.kind}`, 'Use network `none`.')
+  }
+  if (spec.from.kind === 'snapshot') {
+    problem('from', 'this driver cannot start from a snapshot', 'Start from a template.')
+  }
+  if (spec.from.kind === 'layers') {
+    const bad =
+      spec.from.lower.length === 0 || spec.from.lower.some((path) => !path.startsWith('/') || path.includes('\0'))
+    if (bad) problem('from', 'the layers are not a list of absolute paths', 'Name one folder or more.')
+  }
+  for (const name of LIMIT_NAMES) {
+    const limit = spec.limits[name]
+    if (limit === undefined) continue
+    const field = `limits.${name}`
+    const wrong = wrongValue(name, limit.value)
+    if (wrong !== undefined) {
+      problem(field, wrong, 'Correct the value.')
+      continue
+    }
+    if (!limit.required) continue
+    const reason = missing[name]
+    if (reason !== undefined) {
+      problem(
+        field,
+        `${name} cannot be enforced: ${reason}`,
+        'Leave the limit out, or choose a driver that enforces it.',
+      )
+    } else if ((name === 'memoryBytes' || name === 'cpus') && limit.value > host[name]) {
+      problem(field, `${name} of ${limit.value} is more than this host has (${host[name]})`, 'Ask for less.')
+    }
+  }
+  return problems
+}
+
+function wrongValue(name: LimitName, value: number): string | undefined {
+  if (!Number.isFinite(value) || value <= 0) return `${name} is not a positive number`
+  if (name !== 'cpus' && !Number.isSafeInteger(value)) return `${name} is not a whole number`
+  if (name === 'memoryBytes' && value < MIN_MEMORY_BYTES) return `${name} is less than ${MIN_MEMORY_BYTES}`
+  if (name === 'diskBytes' && value < MIN_DISK_BYTES) return `${name} is less than ${MIN_DISK_BYTES}`
+  if (name === 'cpus' && value < 0.01) return `${name} is less than 0.01`
+  return undefined
+}
+
+/** Throws for the first problem, with the others told in its context. */
+export function refuseProblems(problems: readonly Problem[]): void {
+  const [first, ...others] = problems
+  if (first === undefined) return
+  throw new CoveError(
+    codeOf(first),
+    first.message,
+    { field: first.field, ...(others.length === 0 ? {} : { others: others.map(({ message }) => message).join('; ') }) },
+    { fix: first.fix },
+  )
+}
+
+function codeOf({ field, message }: Problem): ErrorCode {
+  if (field === 'network') return 'network-unavailable'
+  if (field.startsWith('limits.'))
+    return message.includes(' is not ') || message.includes(' is less ') ? 'invalid-argument' : 'limit-not-enforceable'
+  if (field === 'from' && message.includes('snapshot')) return 'unsupported'
+  return 'invalid-argument'
+}

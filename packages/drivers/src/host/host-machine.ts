@@ -1,0 +1,124 @@
+import type { Duplex } from 'node:stream'
+import { CoveError, type Exit, type LimitReport, type Machine, type MachineId, type MachineStats } from '@cove/domain'
+import type { HostProcess } from '@cove/runner'
+import type { CgroupFiles } from '../cgroups/plan.ts'
+import { readStats, setFrozen } from './cgroup-readings.ts'
+import { connectSocket } from './connect-socket.ts'
+
+export interface HostMachineParts {
+  readonly id: MachineId
+  readonly limits: readonly LimitReport[]
+  readonly process: HostProcess
+  /** Where the guest agent listens. */
+  readonly socket: string
+  readonly files: CgroupFiles
+  /** From how the host process ended to how the machine ended. */
+  readonly exitOf: (exit: Exit) => Promise<Exit>
+  /** Asks the guest to end. */
+  readonly ask: () => Promise<void>
+  /** Ends everything in the machine without asking. */
+  readonly force: () => Promise<void>
+}
+
+const SOCKET_GRACE_MS = 200
+
+/** A machine that is host processes under the launcher. */
+export class HostMachine implements Machine {
+  readonly id: MachineId
+  readonly limits: readonly LimitReport[]
+  readonly exited: Promise<Exit>
+  protected readonly parts: HostMachineParts
+
+  constructor(parts: HostMachineParts) {
+    this.id = parts.id
+    this.limits = parts.limits
+    this.parts = parts
+    this.exited = parts.process.exited.then(parts.exitOf)
+  }
+
+  async connectGuest(signal: AbortSignal): Promise<Duplex> {
+    try {
+      return await connectSocket(this.parts.socket, signal)
+    } catch (error) {
+      if (signal.aborted) throw error
+      // The end of the process is told a moment after its socket has gone, and says more.
+      const ended = await Promise.race([this.parts.process.exited, pause(SOCKET_GRACE_MS)])
+      if (ended === undefined) throw error
+      throw new CoveError(
+        'guest-unreachable',
+        `machine ${this.id} has ended`,
+        { ...(await this.#lastWords()) },
+        { cause: error },
+      )
+    }
+  }
+
+  async stop(graceMs: number): Promise<Exit> {
+    if (this.parts.process.exit !== undefined) return this.exited
+    await this.parts.ask()
+    const ended = await Promise.race([this.exited, pause(graceMs)])
+    if (ended !== undefined) return ended
+    await this.parts.force()
+    return this.exited
+  }
+
+  stats(): Promise<MachineStats> {
+    return readStats(this.parts.files)
+  }
+
+  /** What bwrap or the agent said on stderr, when something went wrong before the guest could speak. */
+  async #lastWords(): Promise<{ readonly stderr?: string }> {
+    const stderr = await this.parts.process.output('stderr').catch(() => new Uint8Array())
+    const text = Buffer.from(stderr).toString('utf8').trim().slice(-500)
+    return text === '' ? {} : { stderr: text }
+  }
+}
+
+/** Where the kernel can freeze all of it. */
+export class PausableHostMachine extends HostMachine {
+  readonly #freeze: NonNullable<CgroupFiles['freeze']>
+
+  constructor(parts: HostMachineParts, freeze: NonNullable<CgroupFiles['freeze']>) {
+    super(parts)
+    this.#freeze = freeze
+  }
+
+  async pause(): Promise<void> {
+    await this.#set(true)
+  }
+
+  async resume(): Promise<void> {
+    await this.#set(false)
+  }
+
+  /** A frozen process does not hear signals: it is woken first. */
+  override async stop(graceMs: number): Promise<Exit> {
+    if (this.parts.process.exit === undefined) await this.#set(false)
+    return super.stop(graceMs)
+  }
+
+  async #set(frozen: boolean): Promise<void> {
+    const done = await setFrozen(this.#freeze, frozen).catch((cause: unknown) => {
+      throw new CoveError(
+        'driver-failed',
+        `machine ${this.id} cannot be ${frozen ? 'paused' : 'resumed'}`,
+        {},
+        { cause },
+      )
+    })
+    if (done) return
+    if (frozen) await setFrozen(this.#freeze, false).catch(() => undefined)
+    throw new CoveError('driver-failed', `machine ${this.id} did not ${frozen ? 'freeze' : 'wake'} in time`)
+  }
+}
+
+export function hostMachine(parts: HostMachineParts): HostMachine {
+  const { freeze } = parts.files
+  return freeze === undefined ? new HostMachine(parts) : new PausableHostMachine(parts, freeze)
+}
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms, undefined).unref()
+  })
+}

@@ -1,0 +1,55 @@
+import type { LimitReport } from '@cove/domain'
+import { LIMIT_NAMES, parseDiskId, parseMachineId, type DiskId, type MachineId } from '@cove/domain'
+
+/** What a driver writes beside the host process of a machine, so that the next daemon can go on with it. */
+export interface MachineNote {
+  readonly driver: string
+  readonly machine: MachineId
+  readonly limits: readonly LimitReport[]
+  readonly disk?: DiskId
+  /** Which range of user ids it holds. */
+  readonly slot?: number
+  /** Name of the template's layers that it has mounted. */
+  readonly template?: string
+}
+
+const MAX_REASON = 200
+
+export function writeNote(note: MachineNote): string {
+  const limits = note.limits.map(({ reason, ...report }) =>
+    reason === undefined ? report : { ...report, reason: reason.slice(0, MAX_REASON) },
+  )
+  return JSON.stringify({ version: 1, ...note, limits })
+}
+
+/** Undefined for notes of others. */
+export function readNote(text: string, driver: string): MachineNote | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (!isRecord(value) || value['version'] !== 1 || value['driver'] !== driver) return undefined
+    const { machine, disk, slot, template, limits } = value
+    if (typeof machine !== 'string') return undefined
+    return {
+      driver,
+      machine: parseMachineId(machine),
+      limits: Array.isArray(limits) ? limits.flatMap(readReport) : [],
+      ...(typeof disk === 'string' ? { disk: parseDiskId(disk) } : {}),
+      ...(typeof slot === 'number' ? { slot } : {}),
+      ...(typeof template === 'string' ? { template } : {}),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+function readReport(value: unknown): readonly LimitReport[] {
+  if (!isRecord(value)) return []
+  const { value: amount, enforced, reason } = value
+  const name = LIMIT_NAMES.find((known) => known === value['name'])
+  if (name === undefined || typeof amount !== 'number' || typeof enforced !== 'boolean') return []
+  return [{ name, value: amount, enforced, ...(typeof reason === 'string' ? { reason } : {}) }]
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto'
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { release } from 'node:os'
+import {
+  CoveError,
+  describeExit,
+  newMachineId,
+  newProcessId,
+  type Driver,
+  type Exit,
+  type Fingerprint,
+  type LimitName,
+  type Random,
+} from '@cove/domain'
+import { openGuestLink } from '@cove/guest-link'
+
+export interface Proof {
+  readonly signal: AbortSignal
+  readonly random: Random
+  /** Programs that the proof depends on: when one changes, an old proof says nothing. */
+  readonly programs: readonly string[]
+  /** Where the last proof is kept. */
+  readonly cache: string
+  /** A proof from another run of the daemon will do. */
+  readonly trustCache: boolean
+  readonly native: boolean
+  readonly enforces: readonly LimitName[]
+  readonly details: Readonly<Record<string, string>>
+  /** What to do when no machine runs. */
+  readonly fix: string
+}
+
+const DEADLINE_MS = 20_000
+
+/** Makes a machine, runs a command in it and removes it: what has done that once can do it again. */
+export async function proveByRunning(driver: Driver, proof: Proof): Promise<Fingerprint> {
+  const proven = { proven: true, native: proof.native, details: proof.details, enforces: proof.enforces } as const
+  const key = await keyOf(proof.programs)
+  if (proof.trustCache && (await readFile(proof.cache, 'utf8').catch(() => '')) === key) return proven
+  const signal = AbortSignal.any([proof.signal, AbortSignal.timeout(DEADLINE_MS)])
+  try {
+    const exit = await runOnce(driver, proof.random, signal)
+    if (exit.kind !== 'exited' || exit.code !== 0) {
+      return { proven: false, reason: `/bin/true in a machine ${describeExit(exit)}`, fix: proof.fix }
+    }
+  } catch (error) {
+    if (proof.signal.aborted) throw CoveError.from(error)
+    const { message, context } = CoveError.from(error)
+    const said = typeof context['stderr'] === 'string' ? `: ${context['stderr']}` : ''
+    return { proven: false, reason: `no machine runs: ${message}${said}`, fix: proof.fix }
+  }
+  await writeFile(`${proof.cache}.new`, key)
+  await rename(`${proof.cache}.new`, proof.cache)
+  return proven
+}
+
+async function runOnce(driver: Driver, random: Random, signal: AbortSignal): Promise<Exit> {
+  const id = newMachineId(random)
+  try {
+    const machine = await driver.create(
+      id,
+      { from: { kind: 'host' }, limits: {}, network: { kind: 'none' }, hostname: 'proof' },
+      { signal, progress: () => undefined },
+    )
+    let epoch = 0
+    await using link = await openGuestLink({
+      connect: (connectSignal) => machine.connectGuest(connectSignal),
+      token: random.bytes(32),
+      nextEpoch: () => ++epoch,
+      random,
+      signal,
+    })
+    const { events } = await link.start({ id: newProcessId(random), argv: ['/bin/true'], env: {} }, signal)
+    for await (const event of events) if (event.type === 'exit') return event.exit
+    return { kind: 'lost' }
+  } finally {
+    await driver.destroy(id)
+  }
+}
+
+/** Kernel, boot, user and the programs themselves. */
+async function keyOf(programs: readonly string[]): Promise<string> {
+  const hash = createHash('sha256')
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')
+  hash.update(JSON.stringify([release(), boot, process.getuid?.() ?? -1]))
+  for (const program of programs) hash.update(await readFile(program))
+  return hash.digest('hex')
+}
