@@ -1,5 +1,6 @@
 import { CoveError } from '@cove/domain'
 import { defaultHttp, readInstallation } from '#platform'
+import type { Environment } from './installation.ts'
 import { Sandboxes } from './sandboxes.ts'
 import { System } from './system.ts'
 import { webClock } from './web-clock.ts'
@@ -12,6 +13,8 @@ export interface CoveOptions {
   readonly url?: string
   /** Default: `COVE_API_KEY`, else the key in the local data directory. */
   readonly apiKey?: string
+  /** Where `COVE_URL`, `COVE_API_KEY` and `COVE_DATA_DIR` are looked up. Default on Node: `process.env`. */
+  readonly env?: Environment
   /** Used for every exchange in place of the runtime's own way. */
   readonly fetch?: Fetch
   /** For calls that may be made again. */
@@ -33,7 +36,7 @@ export class Cove {
 
   constructor(options: CoveOptions = {}) {
     const complete = options.url !== undefined && options.apiKey !== undefined
-    const found = complete ? {} : readInstallation(options.url)
+    const found = complete ? {} : readInstallation(options.url, options.env)
     this.url = options.url ?? found.url ?? DEFAULT_URL
     const base = parseUrl(this.url)
     const send = options.fetch === undefined ? defaultHttp(base) : fetchHttp(base, options.fetch)

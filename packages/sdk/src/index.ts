@@ -50,7 +50,7 @@ export type {
   StopOptions,
   TimeoutUpdate,
 } from './sandbox-options.ts'
-export { Sandbox, type StartOptions } from './sandbox.ts'
+export { Sandbox, SandboxRef, type StartOptions } from './sandbox.ts'
 export { Sandboxes, type SandboxEvent, type WatchOptions } from './sandboxes.ts'
 export { SIGNALS, signalName, signalNumber, type SignalName } from './signals.ts'
 export { System, type DriverInfo, type SystemStatus, type TemplateInfo } from './system.ts'

@@ -3,3 +3,5 @@ export interface Installation {
   readonly url?: string
   readonly apiKey?: string
 }
+
+export type Environment = Readonly<Record<string, string | undefined>>

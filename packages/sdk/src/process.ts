@@ -80,18 +80,18 @@ export class Process implements AsyncDisposable {
     const queue = new BoundedQueue<ProcessEvent>(QUEUE_BYTES).claim()
     if (this.#end === undefined) this.#listeners.add(queue)
     else queue.close()
-    this.#run()
+    void this.#run()
     return queue
   }
 
   /** Its output, or with a terminal everything that the terminal shows. To be read once. */
   get stdout(): AsyncIterable<Uint8Array> {
-    this.#run()
+    void this.#run()
     return this.#stdout
   }
 
   get stderr(): AsyncIterable<Uint8Array> {
-    this.#run()
+    void this.#run()
     return this.#stderr
   }
 

@@ -4,6 +4,7 @@ import type { CallOptions } from './call-options.ts'
 import { processInfo } from './convert/process.ts'
 import type { ProcessInfo } from './process-info.ts'
 import { Process } from './process.ts'
+import { signalNumber, type SignalName } from './signals.ts'
 import type { Rpc } from './wire/rpc.ts'
 
 export interface AttachOptions {
@@ -27,6 +28,12 @@ export class Processes {
   async list(options: CallOptions = {}): Promise<ProcessInfo[]> {
     const answer = await this.#rpc.unary(ProcessService.method.listProcesses, { sandbox: this.#sandbox }, options)
     return answer.processes.map(processInfo)
+  }
+
+  /** To the process's whole group. */
+  async signal(id: string, signal: SignalName | number, options: CallOptions = {}): Promise<void> {
+    const request = { sandbox: this.#sandbox, processId: id, signal: signalNumber(signal) }
+    await this.#rpc.unary(ProcessService.method.signalProcess, request, options)
   }
 
   /** Connects to the output of a process again. Leaving the handle, also by `await using`, leaves the process alone. */

@@ -23,27 +23,55 @@ export interface StartOptions extends CommandOptions {
   readonly id?: string
 }
 
-/**
- * One sandbox. `await using` deletes it at the end of the block when this handle came from `create`; a handle from
- * `get` or `list` leaves it alone.
- */
-export class Sandbox implements AsyncDisposable {
-  readonly #rpc: Rpc
-  #owned: boolean
-  #info: SandboxInfo
+/** A sandbox by its id or name, of which nothing else is known yet. */
+export class SandboxRef {
+  protected readonly rpc: Rpc
   readonly id: string
   readonly files: Files
   readonly processes: Processes
 
   /** @internal */
+  constructor(rpc: Rpc, id: string) {
+    this.rpc = rpc
+    this.id = id
+    this.files = new Files(rpc, id)
+    this.processes = new Processes(rpc, id)
+  }
+
+  /**
+   * Runs a program with its arguments, or code in one of the runtimes `python`, `node` and `shell`, and waits for its
+   * end. A command that fails is a result and not an error.
+   */
+  run(argv: readonly string[], options?: RunOptions): Promise<RunResult>
+  run(runtime: Runtime, code: string, options?: RunOptions): Promise<RunResult>
+  run(command: readonly string[] | Runtime, second?: string | RunOptions, third?: RunOptions): Promise<RunResult> {
+    const { argv, options } = readCommand(command, second, third)
+    return runCommand(this.rpc, this.id, newProcessId(webRandom), argv, options)
+  }
+
+  /** Starts a program and comes back as soon as it runs. */
+  start(argv: readonly string[], options: StartOptions = {}): Promise<Process> {
+    const { terminal, stdin = false, id = newProcessId(webRandom), incarnation = 0 } = options
+    const input = terminal === undefined ? { stdin } : { stdin: true, terminal }
+    const command = commandInit(argv, options, input)
+    return Process.open(this.rpc, { sandbox: this.id, id, incarnation, command, from: 0 }, options.signal)
+  }
+}
+
+/**
+ * One sandbox. `await using` deletes it at the end of the block when this handle came from `create`; a handle from
+ * `get` or `start` leaves it alone.
+ */
+export class Sandbox extends SandboxRef implements AsyncDisposable {
+  #owned: boolean
+  #info: SandboxInfo
+
+  /** @internal */
   constructor(rpc: Rpc, wire: WireSandbox | undefined, owned: boolean) {
     if (wire === undefined) throw new CoveError('internal', 'the server answered without a sandbox')
-    this.#rpc = rpc
+    super(rpc, wire.id)
     this.#owned = owned
     this.#info = sandboxInfo(wire)
-    this.id = wire.id
-    this.files = new Files(rpc, wire.id)
-    this.processes = new Processes(rpc, wire.id)
   }
 
   /** As it was at the last call of this handle that answered with it; `refresh` asks anew. */
@@ -56,45 +84,26 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async refresh(options: CallOptions = {}): Promise<SandboxInfo> {
-    const answer = await this.#rpc.unary(SandboxService.method.getSandbox, { id: this.id }, options)
+    const answer = await this.rpc.unary(SandboxService.method.getSandbox, { id: this.id }, options)
     if (answer.sandbox !== undefined) this.#info = sandboxInfo(answer.sandbox)
     return this.#info
   }
 
-  /**
-   * Runs a program with its arguments, or code in one of the runtimes `python`, `node` and `shell`, and waits for its
-   * end. A command that fails is a result and not an error.
-   */
-  run(argv: readonly string[], options?: RunOptions): Promise<RunResult>
-  run(runtime: Runtime, code: string, options?: RunOptions): Promise<RunResult>
-  run(command: readonly string[] | Runtime, second?: string | RunOptions, third?: RunOptions): Promise<RunResult> {
-    const { argv, options } = readCommand(command, second, third)
-    return runCommand(this.#rpc, this.id, newProcessId(webRandom), argv, options)
-  }
-
-  /** Starts a program and comes back as soon as it runs. */
-  start(argv: readonly string[], options: StartOptions = {}): Promise<Process> {
-    const { terminal, stdin = false, id = newProcessId(webRandom), incarnation = 0 } = options
-    const input = terminal === undefined ? { stdin } : { stdin: true, terminal }
-    const command = commandInit(argv, options, input)
-    return Process.open(this.#rpc, { sandbox: this.id, id, incarnation, command, from: 0 }, options.signal)
-  }
-
   /** Ends everything that runs inside and keeps the disk; `cove.sandboxes.start` makes it run again. */
   async stop(options: StopOptions = {}): Promise<SandboxInfo> {
-    this.#info = await stopSandbox(this.#rpc, this.id, options)
+    this.#info = await stopSandbox(this.rpc, this.id, options)
     return this.#info
   }
 
   /** Sets the idle timeout, or the lifetime counted from now, or both. */
   async updateTimeouts(timeouts: TimeoutUpdate, options: CallOptions = {}): Promise<SandboxInfo> {
-    this.#info = await updateTimeouts(this.#rpc, this.id, timeouts, options)
+    this.#info = await updateTimeouts(this.rpc, this.id, timeouts, options)
     return this.#info
   }
 
   /** Works from every state, and twice. */
   async delete(options: CallOptions = {}): Promise<void> {
-    await deleteSandbox(this.#rpc, this.id, options)
+    await deleteSandbox(this.rpc, this.id, options)
     this.#owned = false
   }
 

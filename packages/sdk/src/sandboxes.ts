@@ -7,7 +7,7 @@ import { Pages } from './pages.ts'
 import type { SandboxInfo } from './sandbox-info.ts'
 import type { CreateOptions, ListFilter, ListOptions, StopOptions, TimeoutUpdate } from './sandbox-options.ts'
 import { deleteSandbox, stopSandbox, updateTimeouts } from './sandbox-calls.ts'
-import { Sandbox } from './sandbox.ts'
+import { Sandbox, SandboxRef } from './sandbox.ts'
 import { webRandom } from './web-clock.ts'
 import { aborted } from './wire/failures.ts'
 import type { Rpc } from './wire/rpc.ts'
@@ -55,6 +55,11 @@ export class Sandboxes {
   async get(id: string, call: CallOptions = {}): Promise<Sandbox> {
     const answer = await this.#rpc.unary(SandboxService.method.getSandbox, { id }, call)
     return new Sandbox(this.#rpc, answer.sandbox, false)
+  }
+
+  /** A handle for running things in a sandbox whose id or name is known, without asking the server first. */
+  at(id: string): SandboxRef {
+    return new SandboxRef(this.#rpc, id)
   }
 
   /** Newest first: `for await` over sandboxes, or `.pages()`. */

@@ -24,7 +24,7 @@ export const SIGNALS = {
 export type SignalName = keyof typeof SIGNALS
 
 /** `TERM`, `SIGTERM`, `term` or 15. */
-export function signalNumber(signal: SignalName | number | string): number {
+export function signalNumber(signal: string | number): number {
   const text = String(signal)
   const name = text.toUpperCase().replace(/^SIG/, '')
   const number = isSignalName(name) ? SIGNALS[name] : /^\d+$/.test(text) ? Number(text) : 0

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
-import type { Installation } from '../installation.ts'
+import { isAbsolute, join } from 'node:path'
+import type { Environment, Installation } from '../installation.ts'
 import type { HttpSend } from '../wire/http.ts'
 import { nodeHttp } from '../wire/node-http.ts'
 
@@ -9,7 +9,7 @@ import { nodeHttp } from '../wire/node-http.ts'
  * `COVE_URL` and `COVE_API_KEY`, else what the local daemon has written into its data directory. The key in there is
  * for the local Cove only: it is never offered to another host.
  */
-export function readInstallation(url?: string, env: NodeJS.ProcessEnv = process.env): Installation {
+export function readInstallation(url?: string, env: Environment = process.env): Installation {
   const directory = dataDirectory(env)
   const daemon = readDaemonUrl(join(directory, 'daemon.json'))
   const chosen = url ?? set(env['COVE_URL']) ?? daemon
@@ -25,10 +25,12 @@ function isLoopback(url: string): boolean {
   return host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }
 
-export function dataDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  const chosen = env['COVE_DATA_DIR']
-  if (chosen !== undefined && chosen !== '') return chosen
-  return process.getuid?.() === 0 ? '/var/lib/cove' : join(homedir(), '.local/share/cove')
+export function dataDirectory(env: Environment = process.env): string {
+  const chosen = set(env['COVE_DATA_DIR'])
+  if (chosen !== undefined) return chosen
+  if (process.getuid?.() === 0) return '/var/lib/cove'
+  const base = env['XDG_DATA_HOME']
+  return base !== undefined && isAbsolute(base) ? join(base, 'cove') : join(homedir(), '.local/share/cove')
 }
 
 export function defaultHttp(base: URL): HttpSend {

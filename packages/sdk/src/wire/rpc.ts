@@ -8,6 +8,7 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from '@bufbuild/protobuf'
+import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt'
 import { CoveError } from '@cove/domain'
 import type { CallOptions } from '../call-options.ts'
 import { envelope, envelopes, FLAG_COMPRESSED, FLAG_END } from './envelope.ts'
@@ -55,7 +56,7 @@ export class Rpc {
     options: UnaryOptions = {},
   ): Promise<MessageShape<O>> {
     const body = encode(method.input, input)
-    const idempotent = options.idempotent ?? method.idempotency !== 0
+    const idempotent = options.idempotent ?? method.idempotency !== Idempotency.IDEMPOTENCY_UNKNOWN
     const headers: Record<string, string> = { 'content-type': 'application/proto', 'connect-protocol-version': '1' }
     if (options.timeoutMs !== undefined) headers['connect-timeout-ms'] = String(Math.ceil(options.timeoutMs))
     return this.retrying(idempotent, options, async (signal) => {

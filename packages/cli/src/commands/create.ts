@@ -1,0 +1,40 @@
+import type { Command } from 'commander'
+import type { Context } from '../context.ts'
+import { STATUS } from '../exit-status.ts'
+import { addCreateOptions, createOptions } from '../options/create-options.ts'
+import { addOutputOption, outputFormat } from '../options/output-options.ts'
+import { pairs } from '../options/parse.ts'
+import { writeJson } from '../render/json.ts'
+import { sandboxDetails } from '../render/sandbox.ts'
+import { writeWarning } from '../render/error.ts'
+import type { Run } from './registry.ts'
+
+export function define(command: Command, context: Context, run: Run): void {
+  addCreateOptions(command)
+    .option('-e, --env <name=value>', 'set a variable for everything inside; may be repeated', pairs)
+    .option('--idempotency-key <key>', 'the same key again answers with the same sandbox')
+    .option('-q, --quiet', 'print the id only')
+  addOutputOption(command).action(() => run(() => create(command, context)))
+}
+
+async function create(command: Command, { io, client }: Context): Promise<number> {
+  const { quiet, env, idempotencyKey } = command.opts<{
+    quiet?: boolean
+    env?: Record<string, string>
+    idempotencyKey?: string
+  }>()
+  const cove = await client()
+  const sandbox = await cove.sandboxes.create({
+    ...createOptions(command),
+    ...(env === undefined ? {} : { env }),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+  })
+  sandbox.keep()
+  for (const { name, enforced, reason } of sandbox.info.limits) {
+    if (!enforced && quiet !== true)
+      writeWarning(io, `${name} is not limited here${reason === undefined ? '' : `: ${reason}`}`)
+  }
+  if (outputFormat(command) === 'json') writeJson(io, sandbox.info)
+  else io.stdout.write(quiet === true || io.stdout.isTTY !== true ? `${sandbox.id}\n` : sandboxDetails(sandbox.info))
+  return STATUS.ok
+}

@@ -1,0 +1,23 @@
+import type { Command } from 'commander'
+import type { Context } from '../context.ts'
+import { STATUS } from '../exit-status.ts'
+import { addOutputOption, outputFormat } from '../options/output-options.ts'
+import { writeJson } from '../render/json.ts'
+import { sandboxDetails } from '../render/sandbox.ts'
+import type { Run } from './registry.ts'
+
+export function define(command: Command, context: Context, run: Run): void {
+  command.argument('<sandboxes...>', 'ids or names').option('-q, --quiet', 'print the state only')
+  addOutputOption(command).action((ids: string[]) => run(() => show(command, context, ids)))
+}
+
+async function show(command: Command, { io, client }: Context, ids: readonly string[]): Promise<number> {
+  const cove = await client()
+  const infos = []
+  for (const id of ids) infos.push((await cove.sandboxes.get(id)).info)
+  const { quiet } = command.opts<{ quiet?: boolean }>()
+  if (quiet === true) io.stdout.write(infos.map(({ state }) => `${state}\n`).join(''))
+  else if (outputFormat(command) === 'json') writeJson(io, infos.length === 1 ? infos[0] : infos)
+  else io.stdout.write(infos.map(sandboxDetails).join('\n'))
+  return STATUS.ok
+}

@@ -1,0 +1,60 @@
+import type { Command } from 'commander'
+import type { Context } from '../context.ts'
+
+/** Wraps a command's work, so that its answer becomes the exit status. */
+export type Run = (work: () => Promise<number>) => Promise<void>
+
+export interface CommandModule {
+  readonly define: (command: Command, context: Context, run: Run) => void
+}
+
+export interface CommandEntry {
+  readonly name: string
+  readonly summary: string
+  readonly group: string
+  readonly load: () => Promise<CommandModule>
+}
+
+const RUN = 'Run code:'
+const SANDBOXES = 'Sandboxes:'
+const INSIDE = 'Inside a sandbox:'
+const INSTALLATION = 'This installation:'
+
+/** Every command, in the order of the help. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'run',
+    summary: 'run a command in a new sandbox and remove it',
+    group: RUN,
+    load: () => import('./run.ts'),
+  },
+  { name: 'exec', summary: 'run a command in a sandbox', group: RUN, load: () => import('./exec.ts') },
+  { name: 'shell', summary: 'open a terminal in a sandbox', group: RUN, load: () => import('./shell.ts') },
+  { name: 'create', summary: 'create a sandbox', group: SANDBOXES, load: () => import('./create.ts') },
+  { name: 'ls', summary: 'list sandboxes', group: SANDBOXES, load: () => import('./ls.ts') },
+  { name: 'get', summary: 'show one sandbox', group: SANDBOXES, load: () => import('./get.ts') },
+  {
+    name: 'stop',
+    summary: 'end what runs in sandboxes and keep their disks',
+    group: SANDBOXES,
+    load: () => import('./stop.ts'),
+  },
+  { name: 'start', summary: 'start stopped sandboxes again', group: SANDBOXES, load: () => import('./start.ts') },
+  { name: 'rm', summary: 'delete sandboxes', group: SANDBOXES, load: () => import('./rm.ts') },
+  { name: 'cp', summary: 'copy files into and out of a sandbox', group: INSIDE, load: () => import('./cp.ts') },
+  { name: 'ps', summary: 'list processes of a sandbox', group: INSIDE, load: () => import('./ps.ts') },
+  { name: 'logs', summary: 'show output of a process', group: INSIDE, load: () => import('./logs.ts') },
+  { name: 'kill', summary: 'send a signal to a process', group: INSIDE, load: () => import('./kill.ts') },
+  { name: 'up', summary: 'set this machine up and start Cove', group: INSTALLATION, load: () => import('./up.ts') },
+  { name: 'down', summary: 'stop Cove', group: INSTALLATION, load: () => import('./down.ts') },
+  { name: 'status', summary: 'show what runs', group: INSTALLATION, load: () => import('./status.ts') },
+  {
+    name: 'doctor',
+    summary: 'prove every driver and say how to get the missing ones',
+    group: INSTALLATION,
+    load: () => import('./doctor.ts'),
+  },
+  { name: 'config', summary: 'show the configuration', group: INSTALLATION, load: () => import('./config.ts') },
+  { name: 'key', summary: 'show the API key', group: INSTALLATION, load: () => import('./key.ts') },
+  { name: 'version', summary: 'show the version', group: INSTALLATION, load: () => import('./version.ts') },
+]

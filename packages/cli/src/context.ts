@@ -1,0 +1,9 @@
+import type { Cove } from '@cove/sdk'
+import type { Io } from './io.ts'
+
+/** What a command works with. */
+export interface Context {
+  readonly io: Io
+  /** Connects to the daemon: `--url`, else the environment, else the local one. Nothing is sent yet. */
+  readonly client: () => Promise<Cove>
+}

@@ -1,0 +1,59 @@
+import { ISOLATIONS } from '@cove/domain'
+import type { CreateOptions, Isolation } from '@cove/sdk'
+import { Option, type Command } from 'commander'
+import { amount, bytes, count, pairs, timeout } from './parse.ts'
+
+interface Parsed {
+  readonly template?: string
+  readonly name?: string
+  readonly isolation?: Isolation
+  readonly driver?: string
+  readonly network?: 'none' | 'internet'
+  readonly label?: Record<string, string>
+  readonly limitMemory?: number
+  readonly limitCpus?: number
+  readonly limitProcesses?: number
+  readonly limitDisk?: number
+  readonly idleTimeout?: number | 'never'
+  readonly lifetime?: number | 'never'
+}
+
+/** What a new sandbox can be told, the same for `create`, `run` and `shell`. */
+export function addCreateOptions(command: Command): Command {
+  return command
+    .optionsGroup('The sandbox:')
+    .option('--template <name>', 'what it starts from (default: host)')
+    .option('--name <name>', 'name it, to find it again')
+    .addOption(new Option('--isolation <kind>', 'the weakest wall that is acceptable').choices(ISOLATIONS))
+    .option('--driver <name>', 'a certain driver')
+    .addOption(new Option('--network <kind>', 'what it may reach (default: none)').choices(['none', 'internet']))
+    .option('--label <name=value>', 'label it; may be repeated', pairs)
+    .option('--limit-memory <size>', 'memory, such as 512MiB', bytes)
+    .option('--limit-cpus <number>', 'processors, such as 0.5', amount)
+    .option('--limit-processes <count>', 'processes and threads together', count)
+    .option('--limit-disk <size>', 'space on its disk, such as 1GiB', bytes)
+    .option('--idle-timeout <time>', 'end it after so long without activity, such as 10m, or never', timeout)
+    .option('--lifetime <time>', 'end it after so long in any case, or never', timeout)
+}
+
+export function createOptions(command: Command): CreateOptions {
+  const parsed = command.opts<Parsed>()
+  const { template, name, isolation, driver, network, label, idleTimeout, lifetime } = parsed
+  const limits = {
+    ...(parsed.limitMemory === undefined ? {} : { memoryBytes: parsed.limitMemory }),
+    ...(parsed.limitCpus === undefined ? {} : { cpus: parsed.limitCpus }),
+    ...(parsed.limitProcesses === undefined ? {} : { processes: parsed.limitProcesses }),
+    ...(parsed.limitDisk === undefined ? {} : { diskBytes: parsed.limitDisk }),
+  }
+  return {
+    ...(template === undefined ? {} : { template }),
+    ...(name === undefined ? {} : { name }),
+    ...(isolation === undefined ? {} : { isolation }),
+    ...(driver === undefined ? {} : { driver }),
+    ...(network === undefined ? {} : { network }),
+    ...(label === undefined ? {} : { labels: label }),
+    ...(idleTimeout === undefined ? {} : { idleTimeout }),
+    ...(lifetime === undefined ? {} : { lifetime }),
+    limits,
+  }
+}

@@ -1,0 +1,65 @@
+import { formatBytes, formatDuration } from '@cove/domain'
+import type { LimitReport, SandboxInfo, Timeout } from '@cove/sdk'
+import type { Column } from './table.ts'
+import { ageText, oneLine } from './text.ts'
+
+/** The columns of `cove ls`. */
+export function sandboxColumns(now: () => number): readonly Column<SandboxInfo>[] {
+  return [
+    { title: 'ID', minWidth: 16, cell: ({ id }) => id },
+    { title: 'NAME', cell: ({ name }) => name ?? '-' },
+    { title: 'STATE', minWidth: 8, cell: stateText },
+    { title: 'TEMPLATE', cell: ({ template }) => template },
+    { title: 'ISOLATION', cell: ({ isolation }) => isolation ?? '-' },
+    { title: 'AGE', cell: ({ createdAt }) => ageText(createdAt, now()) },
+  ]
+}
+
+function stateText({ state, endReason }: SandboxInfo): string {
+  return endReason === undefined ? state : `${state} (${endReason})`
+}
+
+/** Everything about one, a line each. */
+export function sandboxDetails(sandbox: SandboxInfo): string {
+  const lines: [string, string | undefined][] = [
+    ['id', sandbox.id],
+    ['name', sandbox.name],
+    ['state', stateText(sandbox)],
+    ['message', sandbox.message],
+    ['template', sandbox.template],
+    ['isolation', sandbox.isolation],
+    ['driver', sandbox.driver],
+    ['node', sandbox.node],
+    ['incarnation', String(sandbox.incarnation)],
+    ['network', networkText(sandbox)],
+    [
+      'labels',
+      Object.entries(sandbox.labels)
+        .map(([name, value]) => `${name}=${value}`)
+        .join(', ') || undefined,
+    ],
+    ...sandbox.limits.map((limit): [string, string] => [LIMIT_TITLES[limit.name], limitText(limit)]),
+    ['idle timeout', timeoutText(sandbox.idleTimeout)],
+    ['lifetime', timeoutText(sandbox.lifetime)],
+    ['deadline', sandbox.deadline?.toISOString()],
+    ['created', sandbox.createdAt.toISOString()],
+    ['changed', sandbox.changedAt.toISOString()],
+  ]
+  return lines
+    .map(([title, value]) => (value === undefined ? '' : `${`${title}:`.padEnd(15)}${oneLine(value)}\n`))
+    .join('')
+}
+
+const LIMIT_TITLES = { memoryBytes: 'memory', cpus: 'processors', processes: 'processes', diskBytes: 'disk' } as const
+
+function limitText({ name, value, enforced, reason }: LimitReport): string {
+  const amount = name === 'memoryBytes' || name === 'diskBytes' ? formatBytes(value) : String(value)
+  return enforced ? amount : `${amount} (not enforced${reason === undefined ? '' : `: ${reason}`})`
+}
+
+const timeoutText = (timeout: Timeout): string => (timeout === 'never' ? 'never' : formatDuration(timeout))
+
+function networkText({ network }: SandboxInfo): string {
+  if (network.kind === 'none' || network.allow.length === 0) return network.kind
+  return `${network.kind} (allowed: ${network.allow.join(', ')})`
+}
