@@ -13,10 +13,15 @@ const PROOF_TIMEOUT_MS = 60_000
 /** A proven driver is tried again after this, an unproven one sooner: its tool may have been installed. */
 const RENEW_MS = 10 * 60_000
 const RETRY_MS = 60_000
+/** Until a driver that may not prove itself yet is asked again; that costs nothing. */
+const ASK_AGAIN_MS = 1_000
 
 interface Proof {
   readonly first: Promise<Fingerprint>
+  readonly resolve: (fingerprint: Fingerprint) => void
   current?: Fingerprint
+  /** The driver was not allowed to prove itself. */
+  refused?: boolean
 }
 
 /** Among equals the order that was given. */
@@ -35,6 +40,7 @@ export class DriverProofs {
   readonly #log: Log
   readonly #signal: AbortSignal
   readonly #defaultName: string | undefined
+  readonly #allowed: (driver: Driver) => Promise<void>
 
   constructor(options: {
     readonly drivers: readonly Driver[]
@@ -42,22 +48,28 @@ export class DriverProofs {
     readonly log: Log
     readonly signal: AbortSignal
     readonly defaultDriver?: string | undefined
+    /** Resolves when the driver may run a machine to prove itself; when it rejects, that is the verdict. */
+    readonly allowed?: (driver: Driver) => Promise<void>
   }) {
     this.#drivers = options.drivers
     this.#clock = options.clock
     this.#log = options.log
     this.#signal = options.signal
     this.#defaultName = options.defaultDriver
+    this.#allowed = options.allowed ?? (async () => {})
     if (options.defaultDriver !== undefined && !this.#drivers.some(({ name }) => name === options.defaultDriver)) {
       throw new CoveError('config-invalid', `the default driver ${options.defaultDriver} is not one of the drivers`, {
         driver: options.defaultDriver,
         drivers: this.#drivers.map(({ name }) => name).join(', '),
       })
     }
-    for (const driver of this.#drivers) this.#proofs.set(driver.name, { first: this.#prove(driver, this.#signal) })
+    for (const driver of this.#drivers) {
+      const first = Promise.withResolvers<Fingerprint>()
+      this.#proofs.set(driver.name, { first: first.promise, resolve: first.resolve })
+    }
   }
 
-  /** Renews every proof in its time until the node closes. */
+  /** Begins; until the node closes every proof is renewed in its time. */
   async keepFresh(): Promise<void> {
     await Promise.all(this.#drivers.map((driver) => this.#keepFresh(driver)))
   }
@@ -101,13 +113,13 @@ export class DriverProofs {
 
   async #keepFresh(driver: Driver): Promise<void> {
     while (!this.#signal.aborted) {
-      const fingerprint = await this.of(driver)
+      const { proven } = await this.#prove(driver, this.#signal)
+      const refused = this.#proofs.get(driver.name)?.refused === true
       try {
-        await this.#clock.sleep(fingerprint.proven ? RENEW_MS : RETRY_MS, this.#signal)
+        await this.#clock.sleep(refused ? ASK_AGAIN_MS : proven ? RENEW_MS : RETRY_MS, this.#signal)
       } catch {
         return
       }
-      await this.#prove(driver, this.#signal)
     }
   }
 
@@ -120,21 +132,34 @@ export class DriverProofs {
         PROOF_TIMEOUT_MS,
         `the proof of ${driver.name}`,
         signal,
-        (limited) => driver.fingerprint(limited),
+        async (limited) => {
+          await this.#mayProve(driver)
+          return await driver.fingerprint(limited)
+        },
       )
     } catch (thrown) {
       const error = CoveError.from(thrown)
       fingerprint = { proven: false, reason: error.message, fix: error.fix }
-      if (signal.aborted) return this.#proofs.get(driver.name)?.current ?? fingerprint
+      if (signal.aborted && !this.#signal.aborted) return fingerprint
     }
     this.#keep(driver, fingerprint)
     return fingerprint
   }
 
+  async #mayProve(driver: Driver): Promise<void> {
+    const proof = this.#proofs.get(driver.name)
+    if (proof !== undefined) proof.refused = true
+    await this.#allowed(driver)
+    if (proof !== undefined) proof.refused = false
+  }
+
   #keep(driver: Driver, fingerprint: Fingerprint): void {
     const proof = this.#proofs.get(driver.name)
     const before = proof?.current
-    if (proof !== undefined) proof.current = fingerprint
+    if (proof !== undefined) {
+      proof.current = fingerprint
+      proof.resolve(fingerprint)
+    }
     if (before?.proven === fingerprint.proven) return
     if (fingerprint.proven) this.#log.info('driver proven', { driver: driver.name, native: fingerprint.native })
     else this.#log.info('driver not available', { driver: driver.name, reason: fingerprint.reason })

@@ -49,16 +49,18 @@ export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Pr
   const stop = new AbortController()
   const records = new MachineRecords(store)
   const background = new Background(clock, log, stop.signal)
+  const recoveries = new Recoveries(clock, log, stop.signal)
+  // A proof runs a machine, and a driver that has not told yet what it runs would tell of that one too.
   const proofs = new DriverProofs({
     drivers,
     clock,
     log,
     signal: stop.signal,
     defaultDriver: options.defaultDriver,
+    allowed: (driver) => recoveries.wait(driver.name),
   })
   try {
     const epochs = new Epochs(await records.nextGeneration())
-    const recoveries = new Recoveries(clock, log, stop.signal)
     const parts: NodeParts = {
       drivers,
       proofs,
@@ -82,8 +84,9 @@ export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Pr
       log,
     }
     for (const record of await records.load()) slotFor(parts, record.sandbox).record = record
-    await Promise.all(drivers.map((driver) => recoverFirst(parts, driver, stop.signal)))
+    const recovered = Promise.all(drivers.map((driver) => recoverFirst(parts, driver, stop.signal)))
     const fresh = proofs.keepFresh()
+    await recovered
     return new MachineNode(options.name, parts, stop, fresh, options.signal)
   } catch (error) {
     stop.abort(error)

@@ -5,7 +5,8 @@ const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 30_000
 
 interface State {
-  readonly done: Promise<void>
+  /** Resolves after the first attempt, whatever came of it. */
+  readonly attempted: PromiseWithResolvers<void>
   recovered: boolean
   error?: CoveError
 }
@@ -25,43 +26,35 @@ export class Recoveries {
 
   /** Resolves after the first attempt, whatever came of it. */
   async start(driver: Driver, recover: () => Promise<void>): Promise<void> {
-    const first = Promise.withResolvers<void>()
-    const state: State = {
-      recovered: false,
-      done: this.#repeat(driver, recover, () => first.resolve()),
-    }
+    const state: State = { attempted: Promise.withResolvers<void>(), recovered: false }
     this.#states.set(driver.name, state)
-    state.done.catch(() => {})
-    await first.promise
+    this.#repeat(driver, state, recover).catch(() => {})
+    await state.attempted.promise
   }
 
   /** Waits while the first attempt is under way; fails with its reason when it did not succeed. */
   async wait(driver: string, signal?: AbortSignal): Promise<void> {
     const state = this.#states.get(driver)
-    if (state === undefined || state.recovered) return
-    if (state.error !== undefined) {
-      const message = `the driver ${driver} cannot tell what it runs: ${state.error.message}`
-      throw new CoveError('driver-failed', message, { driver }, { cause: state.error, fix: state.error.fix })
-    }
-    await abortable(state.done, signal)
+    if (state === undefined) return
+    if (!state.recovered) await abortable(state.attempted.promise, signal)
+    if (state.recovered || state.error === undefined) return
+    const message = `the driver ${driver} cannot tell what it runs: ${state.error.message}`
+    throw new CoveError('driver-failed', message, { driver }, { cause: state.error, fix: state.error.fix })
   }
 
-  async #repeat(driver: Driver, recover: () => Promise<void>, attempted: () => void): Promise<void> {
+  async #repeat(driver: Driver, state: State, recover: () => Promise<void>): Promise<void> {
     let pause = FIRST_PAUSE_MS
     for (;;) {
       try {
         await recover()
-        const state = this.#states.get(driver.name)
-        if (state !== undefined) state.recovered = true
-        attempted()
+        state.recovered = true
         return
       } catch (thrown) {
-        const error = CoveError.from(thrown, 'driver-failed')
-        const state = this.#states.get(driver.name)
-        if (state !== undefined) state.error = error
-        attempted()
+        state.error = CoveError.from(thrown, 'driver-failed')
         this.#signal.throwIfAborted()
-        this.#log.warn('recovering machines failed, trying again', { driver: driver.name, error: error.message })
+        this.#log.warn('recovering machines failed, trying again', { driver: driver.name, error: state.error.message })
+      } finally {
+        state.attempted.resolve()
       }
       await this.#clock.sleep(pause, this.#signal)
       pause = Math.min(pause * 2, LONGEST_PAUSE_MS)

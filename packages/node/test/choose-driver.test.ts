@@ -24,10 +24,12 @@ async function choice(drivers: readonly FakeDriver[], wish: Omit<DriverWish, 'sp
   const stop = new AbortController()
   const options = { drivers, clock: new ManualClock(), log: silentLog, signal: stop.signal, defaultDriver }
   const proofs = new DriverProofs(options)
+  const fresh = proofs.keepFresh()
   try {
     return (await chooseDriver(drivers, proofs, { ...wish, spec })).name
   } finally {
     stop.abort()
+    await fresh
   }
 }
 

@@ -125,9 +125,12 @@ describe('after a daemon was killed', () => {
     const { node } = await host.open(parts)
     expect(await node.list()).toMatchObject([{ id: spec.id, state: 'running' }])
     await expect(node.guest(spec.id, 1)).rejects.toMatchObject({ code: 'driver-failed' })
-    await expect(node.create({ spec: host.spec(), incarnation: 1 })).rejects.toMatchObject({ code: 'driver-failed' })
+    await expect(node.create({ spec: host.spec(), incarnation: 1 })).rejects.toMatchObject({
+      code: 'isolation-unavailable',
+      message: expect.stringContaining('engine is down'),
+    })
     down = false
-    await host.clock.advance(1_000)
+    await host.clock.advance(2_000)
     await (await node.guest(spec.id, 1)).metrics()
     await node.create({ spec: host.spec(), incarnation: 1 })
     expect(host.world.machines.size).toBe(2)
