@@ -1,6 +1,17 @@
 //! System calls that the standard library does not offer. Everything unsafe of the guest program lives below here.
 
 pub mod c;
+pub mod files;
+pub mod host;
+pub mod inotify;
+pub mod memfd;
+pub mod mount;
+pub mod namespace;
+pub mod pidfd;
+pub mod poll;
+pub mod process;
+pub mod pty;
+pub mod socket;
 
 use std::ffi::CString;
 use std::fmt;

@@ -1,8 +1,13 @@
 //! Namespaces and the identity inside them.
 
+use std::ffi::CString;
 use std::io;
 use std::os::raw::{c_int, c_long, c_ulong};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::io::RawFd;
+use std::path::Path;
+
+use super::c;
 
 extern "C" {
     #[link_name = "unshare"]
@@ -20,17 +25,11 @@ const SIGCHLD: c_int = 17;
 mod number {
     use std::os::raw::c_long;
     pub const CLONE: c_long = 56;
-    pub const SETGROUPS: c_long = 116;
-    pub const SETRESUID: c_long = 117;
-    pub const SETRESGID: c_long = 119;
 }
 #[cfg(target_arch = "aarch64")]
 mod number {
     use std::os::raw::c_long;
     pub const CLONE: c_long = 220;
-    pub const SETGROUPS: c_long = 159;
-    pub const SETRESUID: c_long = 147;
-    pub const SETRESGID: c_long = 149;
 }
 
 pub fn unshare(flags: c_int) -> io::Result<()> {
@@ -53,9 +52,9 @@ pub fn fork_into_user_namespace() -> io::Result<i32> {
 /// Becomes uid 0 and gid 0 of the current user namespace, without supplementary groups. For one thread only.
 pub fn become_root() -> io::Result<()> {
     let zero: c_ulong = 0;
-    check(unsafe { syscall(number::SETGROUPS, zero, zero) })?;
-    check(unsafe { syscall(number::SETRESGID, zero, zero, zero) })?;
-    check(unsafe { syscall(number::SETRESUID, zero, zero, zero) })
+    check(unsafe { syscall(c::SYS_SETGROUPS, zero, zero) })?;
+    check(unsafe { syscall(c::SYS_SETRESGID, zero, zero, zero) })?;
+    check(unsafe { syscall(c::SYS_SETRESUID, zero, zero, zero) })
 }
 
 fn check(status: c_long) -> io::Result<()> {
@@ -63,4 +62,11 @@ fn check(status: c_long) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Gives a file away, never following a link.
+pub fn chown(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let status = unsafe { c::fchownat(c::AT_FDCWD, path.as_ptr(), uid, gid, c::AT_SYMLINK_NOFOLLOW) };
+    check(status as c_long)
 }

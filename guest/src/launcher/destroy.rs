@@ -1,0 +1,314 @@
+//! Ending a host process and removing what belongs to it, step by step and never blocking: kill, wait, control
+//! groups, paths, record. The record goes last, so that whoever comes after a crash can start over.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::io::OwnedFd;
+use std::time::{Duration, Instant};
+
+use super::cgroups;
+use super::exit::Exit;
+use super::fault::Fault;
+use super::held;
+use super::host::{Client, Entry, Host};
+use super::procs;
+use super::record::{valid_id, ProcessKey, State};
+use super::remove::{remove, Removed};
+use super::signals;
+use crate::sys::{self, c, host};
+
+/// Who is told when it is done.
+pub enum Waiter {
+    Destroyed(Client),
+    /// A start that failed: it is answered with its own fault.
+    Failed(Client, Fault),
+}
+
+enum Phase {
+    Kill,
+    Cgroups,
+    Paths,
+    /// A helper removes what is too large to be removed here.
+    Helper,
+}
+
+pub struct Job {
+    phase: Phase,
+    waiters: Vec<Waiter>,
+    /// Handles of killed processes that have not ended yet.
+    pub waiting: Vec<OwnedFd>,
+    pub next: Instant,
+    deadline: Instant,
+    delay: Duration,
+    stopped: HashSet<ProcessKey>,
+    stop_rounds: u32,
+}
+
+enum Step {
+    Again,
+    Wait(Duration),
+    Failed(Fault),
+    Done,
+}
+
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Rounds of stopping before killing: a tree that grows faster is killed while it runs.
+const STOP_ROUNDS: u32 = 8;
+const FIRST_DELAY: Duration = Duration::from_millis(1);
+const LONGEST_DELAY: Duration = Duration::from_millis(50);
+/// Entries removed on the loop; more are left to a helper.
+const BUDGET: u64 = 128;
+const MAX_HELPERS: usize = 8;
+
+impl Host {
+    /// Idempotent, also for ids that nobody has seen.
+    pub fn destroy(&mut self, id: &str, waiter: Option<Waiter>) {
+        if valid_id(id) {
+            self.load(id);
+        }
+        let entry = match self.entries.get_mut(id) {
+            Some(entry) => entry,
+            None => return self.tell(waiter.into_iter().collect(), id, None),
+        };
+        if let Some(starting) = entry.starting.take() {
+            self.refuse(starting.client, &Fault::new("cancelled", format!("the start of {} was cancelled", id)));
+        }
+        let now = Instant::now();
+        let job = self.jobs.entry(id.to_string()).or_insert_with(|| Job {
+            phase: Phase::Kill,
+            waiters: Vec::new(),
+            waiting: Vec::new(),
+            next: now,
+            deadline: now + DEADLINE,
+            delay: FIRST_DELAY,
+            stopped: HashSet::new(),
+            stop_rounds: 0,
+        });
+        job.waiters.extend(waiter);
+        self.advance(id);
+    }
+
+    /// Goes on as far as possible now.
+    pub fn advance(&mut self, id: &str) {
+        let mut job = match self.jobs.remove(id) {
+            Some(job) => job,
+            None => return,
+        };
+        loop {
+            match self.step(id, &mut job) {
+                Step::Again => {}
+                Step::Wait(time) => {
+                    job.next = Instant::now() + time;
+                    self.jobs.insert(id.to_string(), job);
+                    return;
+                }
+                Step::Failed(fault) => {
+                    self.log.line(format_args!("destroy {}: {}", id, fault.message));
+                    return self.tell(job.waiters, id, Some(fault));
+                }
+                Step::Done => return self.tell(job.waiters, id, None),
+            }
+        }
+    }
+
+    fn tell(&mut self, waiters: Vec<Waiter>, id: &str, fault: Option<Fault>) {
+        for waiter in waiters {
+            match (waiter, &fault) {
+                (Waiter::Destroyed(client), None) => self.done(client),
+                (Waiter::Destroyed(client), Some(fault)) => self.refuse(client, fault),
+                (Waiter::Failed(client, cause), None) => self.refuse(client, &cause),
+                (Waiter::Failed(client, cause), Some(fault)) => {
+                    let message = format!("{} (and undoing it failed, destroy {}: {})", cause.message, id, fault.message);
+                    self.refuse(client, &Fault { message, ..cause });
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, id: &str, job: &mut Job) -> Step {
+        match job.phase {
+            Phase::Kill => self.kill(id, job),
+            Phase::Cgroups => self.remove_cgroups(id, job),
+            Phase::Paths => self.remove_paths(id, job),
+            Phase::Helper => Step::Wait(DEADLINE),
+        }
+    }
+
+    fn kill(&mut self, id: &str, job: &mut Job) -> Step {
+        let entry = match self.entries.get(id) {
+            Some(entry) => entry,
+            None => return Step::Done,
+        };
+        let targets = self.targets(entry);
+        if targets.is_empty() && !entry.own {
+            job.waiting.clear();
+            job.phase = Phase::Cgroups;
+            if entry.lives() {
+                self.adopted_ended(id);
+                if self.entries.get(id).map_or(false, Entry::lives) {
+                    // Its launcher is about to write how it ended.
+                    job.phase = Phase::Kill;
+                    return Step::Wait(FIRST_DELAY);
+                }
+            }
+            return Step::Again;
+        }
+        if Instant::now() >= job.deadline {
+            let pids: Vec<_> = targets.iter().take(8).map(|key| key.pid.to_string()).collect();
+            let message = format!("processes of {} cannot be killed: {}", id, pids.join(", "));
+            return Step::Failed(Fault::new("deadline-exceeded", message));
+        }
+        // Without a control group the tree is all there is to go by, and it falls apart when parents die first.
+        if entry.record.cgroups.is_empty() && job.stop_rounds < STOP_ROUNDS {
+            const SIGSTOP: i32 = 19;
+            job.stop_rounds += 1;
+            let mut grown = false;
+            for key in &targets {
+                if job.stopped.insert(*key) {
+                    grown |= signals::send_exactly(*key, SIGSTOP).is_some();
+                }
+            }
+            if grown {
+                return Step::Again;
+            }
+        }
+        job.waiting = targets.iter().filter_map(|key| signals::send_exactly(*key, c::SIGKILL)).collect();
+        entry.record.cgroups.iter().for_each(|group| cgroups::thaw(group));
+        Step::Wait(LONGEST_DELAY)
+    }
+
+    /// Everything of this entry that runs.
+    fn targets(&self, entry: &Entry) -> HashSet<ProcessKey> {
+        let record = &entry.record;
+        let mut found = HashSet::new();
+        if record.boot != self.boot {
+            return found;
+        }
+        let mut queue: Vec<ProcessKey> = record.members.clone();
+        if record.leader.pid > 1 && procs::exists(record.leader) {
+            queue.push(record.leader);
+            // As long as the leader exists, dead or alive, nobody else can have its number as a session.
+            let session = record.leader.pid;
+            let lost_children = procs::children(self.me.pid);
+            let others = if !entry.own && record.cgroups.is_empty() { procs::in_session(session) } else { Vec::new() };
+            for pid in lost_children.into_iter().chain(others) {
+                if procs::stat(pid).map_or(false, |stat| stat.session == session) {
+                    queue.extend(procs::key_of(pid));
+                }
+            }
+        }
+        for group in &record.cgroups {
+            queue.extend(cgroups::members(group).into_iter().filter_map(procs::key_of));
+        }
+        while let Some(key) = queue.pop() {
+            if key.pid > 1 && key != self.me && !found.contains(&key) && procs::alive(key) {
+                found.insert(key);
+                queue.extend(procs::children(key.pid).into_iter().filter_map(procs::key_of));
+            }
+        }
+        found
+    }
+
+    fn remove_cgroups(&mut self, id: &str, job: &mut Job) -> Step {
+        let groups = self.entries.get(id).map_or_else(Vec::new, |entry| entry.record.cgroups.clone());
+        for group in groups.iter().rev() {
+            match cgroups::remove(group) {
+                Ok(()) => {}
+                // Still in use: by a newcomer, or by what the kernel has not finished yet.
+                Err(error) if error.raw_os_error() == Some(c::EBUSY) && Instant::now() < job.deadline => {
+                    job.phase = Phase::Kill;
+                    job.delay = (job.delay * 2).min(LONGEST_DELAY);
+                    return Step::Wait(job.delay);
+                }
+                Err(error) => return Step::Failed(Fault::at(format_args!("rmdir {}", group), &error)),
+            }
+        }
+        job.phase = Phase::Paths;
+        Step::Again
+    }
+
+    fn remove_paths(&mut self, id: &str, job: &mut Job) -> Step {
+        let record = match self.entries.get(id) {
+            Some(entry) => &entry.record,
+            None => return Step::Done,
+        };
+        for path in &record.listens {
+            // Only what a start makes: a socket.
+            if fs::symlink_metadata(path).map_or(false, |facts| facts.file_type().is_socket()) {
+                let _ = fs::remove_file(path);
+            }
+        }
+        let unconfirmed = record.state != State::Running;
+        let made = record.folders.iter().filter(|_| unconfirmed);
+        let paths: Vec<String> = made.chain(&record.removes).cloned().collect();
+        let mut large = false;
+        for path in &paths {
+            match remove(path, BUDGET) {
+                Ok(Removed::All) => {}
+                Ok(Removed::TooMuch) => large = true,
+                Err(error) => return Step::Failed(Fault::at(format_args!("remove {}", path), &error)),
+            }
+        }
+        if !large {
+            return self.forget(id);
+        }
+        if self.helpers.len() >= MAX_HELPERS {
+            return Step::Wait(LONGEST_DELAY);
+        }
+        match sys::check(unsafe { c::fork() }) {
+            Err(error) => Step::Failed(Fault::from_errno("fork", error.0, error.text())),
+            Ok(0) => help_removing(&paths),
+            Ok(pid) => {
+                self.helpers.insert(pid, id.to_string());
+                job.phase = Phase::Helper;
+                Step::Again
+            }
+        }
+    }
+
+    /// A helper has ended with 0, or with the error number that stopped it.
+    pub fn helper_ended(&mut self, pid: i32, status: i32) {
+        let id = match self.helpers.remove(&pid) {
+            Some(id) => id,
+            None => return,
+        };
+        let mut job = match self.jobs.remove(&id) {
+            Some(job) => job,
+            None => return,
+        };
+        if status == 0 {
+            job.phase = Phase::Paths;
+            self.jobs.insert(id.clone(), job);
+            return self.advance(&id);
+        }
+        let fault = Fault::from_errno(format_args!("remove the paths of {}", id), status, sys::Errno(status).text());
+        self.log.line(&fault.message);
+        self.tell(job.waiters, &id, Some(fault));
+    }
+
+    fn forget(&mut self, id: &str) -> Step {
+        if let Some(entry) = self.entries.get(id) {
+            if entry.lives() {
+                self.set_exit(id, Exit::Lost);
+            }
+        }
+        held::remove(&self.state, id);
+        if let Err(error) = self.records.remove(id) {
+            return Step::Failed(Fault::at("remove the record", &error));
+        }
+        self.entries.remove(id);
+        Step::Done
+    }
+}
+
+fn help_removing(paths: &[String]) -> ! {
+    host::close_from(3);
+    let mut status = 0;
+    for path in paths {
+        if let Err(error) = remove(path, u64::MAX) {
+            status = error.raw_os_error().filter(|errno| (1..256).contains(errno)).unwrap_or(c::EIO);
+        }
+    }
+    unsafe { c::_exit(status) };
+}

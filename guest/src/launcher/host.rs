@@ -1,0 +1,338 @@
+//! All host processes that this launcher knows of, and what can be asked about them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::CString;
+use std::io;
+use std::os::unix::io::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::destroy::Job;
+use super::exit::Exit;
+use super::fault::Fault;
+use super::held::Held;
+use super::log::Log;
+use super::namespaces::UserNamespaces;
+use super::procs;
+use super::record::{valid_id, Owner, ProcessKey, Record, Records, State};
+use super::start::Starting;
+use crate::fields::Writer;
+use crate::frames::kind;
+use crate::sys::pidfd;
+
+/// Who asked: a channel of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Client {
+    pub connection: u64,
+    pub channel: u32,
+}
+
+/// A frame to be sent.
+pub struct Message {
+    /// None: to everybody who watches.
+    pub to: Option<Client>,
+    pub kind: u8,
+    pub payload: Vec<u8>,
+}
+
+pub struct Entry {
+    pub record: Record,
+    /// A child of this launcher that has not been reaped: its pid cannot be used again.
+    pub own: bool,
+    /// Of a process that another launcher started: readable when it has ended.
+    pub handle: Option<OwnedFd>,
+    pub starting: Option<Starting>,
+    pub held: Option<Held>,
+    /// When to look again for an exit that another launcher is about to write.
+    pub look_again: Option<Instant>,
+}
+
+impl Entry {
+    pub fn new(record: Record) -> Entry {
+        Entry { record, own: false, handle: None, starting: None, held: None, look_again: None }
+    }
+
+    pub fn lives(&self) -> bool {
+        self.record.state != State::Preparing && self.record.exit.is_none()
+    }
+
+    /// Fields of an entry on the wire.
+    pub fn describe(&self) -> Writer {
+        let record = &self.record;
+        let state = match (record.state, record.exit) {
+            (State::Preparing, _) => 1,
+            (_, None) => 2,
+            (_, Some(_)) => 3,
+        };
+        let mut fields = Writer::new()
+            .text(1, &record.id)
+            .number(2, state)
+            .number(3, record.leader.pid as u64)
+            .number(4, record.leader.start)
+            .text(5, &record.note);
+        for problem in &record.problems {
+            fields.put(6, problem.as_bytes());
+        }
+        match record.exit {
+            Some(exit) if state == 3 => fields.number(7, exit.wire().0).number(8, exit.wire().1),
+            _ => fields,
+        }
+    }
+}
+
+pub struct Host {
+    pub state: PathBuf,
+    pub records: Records,
+    pub log: Log,
+    pub me: ProcessKey,
+    pub boot: String,
+    pub installation: String,
+    pub lock: i32,
+    pub entries: BTreeMap<String, Entry>,
+    pub namespaces: UserNamespaces,
+    pub jobs: HashMap<String, Job>,
+    /// Helpers that remove large folders, by pid, and the id they work for.
+    pub helpers: HashMap<i32, String>,
+    /// Owners of ephemeral processes: readable when they have ended.
+    pub owners: HashMap<ProcessKey, OwnedFd>,
+    pub outbox: Vec<Message>,
+}
+
+/// Entries in one page of a listing.
+const PAGE: usize = 256;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+impl Host {
+    pub fn open(state: &Path, installation: &str, lock: i32) -> io::Result<Host> {
+        let me = procs::key_of(std::process::id() as i32).ok_or(io::ErrorKind::NotFound)?;
+        let mut host = Host {
+            state: state.to_path_buf(),
+            records: Records::open(state)?,
+            log: Log::new(state.join("launcher.log")),
+            me,
+            boot: procs::boot_id()?,
+            installation: installation.to_string(),
+            lock,
+            entries: BTreeMap::new(),
+            namespaces: UserNamespaces::default(),
+            jobs: HashMap::new(),
+            helpers: HashMap::new(),
+            owners: HashMap::new(),
+            outbox: Vec::new(),
+        };
+        host.load_all();
+        Ok(host)
+    }
+
+    /// Learns of every record on disk that it does not know yet.
+    pub fn load_all(&mut self) {
+        match self.records.ids() {
+            Ok(ids) => ids.iter().for_each(|id| self.load(id)),
+            Err(error) => self.log.line(format_args!("read the records: {}", error)),
+        }
+    }
+
+    /// Learns of one record, if there is one. What cannot be understood is moved away and never acted upon.
+    pub fn load(&mut self, id: &str) {
+        if self.entries.contains_key(id) {
+            return;
+        }
+        match self.records.read(id) {
+            Ok(None) => {}
+            Ok(Some(record)) if record.installation != self.installation => {}
+            Ok(Some(record)) => self.adopt(record),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.log.line(format_args!("the record {} is damaged and was moved away", id));
+                if let Err(error) = self.records.quarantine(id) {
+                    self.log.line(format_args!("move the record {}: {}", id, error));
+                }
+            }
+            Err(error) => self.log.line(format_args!("read the record {}: {}", id, error)),
+        }
+    }
+
+    /// Takes over what another launcher started.
+    fn adopt(&mut self, record: Record) {
+        let id = record.id.clone();
+        let (owner, same_boot) = (record.owner, record.boot == self.boot);
+        let mut entry = Entry::new(record);
+        let mut ended = false;
+        if entry.lives() {
+            entry.handle = if same_boot { open_exactly(entry.record.leader) } else { None };
+            ended = entry.handle.is_none();
+            if entry.record.held && !ended {
+                entry.held = Held::open(&self.state, &id).ok();
+            }
+        }
+        // Another launcher that is at work on it would be disturbed.
+        let in_work = entry.record.state == State::Preparing && same_boot && procs::alive(entry.record.launcher);
+        self.entries.insert(id.clone(), entry);
+        if ended {
+            self.adopted_ended(&id);
+        }
+        if let Owner::Process(key) = owner {
+            let dead = !same_boot || !self.watch_owner(key);
+            if dead && !in_work {
+                self.destroy(&id, None);
+            }
+        }
+    }
+
+    /// False when the owner is dead.
+    pub fn watch_owner(&mut self, key: ProcessKey) -> bool {
+        if self.owners.contains_key(&key) {
+            return true;
+        }
+        match open_exactly(key) {
+            Some(handle) if procs::alive(key) => {
+                self.owners.insert(key, handle);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub fn owner_ended(&mut self, key: ProcessKey) {
+        self.owners.remove(&key);
+        let owned = |entry: &&Entry| entry.record.owner == Owner::Process(key);
+        let ids: Vec<_> = self.entries.values().filter(owned).map(|entry| entry.record.id.clone()).collect();
+        for id in ids {
+            self.destroy(&id, None);
+        }
+    }
+
+    /// A process that is not our child has ended. Only the launcher that started it can know how: when that one is
+    /// alive it writes the exit before it reaps; otherwise the exit is lost.
+    pub fn adopted_ended(&mut self, id: &str) {
+        let entry = match self.entries.get_mut(id) {
+            Some(entry) if entry.lives() && !entry.own => entry,
+            _ => return,
+        };
+        entry.handle = None;
+        let (leader, launcher) = (entry.record.leader, entry.record.launcher);
+        let same_boot = entry.record.boot == self.boot;
+        let known = || self.records.read(id).ok().flatten().and_then(|record| record.exit);
+        let mut exit = known();
+        if exit.is_none() && same_boot && launcher != self.me && procs::alive(launcher) {
+            if procs::exists(leader) {
+                entry.look_again = Some(Instant::now() + LOOK_AGAIN);
+                return;
+            }
+            exit = known();
+        }
+        entry.look_again = None;
+        self.set_exit(id, exit.unwrap_or(Exit::Lost));
+    }
+
+    /// Remembers how it ended, on disk first, and tells everybody who watches.
+    pub fn set_exit(&mut self, id: &str, exit: Exit) {
+        if let Err(error) = self.records.write_exit(id, exit) {
+            if error.kind() != io::ErrorKind::NotFound {
+                self.log.line(format_args!("write the exit of {}: {}", id, error));
+            }
+        }
+        if let Some(entry) = self.entries.get_mut(id) {
+            if let Some(held) = entry.held.as_mut() {
+                held.drain();
+            }
+            entry.record.exit = Some(exit);
+            let (kind_of_exit, value) = exit.wire();
+            let payload = Writer::new().text(1, id).number(7, kind_of_exit).number(8, value).finish();
+            self.outbox.push(Message { to: None, kind: kind::EVENT, payload });
+        }
+    }
+
+    pub fn find(&mut self, id: &str) -> Result<&mut Entry, Fault> {
+        if valid_id(id) {
+            self.load(id);
+        }
+        self.entries.get_mut(id).ok_or_else(|| Fault::new("process-not-found", format!("no host process {}", id)))
+    }
+
+    /// One page of entries after an id, and whether there are more.
+    pub fn page(&mut self, after: &str) -> (Vec<Vec<u8>>, bool) {
+        self.load_all();
+        let mut later = self.entries.values().filter(|entry| entry.record.id.as_str() > after);
+        let page = later.by_ref().take(PAGE).map(|entry| entry.describe().finish()).collect();
+        (page, later.next().is_some())
+    }
+
+    /// Sends a signal. A process that has ended is no error.
+    pub fn signal(&mut self, id: &str, signal: i32, group: bool) -> Result<(), Fault> {
+        if !(1..=64).contains(&signal) {
+            return Err(Fault::invalid("a signal is not within 1 to 64"));
+        }
+        let entry = self.find(id)?;
+        if !entry.lives() {
+            return Ok(());
+        }
+        match super::signals::send(entry, signal, group) {
+            Err(error) if error.raw_os_error() != Some(crate::sys::c::ESRCH) => {
+                Err(Fault::at(format_args!("signal {}", id), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The first child of the leader, written into the record so that it is found also without the leader.
+    pub fn init_pid(&mut self, id: &str) -> Result<Option<i32>, Fault> {
+        let entry = self.find(id)?;
+        let leader = entry.record.leader;
+        let child = match entry.lives() && procs::alive(leader) {
+            true => procs::first_child(leader.pid).and_then(procs::key_of),
+            false => entry.record.members.iter().copied().find(|member| procs::alive(*member)),
+        };
+        let child = match child {
+            None => return Ok(None),
+            Some(child) => child,
+        };
+        if !entry.record.members.contains(&child) {
+            entry.record.members.push(child);
+            let record = entry.record.clone();
+            self.records.write(&record).map_err(|error| Fault::at("write the record", &error))?;
+        }
+        Ok(Some(child.pid))
+    }
+
+    pub fn live(&self) -> usize {
+        self.entries.values().filter(|entry| entry.lives()).count()
+    }
+
+    pub fn is_busy(&self) -> bool {
+        !self.jobs.is_empty() || !self.helpers.is_empty() || self.live() > 0
+    }
+
+    pub fn answer(&mut self, client: Client, kind: u8, payload: Vec<u8>) {
+        self.outbox.push(Message { to: Some(client), kind, payload });
+    }
+
+    pub fn done(&mut self, client: Client) {
+        self.answer(client, kind::CLOSE, Vec::new());
+    }
+
+    pub fn refuse(&mut self, client: Client, fault: &Fault) {
+        let payload = Writer::new().text(1, fault.code).text(2, &fault.message).number(3, fault.errno as u64).finish();
+        self.answer(client, kind::CLOSE, payload);
+    }
+}
+
+/// A handle of exactly this process, also when it is a zombie; None when it is gone.
+pub fn open_exactly(key: ProcessKey) -> Option<OwnedFd> {
+    let handle = pidfd::open(key.pid).ok()?;
+    // The pid may have been used again before it was opened, but not between opening and looking.
+    if procs::exists(key) {
+        Some(handle)
+    } else {
+        None
+    }
+}
+
+/// Paths of the FIFOs that hold the output of one process.
+pub fn fifo_path(state: &Path, id: &str, stream: u8) -> PathBuf {
+    state.join("records").join(format!("{}.out{}", id, stream))
+}
+
+pub fn c_path(path: &Path) -> io::Result<CString> {
+    use std::os::unix::ffi::OsStrExt;
+    Ok(CString::new(path.as_os_str().as_bytes())?)
+}

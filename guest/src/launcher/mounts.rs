@@ -1,0 +1,163 @@
+//! The mounts of a host process, made in its own mount namespace: the host's mount table never shows them.
+//!
+//! What needs the host's root (id-mapped copies of lower folders, disk images) is prepared as detached mounts before
+//! the child enters its user namespace; everything is attached after that, with the rights of the mapped root.
+
+use std::ffi::CString;
+use std::fmt::Display;
+use std::fs;
+use std::io;
+use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use super::spec::Mount;
+use crate::sys::c::{EBUSY, EINVAL};
+use crate::sys::mount as calls;
+
+/// A step that failed, in words, and why.
+pub type Failure = (String, io::Error);
+
+/// What one mount needs from before the user namespace.
+pub enum Prepared {
+    Nothing,
+    /// Detached mounts: mapped lower folders, or one image or bind source.
+    Trees(Vec<OwnedFd>),
+}
+
+pub fn prepare(mount: &Mount, user_namespace: Option<RawFd>) -> Result<Prepared, Failure> {
+    match mount {
+        Mount::Overlay { lower, mapped: true, .. } => {
+            let mut trees = Vec::new();
+            for folder in lower {
+                let tree = step(|| format!("clone the mount of {}", folder), calls::clone_tree(&c(folder)?, false))?;
+                map_ids(&tree, user_namespace, folder)?;
+                trees.push(tree);
+            }
+            Ok(Prepared::Trees(trees))
+        }
+        Mount::Image { image, .. } => {
+            let tree = open_image(image)?;
+            map_ids(&tree, user_namespace, image)?;
+            Ok(Prepared::Trees(vec![tree]))
+        }
+        Mount::Overlay { .. } | Mount::Bind { .. } | Mount::Tmpfs { .. } => Ok(Prepared::Nothing),
+    }
+}
+
+fn map_ids(tree: &OwnedFd, user_namespace: Option<RawFd>, what: &str) -> Result<(), Failure> {
+    match user_namespace {
+        Some(namespace) => step(|| format!("map the ids of {}", what), calls::map_ids(tree.as_raw_fd(), namespace)),
+        None => Ok(()),
+    }
+}
+
+/// Makes all mounts in order. The caller is in a mount namespace of its own.
+pub fn make(mounts: &[Mount], prepared: Vec<Prepared>) -> Result<(), Failure> {
+    let slave = calls::mount(None, &c("/")?, None, calls::MS_REC | calls::MS_SLAVE, None);
+    step(|| "detach mount propagation", slave)?;
+    for (mount, prepared) in mounts.iter().zip(prepared) {
+        let trees = match prepared {
+            Prepared::Nothing => Vec::new(),
+            Prepared::Trees(trees) => trees,
+        };
+        make_one(mount, &trees)?;
+    }
+    Ok(())
+}
+
+fn make_one(mount: &Mount, trees: &[OwnedFd]) -> Result<(), Failure> {
+    match mount {
+        Mount::Bind { source, target, read_only, recursive } => {
+            ensure_target(target, Path::new(source).is_dir());
+            let name = || format!("bind {} to {}", source, target);
+            let tree = step(name, calls::clone_tree(&c(source)?, *recursive))?;
+            if *read_only {
+                step(name, calls::make_read_only(tree.as_raw_fd(), *recursive))?;
+            }
+            step(name, calls::attach(tree.as_raw_fd(), &c(target)?))
+        }
+        Mount::Tmpfs { target, size, mode } => {
+            ensure_target(target, true);
+            let options = format!("size={},mode={:o}", size, mode);
+            let flags = calls::MS_NOSUID | calls::MS_NODEV;
+            let made = calls::mount(Some(&c("tmpfs")?), &c(target)?, Some(&c("tmpfs")?), flags, Some(&c(&options)?));
+            step(|| format!("mount a tmpfs on {}", target), made)
+        }
+        Mount::Image { image, target } => {
+            ensure_target(target, true);
+            for tree in trees {
+                step(|| format!("mount {} on {}", image, target), calls::attach(tree.as_raw_fd(), &c(target)?))?;
+            }
+            Ok(())
+        }
+        Mount::Overlay { lower, upper, work, target, .. } => {
+            for folder in [upper, work, target] {
+                ensure_target(folder, true);
+            }
+            let lower = if trees.is_empty() { lower.join(":") } else { stage(trees, target)? };
+            let options = format!("lowerdir={},upperdir={},workdir={},userxattr", lower, upper, work);
+            let made =
+                calls::mount(Some(&c("overlay")?), &c(target)?, Some(&c("overlay")?), 0, Some(&c(&options)?));
+            step(|| format!("mount an overlay on {}", target), made)
+        }
+    }
+}
+
+/// Attaches the trees inside a small tmpfs that the overlay then covers, so that they have short names and no place
+/// that anybody else can see.
+fn stage(trees: &[OwnedFd], target: &str) -> Result<String, Failure> {
+    let name = || format!("stage the lower folders of {}", target);
+    let tmpfs = c("tmpfs")?;
+    let options = c("size=64k,mode=755")?;
+    step(name, calls::mount(Some(&tmpfs), &c(target)?, Some(&tmpfs), calls::MS_NODEV, Some(&options)))?;
+    step(name, std::env::set_current_dir(target))?;
+    let mut names = Vec::new();
+    for (index, tree) in trees.iter().enumerate() {
+        let folder = index.to_string();
+        step(name, fs::create_dir(&folder))?;
+        step(name, calls::attach(tree.as_raw_fd(), &c(&folder)?))?;
+        names.push(folder);
+    }
+    Ok(names.join(":"))
+}
+
+/// A mount point that is missing is made; when that fails too, the mount itself says why.
+fn ensure_target(target: &str, folder: bool) {
+    if Path::new(target).exists() {
+        return;
+    }
+    if folder {
+        let _ = fs::create_dir(target);
+    } else {
+        let _ = fs::OpenOptions::new().write(true).create_new(true).open(target);
+    }
+}
+
+fn open_image(image: &str) -> Result<OwnedFd, Failure> {
+    const ATTEMPTS: usize = 64;
+    let name = || format!("put {} behind a loop device", image);
+    let read_write = |path: &str| fs::OpenOptions::new().read(true).write(true).open(path);
+    let file = step(name, read_write(image))?;
+    let control = step(name, read_write("/dev/loop-control"))?;
+    for _ in 0..ATTEMPTS {
+        let number = step(name, calls::free_loop_device(control.as_raw_fd()))?;
+        let path = format!("/dev/loop{}", number);
+        let device = step(name, read_write(&path))?;
+        match calls::configure_loop(device.as_raw_fd(), file.as_raw_fd()) {
+            // Another process took the free device first.
+            Err(error) if error.raw_os_error() == Some(EBUSY) => continue,
+            other => step(name, other)?,
+        }
+        return step(|| format!("mount {}", image), calls::mount_device(&c("ext4")?, &c(&path)?));
+    }
+    Err((name(), io::Error::from_raw_os_error(EBUSY)))
+}
+
+fn c(text: &str) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_| (text.to_string(), io::Error::from_raw_os_error(EINVAL)))
+}
+
+fn step<T, S: Display>(name: impl Fn() -> S, result: io::Result<T>) -> Result<T, Failure> {
+    result.map_err(|error| (name().to_string(), error))
+}
+

@@ -1,0 +1,87 @@
+//! What the kernel tells about processes.
+
+use std::fs;
+use std::io::{self, Read};
+
+use super::record::ProcessKey;
+
+pub struct Stat {
+    pub start: u64,
+    pub session: i32,
+    pub zombie: bool,
+}
+
+/// None when there is no such process.
+pub fn stat(pid: i32) -> Option<Stat> {
+    let mut buffer = [0u8; 1024];
+    let mut file = fs::File::open(format!("/proc/{}/stat", pid)).ok()?;
+    let length = file.read(&mut buffer).ok()?;
+    parse_stat(&buffer[..length])
+}
+
+fn parse_stat(bytes: &[u8]) -> Option<Stat> {
+    // The name in the second field may hold spaces and parentheses; the last parenthesis ends it.
+    let after = bytes.iter().rposition(|byte| *byte == b')')? + 2;
+    let text = std::str::from_utf8(bytes.get(after..)?).ok()?;
+    let fields: Vec<&str> = text.split(' ').collect();
+    Some(Stat {
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        session: fields.get(3)?.parse().ok()?,
+        start: fields.get(19)?.parse().ok()?,
+    })
+}
+
+pub fn key_of(pid: i32) -> Option<ProcessKey> {
+    stat(pid).map(|stat| ProcessKey { pid, start: stat.start })
+}
+
+/// True when exactly this process exists and has not ended.
+pub fn alive(key: ProcessKey) -> bool {
+    stat(key.pid).map_or(false, |stat| stat.start == key.start && !stat.zombie)
+}
+
+/// True when exactly this process exists, be it as a zombie.
+pub fn exists(key: ProcessKey) -> bool {
+    stat(key.pid).map_or(false, |stat| stat.start == key.start)
+}
+
+/// Children of all threads.
+pub fn children(pid: i32) -> Vec<i32> {
+    let mut found = Vec::new();
+    let threads = match fs::read_dir(format!("/proc/{}/task", pid)) {
+        Ok(threads) => threads,
+        Err(_) => return found,
+    };
+    for thread in threads.flatten() {
+        if let Ok(text) = fs::read_to_string(thread.path().join("children")) {
+            found.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok()));
+        }
+    }
+    found
+}
+
+/// The first child of the main thread.
+pub fn first_child(pid: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{0}/task/{0}/children", pid)).ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// Everything in this session, found by looking at every process of the host.
+pub fn in_session(session: i32) -> Vec<i32> {
+    let mut found = Vec::new();
+    if let Ok(entries) = fs::read_dir("/proc") {
+        for entry in entries.flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+            if let Some(pid) = pid {
+                if stat(pid).map_or(false, |stat| stat.session == session) {
+                    found.push(pid);
+                }
+            }
+        }
+    }
+    found
+}
+
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_string())
+}
