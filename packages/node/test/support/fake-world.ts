@@ -80,6 +80,8 @@ export class FakeDriver implements Driver, KeepsDisks {
   beforeDestroy: (id: MachineId) => Promise<void> = async () => {}
   beforeFingerprint: () => Promise<void> = async () => {}
   beforeRecover: () => Promise<void> = async () => {}
+  /** The stream to a machine's guest; default: one that only fake links understand. */
+  connect: (machine: FakeMachine) => Promise<Duplex> = async (machine) => new FakeStream(machine)
 
   constructor(world: FakeWorld, fuse: Fuse, options: FakeDriverOptions = {}) {
     this.world = world
@@ -170,6 +172,7 @@ export class FakeDriver implements Driver, KeepsDisks {
   #handle(machine: FakeMachine): Machine {
     const { world } = this
     const fuse = this.#fuse
+    const connect = (of: FakeMachine): Promise<Duplex> => this.connect(of)
     return {
       id: machine.id,
       limits: [{ name: 'processes', value: 10, enforced: true }],
@@ -177,7 +180,7 @@ export class FakeDriver implements Driver, KeepsDisks {
       async connectGuest(): Promise<Duplex> {
         await fuse.step('connect')
         if (machine.exit !== undefined) throw new CoveError('guest-unreachable', 'the machine is gone')
-        return new FakeStream(machine)
+        return await connect(machine)
       },
       async stop(): Promise<Exit> {
         await fuse.step('stop begins')
