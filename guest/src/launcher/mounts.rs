@@ -1,17 +1,19 @@
 //! The mounts of a host process, made in its own mount namespace: the host's mount table never shows them.
 //!
-//! What needs the host's root (id-mapped copies of lower folders, disk images) is prepared as detached mounts before
-//! the child enters its user namespace; everything is attached after that, with the rights of the mapped root.
+//! What needs the host's root (id-mapped copies of lower folders, disk images, and everything below folders that only
+//! the daemon may enter) is opened before the child enters its user namespace; it is attached after that, with the
+//! rights of the mapped root.
 
 use std::ffi::CString;
 use std::fmt::Display;
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use super::spec::Mount;
-use crate::sys::c::{EBUSY, EINVAL};
+use crate::sys::c::{EBUSY, EINVAL, O_DIRECTORY, O_PATH};
 use crate::sys::mount as calls;
 
 /// A step that failed, in words, and why.
@@ -20,28 +22,45 @@ pub type Failure = (String, io::Error);
 /// What one mount needs from before the user namespace.
 pub enum Prepared {
     Nothing,
-    /// Detached mounts: mapped lower folders, or one image or bind source.
+    /// Detached mounts: one image or bind source.
     Trees(Vec<OwnedFd>),
+    /// Detached mounts of mapped lower folders, and the upper and work folders where they are there already. A folder
+    /// that is not lies on a mount that is still to come, and is found by its path.
+    Layers { lower: Vec<OwnedFd>, writable: Option<(OwnedFd, OwnedFd)> },
 }
 
 pub fn prepare(mount: &Mount, user_namespace: Option<RawFd>) -> Result<Prepared, Failure> {
     match mount {
-        Mount::Overlay { lower, mapped: true, .. } => {
+        Mount::Overlay { lower, upper, work, mapped, .. } => {
             let mut trees = Vec::new();
-            for folder in lower {
+            for folder in lower.iter().filter(|_| *mapped) {
                 let tree = step(|| format!("clone the mount of {}", folder), calls::clone_tree(&c(folder)?, false))?;
                 map_ids(&tree, user_namespace, folder)?;
                 trees.push(tree);
             }
-            Ok(Prepared::Trees(trees))
+            let writable = match (open_folder(upper), open_folder(work)) {
+                (Some(upper), Some(work)) => Some((upper, work)),
+                _ => None,
+            };
+            Ok(Prepared::Layers { lower: trees, writable })
+        }
+        // The mapped root may not be able to reach the source; without a range of ids the caller's rights stay.
+        Mount::Bind { source, recursive, .. } if user_namespace.is_some() => {
+            let tree = step(|| format!("clone the mount of {}", source), calls::clone_tree(&c(source)?, *recursive))?;
+            Ok(Prepared::Trees(vec![tree]))
         }
         Mount::Image { image, .. } => {
             let tree = open_image(image)?;
             map_ids(&tree, user_namespace, image)?;
             Ok(Prepared::Trees(vec![tree]))
         }
-        Mount::Overlay { .. } | Mount::Bind { .. } | Mount::Tmpfs { .. } => Ok(Prepared::Nothing),
+        Mount::Bind { .. } | Mount::Tmpfs { .. } => Ok(Prepared::Nothing),
     }
+}
+
+fn open_folder(path: &str) -> Option<OwnedFd> {
+    let flags = O_PATH | O_DIRECTORY;
+    fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok().map(OwnedFd::from)
 }
 
 fn map_ids(tree: &OwnedFd, user_namespace: Option<RawFd>, what: &str) -> Result<(), Failure> {
@@ -56,21 +75,29 @@ pub fn make(mounts: &[Mount], prepared: Vec<Prepared>) -> Result<(), Failure> {
     let slave = calls::mount(None, &c("/")?, None, calls::MS_REC | calls::MS_SLAVE, None);
     step(|| "detach mount propagation", slave)?;
     for (mount, prepared) in mounts.iter().zip(prepared) {
-        let trees = match prepared {
-            Prepared::Nothing => Vec::new(),
-            Prepared::Trees(trees) => trees,
+        let (trees, writable) = match prepared {
+            Prepared::Nothing => (Vec::new(), None),
+            Prepared::Trees(trees) => (trees, None),
+            Prepared::Layers { lower, writable } => (lower, writable),
         };
-        make_one(mount, &trees)?;
+        make_one(mount, &trees, writable.as_ref())?;
     }
     Ok(())
 }
 
-fn make_one(mount: &Mount, trees: &[OwnedFd]) -> Result<(), Failure> {
+fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&(OwnedFd, OwnedFd)>) -> Result<(), Failure> {
     match mount {
         Mount::Bind { source, target, read_only, recursive } => {
             ensure_target(target, Path::new(source).is_dir());
             let name = || format!("bind {} to {}", source, target);
-            let tree = step(name, calls::clone_tree(&c(source)?, *recursive))?;
+            let cloned;
+            let tree = match trees.first() {
+                Some(tree) => tree,
+                None => {
+                    cloned = step(name, calls::clone_tree(&c(source)?, *recursive))?;
+                    &cloned
+                }
+            };
             if *read_only {
                 step(name, calls::make_read_only(tree.as_raw_fd(), *recursive))?;
             }
@@ -91,9 +118,15 @@ fn make_one(mount: &Mount, trees: &[OwnedFd]) -> Result<(), Failure> {
             Ok(())
         }
         Mount::Overlay { lower, upper, work, target, .. } => {
-            for folder in [upper, work, target] {
-                ensure_target(folder, true);
-            }
+            ensure_target(target, true);
+            let (upper, work) = match writable {
+                Some((upper, work)) => (descriptor_path(upper), descriptor_path(work)),
+                None => {
+                    ensure_target(upper, true);
+                    ensure_target(work, true);
+                    (upper.clone(), work.clone())
+                }
+            };
             let lower = if trees.is_empty() { lower.join(":") } else { stage(trees, target)? };
             let options = format!("lowerdir={},upperdir={},workdir={},userxattr", lower, upper, work);
             let made =
@@ -119,6 +152,10 @@ fn stage(trees: &[OwnedFd], target: &str) -> Result<String, Failure> {
         names.push(folder);
     }
     Ok(names.join(":"))
+}
+
+fn descriptor_path(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
 /// A mount point that is missing is made; when that fails too, the mount itself says why.
