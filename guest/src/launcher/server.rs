@@ -64,8 +64,11 @@ impl Server {
     pub fn run(mut self) {
         // Children of the time before the loop, such as what the sweep has killed.
         self.host.children_ended();
-        while !self.is_over() {
+        loop {
             self.deliver();
+            if self.is_over() {
+                break;
+            }
             let (mut fds, sources) = self.sources();
             if let Err(error) = poll(&mut fds, self.timeout()) {
                 self.host.log.line(format_args!("poll: {:?}", error));
@@ -73,7 +76,7 @@ impl Server {
             }
             for (fd, source) in fds.iter().zip(sources) {
                 if fd.revents != 0 {
-                    self.ready(source, fd.revents);
+                    self.ready(source);
                 }
             }
             self.tick();
@@ -155,7 +158,7 @@ impl Server {
         (fds, sources)
     }
 
-    fn ready(&mut self, source: Source, _events: i16) {
+    fn ready(&mut self, source: Source) {
         match source {
             Source::Signals => self.signals(),
             Source::Listener => self.accept(),
