@@ -1,1 +1,16 @@
-export {}
+export { hashKey, keyRing, newKey, type KeyRing, type Principal, type StoredKey } from './auth/key-ring.ts'
+export { MetricsRegistry } from './metrics/registry.ts'
+export {
+  DEFAULT_DEFAULTS,
+  DEFAULT_LIMITS,
+  HOST_TEMPLATE,
+  type ServerDefaults,
+  type ServerLimits,
+  type ServerOptions,
+  type Template,
+} from './options.ts'
+export { openServer, type CoveServer } from './server.ts'
+export type { CreateRequest } from './sandboxes/request.ts'
+export type { Filter, Page, PageRequest } from './sandboxes/query.ts'
+export type { GuestLease, Sandboxes } from './sandboxes/sandboxes.ts'
+export type { WatchEvent } from './sandboxes/watch.ts'

@@ -1,0 +1,49 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Random } from '@cove/domain'
+
+/** Who calls. */
+export interface Principal {
+  readonly project: string
+  /** Names the key in logs; not secret. */
+  readonly key: string
+}
+
+export interface KeyRing {
+  /** Undefined for a token that no key made. Takes the same time for every wrong one. */
+  verify(token: string): Promise<Principal | undefined>
+}
+
+export interface StoredKey extends Principal {
+  /** As `hashKey` made it; the key itself is not kept. */
+  readonly hash: string
+}
+
+const PREFIX = 'cove_'
+
+/** A new key: 256 random bits, readable as one. Shown once, then only its hash is kept. */
+export function newKey(random: Random): string {
+  return PREFIX + Buffer.from(random.bytes(32)).toString('base64url')
+}
+
+/** SHA-256 in hexadecimal. Keys are random and long, so a slow hash would protect nothing. */
+export function hashKey(key: string): string {
+  return createHash('sha256').update(key).digest('hex')
+}
+
+/** A key ring over a fixed set of hashed keys. */
+export function keyRing(keys: readonly StoredKey[]): KeyRing {
+  const stored = keys.map(({ hash, project, key }) => ({
+    hash: Buffer.from(hash, 'hex'),
+    principal: { project, key },
+  }))
+  return {
+    async verify(token) {
+      const hash = createHash('sha256').update(token).digest()
+      let found: Principal | undefined
+      for (const one of stored) {
+        if (one.hash.length === hash.length && timingSafeEqual(one.hash, hash)) found = one.principal
+      }
+      return found
+    },
+  }
+}

@@ -1,0 +1,87 @@
+import { createContextValues, type ConnectRouter } from '@connectrpc/connect'
+import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol'
+import { CoveError, type Log } from '@cove/domain'
+import { clientSignal, cut, drained, unread, type Exchange, type Request } from '../exchange.ts'
+import { endUnread } from '../json-error.ts'
+import { toConnectError } from './connect-error.ts'
+import { exchangeKey, tooLarge } from './router.ts'
+
+/** Brings HTTP exchanges to the services and their answers back, with backpressure in both directions. */
+export class ConnectDoor {
+  readonly #handlers: ReadonlyMap<string, UniversalHandler>
+  readonly #unaryBytes: number
+  readonly #log: Log
+
+  constructor(router: ConnectRouter, unaryBytes: number, log: Log) {
+    this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]))
+    this.#unaryBytes = unaryBytes
+    this.#log = log
+  }
+
+  serves(path: string): boolean {
+    return this.#handlers.has(path)
+  }
+
+  async handle(exchange: Exchange): Promise<void> {
+    const { request, response, requestId, path } = exchange
+    const handler = this.#handlers.get(path)
+    if (handler === undefined) return
+    const answer = await handler({
+      httpVersion: request.httpVersion,
+      url: `http://cove${request.url ?? path}`,
+      method: request.method ?? 'POST',
+      header: toHeaders(request),
+      body: this.#body(request, requestId),
+      signal: clientSignal(response),
+      contextValues: createContextValues().set(exchangeKey, exchange),
+    })
+    try {
+      await send(exchange, answer)
+    } catch (error) {
+      this.#log.debug('an answer broke off', { requestId, error: CoveError.from(error).message })
+      cut(response)
+    }
+  }
+
+  /** Stops a body that is longer than announced, or whose length was not announced, at the limit. */
+  async *#body(request: Request, requestId: string): AsyncGenerator<Uint8Array> {
+    // The envelope of the streaming protocols is 5 bytes more.
+    const limit = this.#unaryBytes + 5
+    let received = 0
+    for await (const chunk of unread(request)) {
+      received += chunk.length
+      if (received > limit) throw toConnectError(tooLarge(this.#unaryBytes), requestId)
+      yield chunk
+    }
+  }
+}
+
+function toHeaders(request: Request): Headers {
+  const headers = new Headers()
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value === undefined || name.startsWith(':')) continue
+    if (typeof value === 'string') headers.set(name, value)
+    else for (const one of value) headers.append(name, one)
+  }
+  return headers
+}
+
+async function send(exchange: Exchange, { status, header, body, trailer }: UniversalServerResponse): Promise<void> {
+  const { response } = exchange
+  response.statusCode = status
+  header?.forEach((value, name) => void response.setHeader(name, value))
+  response.setHeader('x-request-id', exchange.requestId)
+  if (status === 401) response.setHeader('www-authenticate', 'Bearer')
+  endUnread(exchange)
+  if (body !== undefined) {
+    for await (const chunk of body) {
+      if (!response.write(chunk)) await drained(response)
+    }
+  }
+  if (trailer !== undefined) {
+    const fields: Record<string, string> = {}
+    trailer.forEach((value, name) => void (fields[name] = value))
+    response.addTrailers(fields)
+  }
+  response.end()
+}

@@ -1,0 +1,68 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { SandboxService, WatchSandboxesResponseSchema } from '@cove/api'
+import type { ServerLimits } from '../../options.ts'
+import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
+import type { WatchEvent } from '../../sandboxes/watch.ts'
+import { bad } from '../../sandboxes/request.ts'
+import type { Methods } from './call.ts'
+import { checkRef, parseCreate, parseFilter, parseMilliseconds, parseTimeout } from './from-wire.ts'
+import { withKeepAlive } from './keep-alive.ts'
+import { toSandbox } from './to-wire.ts'
+
+const DEFAULT_GRACE_MS = 5_000
+const LONGEST_GRACE_MS = 600_000
+const DEFAULT_PAGE = 100
+const LARGEST_PAGE = 1_000
+
+export function sandboxMethods(sandboxes: Sandboxes, limits: ServerLimits): Methods<typeof SandboxService> {
+  return {
+    async createSandbox(request, { project, signal }) {
+      return { sandbox: toSandbox(await sandboxes.create(project, parseCreate(request), signal)) }
+    },
+    async getSandbox({ id }, { project }) {
+      return { sandbox: toSandbox(await sandboxes.get(project, checkRef(id, 'id'))) }
+    },
+    async listSandboxes({ filter, pageSize, pageToken }, { project }) {
+      if (pageSize > LARGEST_PAGE) throw bad('pageSize', `must be 1 to ${LARGEST_PAGE}`)
+      const page = sandboxes.list(project, {
+        filter: parseFilter(filter),
+        size: pageSize === 0 ? DEFAULT_PAGE : pageSize,
+        ...(pageToken === '' ? {} : { token: pageToken }),
+      })
+      return { sandboxes: page.sandboxes.map(toSandbox), nextPageToken: page.next ?? '' }
+    },
+    async *watchSandboxes({ filter }, { project, signal }) {
+      const events = wireEvents(sandboxes.watch(project, parseFilter(filter), signal))
+      yield* withKeepAlive<WireEvent>(events, limits.keepAliveMs, () => ({ event: { case: 'keepAlive', value: {} } }))
+    },
+    async stopSandbox({ id, grace, incarnation }, { project }) {
+      const graceMs = parseMilliseconds(grace, 'grace') ?? DEFAULT_GRACE_MS
+      if (graceMs > LONGEST_GRACE_MS) throw bad('grace', 'must be at most 10 minutes')
+      return { sandbox: toSandbox(await sandboxes.stop(project, checkRef(id, 'id'), graceMs, incarnation)) }
+    },
+    async startSandbox({ id }, { project }) {
+      return { sandbox: toSandbox(await sandboxes.start(project, checkRef(id, 'id'))) }
+    },
+    async updateSandboxTimeouts(request, { project }) {
+      const idleTimeout = parseTimeout(request.idleTimeout, 'idleTimeout')
+      const lifetime = parseTimeout(request.lifetime, 'lifetime')
+      const sandbox = await sandboxes.updateTimeouts(project, checkRef(request.id, 'id'), {
+        ...(idleTimeout === undefined ? {} : { idleTimeout }),
+        ...(lifetime === undefined ? {} : { lifetime }),
+      })
+      return { sandbox: toSandbox(sandbox) }
+    },
+    async deleteSandbox({ id }, { project }) {
+      return { sandbox: toSandbox(await sandboxes.delete(project, checkRef(id, 'id'))) }
+    },
+  }
+}
+
+type WireEvent = MessageInitShape<typeof WatchSandboxesResponseSchema>
+
+async function* wireEvents(events: AsyncIterable<WatchEvent>): AsyncGenerator<WireEvent> {
+  for await (const event of events) {
+    if (event.type === 'synced') yield { event: { case: 'synced', value: {} } }
+    else yield { event: { case: 'changed', value: toSandbox(event.sandbox) } }
+  }
+}

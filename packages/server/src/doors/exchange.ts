@@ -1,0 +1,76 @@
+import type { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { constants, type Http2ServerRequest, type ServerHttp2Stream } from 'node:http2'
+import { CoveError } from '@cove/domain'
+import type { Principal } from '../auth/key-ring.ts'
+
+export type Request = IncomingMessage | Http2ServerRequest
+
+/** What the answers of HTTP/1.1 and HTTP/2 have in common. */
+export interface Response extends EventEmitter {
+  statusCode: number
+  readonly headersSent: boolean
+  readonly writableFinished?: boolean
+  readonly destroyed?: boolean
+  /** Present with HTTP/2. */
+  readonly stream?: ServerHttp2Stream
+  setHeader(name: string, value: string | number): unknown
+  write(chunk: Uint8Array | string): boolean
+  end(chunk?: Uint8Array | string): unknown
+  addTrailers(trailers: Record<string, string>): void
+  writeContinue(): void
+  destroy(): unknown
+}
+
+/** One request on its way through the doors. */
+export interface Exchange {
+  readonly request: Request
+  readonly response: Response
+  readonly requestId: string
+  /** Path without query. */
+  readonly path: string
+  /** What follows the question mark. */
+  readonly query: string
+  /** Who calls; undefined when no valid key was sent. */
+  readonly principal: Principal | undefined
+}
+
+/** Ends an answer in the middle, so that the client can tell that it is not whole. */
+export function cut(response: Response): void {
+  if (response.stream === undefined) response.destroy()
+  else response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+}
+
+/** True when nobody is there any more to take the answer. */
+export function isGone(response: Response): boolean {
+  return response.stream === undefined ? response.destroyed === true : response.stream.destroyed
+}
+
+/** Waits until the client has taken what was written; rejects when it is gone. */
+export function drained(response: Response): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      response.off('drain', settle)
+      response.off('close', settle)
+      if (isGone(response)) reject(new CoveError('cancelled', 'the client went away'))
+      else resolve()
+    }
+    response.once('drain', settle)
+    response.once('close', settle)
+    if (isGone(response)) settle()
+  })
+}
+
+/** Aborts when the client goes away before its answer is whole. */
+export function clientSignal(response: Response): AbortSignal {
+  const controller = new AbortController()
+  response.once('close', () => {
+    if (response.writableFinished !== true) controller.abort(new CoveError('cancelled', 'the client went away'))
+  })
+  return controller.signal
+}
+
+/** The body, chunk by chunk. Leaving early leaves the connection as it is, so that an answer can still be sent. */
+export function unread(request: Request): AsyncIterable<Buffer> {
+  return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+}

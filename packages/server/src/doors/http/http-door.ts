@@ -1,0 +1,103 @@
+import { CoveError, type Log, type Random } from '@cove/domain'
+import type { MetricsRegistry } from '../../metrics/registry.ts'
+import type { ServerLimits } from '../../options.ts'
+import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
+import type { Exchange } from '../exchange.ts'
+import { stackOf } from '../stack-of.ts'
+import { StatusError, answerError } from '../json-error.ts'
+import { getOutput, postProcess } from './event-stream.ts'
+import { getFile, putFile } from './files.ts'
+import { Query, decode } from './query.ts'
+
+export interface HttpDoorOptions {
+  readonly sandboxes: Sandboxes
+  readonly random: Random
+  readonly limits: ServerLimits
+  readonly metrics: MetricsRegistry
+  /** Why it takes no work yet, or undefined when it does. */
+  readonly notReady: () => string | undefined
+  readonly closing: AbortSignal
+  readonly log: Log
+}
+
+const SANDBOX_PATH = /^\/v1\/sandboxes\/([^/]{1,256})\/(files|processes)(?:\/([^/]{1,256})\/output)?$/
+
+/** The plain HTTP paths: health, metrics, file content, event streams. */
+export class HttpDoor {
+  readonly #options: HttpDoorOptions
+
+  constructor(options: HttpDoorOptions) {
+    this.#options = options
+  }
+
+  /** True for the paths that answer without a key. */
+  isOpen(path: string): boolean {
+    return path === '/healthz' || path === '/readyz'
+  }
+
+  async handle(exchange: Exchange): Promise<void> {
+    try {
+      await this.#route(exchange)
+    } catch (thrown) {
+      this.#refuse(exchange, thrown)
+    }
+  }
+
+  async #route(exchange: Exchange): Promise<void> {
+    const { path, request, principal } = exchange
+    const { metrics } = this.#options
+    if (path === '/healthz') return text(exchange, 200, 'ok\n')
+    if (path === '/readyz') {
+      const reason = this.#options.notReady()
+      return text(exchange, reason === undefined ? 200 : 503, `${reason ?? 'ready'}\n`)
+    }
+    if (principal === undefined) throw new CoveError('unauthenticated', 'a valid API key is needed')
+    if (path === '/metrics') {
+      return text(exchange, 200, metrics.render(), 'text/plain; version=0.0.4; charset=utf-8')
+    }
+    const [, sandboxPart, what, process] = SANDBOX_PATH.exec(path) ?? []
+    if (sandboxPart === undefined) throw notFound(path)
+    const { project } = principal
+    const { sandboxes, limits, random, closing } = this.#options
+    const sandbox = decode(sandboxPart, 'sandbox')
+    const query = new Query(exchange.query)
+    const route = `${request.method ?? ''} ${what}${process === undefined ? '' : '/output'}`
+    const file = { sandboxes, project, sandbox, query, stalledMs: limits.stalledUploadMs }
+    const { keepAliveMs, unaryBytes } = limits
+    const stream = { sandboxes, project, sandbox, random, closing, keepAliveMs, unaryBytes }
+    switch (route) {
+      case 'GET files':
+      case 'HEAD files':
+        return getFile(exchange, file)
+      case 'PUT files':
+        return putFile(exchange, file)
+      case 'POST processes':
+        return postProcess(exchange, stream)
+      case 'GET processes/output':
+        return getOutput(exchange, decode(process ?? '', 'process'), query, stream)
+      default:
+        throw notFound(path)
+    }
+  }
+
+  #refuse(exchange: Exchange, thrown: unknown): void {
+    const { requestId, path } = exchange
+    const error = thrown instanceof StatusError ? thrown.error : CoveError.from(thrown)
+    const fields = { requestId, path, code: error.code, error: error.message }
+    if (error.code === 'internal') this.#options.log.error('a request failed', { ...fields, stack: stackOf(error) })
+    else this.#options.log.debug('a request was refused', fields)
+    answerError(exchange, thrown)
+  }
+}
+
+function notFound(path: string): StatusError {
+  const message = `there is nothing at ${JSON.stringify(path.slice(0, 120))} with that method`
+  return new StatusError(404, new CoveError('unsupported', message, {}, { fix: 'docs/api.md lists the paths.' }))
+}
+
+function text({ request, response }: Exchange, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
+  response.statusCode = status
+  response.setHeader('content-type', type)
+  response.setHeader('content-length', Buffer.byteLength(body))
+  response.end(request.method === 'HEAD' ? '' : body)
+}

@@ -1,0 +1,68 @@
+import type { Server as HttpServer } from 'node:http'
+import type { Http2Server } from 'node:http2'
+import { createServer, type Server, type Socket } from 'node:net'
+
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+
+export interface MuxOptions {
+  readonly http1: HttpServer
+  readonly http2: Http2Server
+  /** Milliseconds that a new connection may take to show what it speaks. */
+  readonly peekMs: number
+  /** Connections at once; more are closed as they come. */
+  readonly connections: number
+  readonly onRefused: () => void
+}
+
+/**
+ * One TCP port for HTTP/1.1 and HTTP/2 without TLS. The first bytes tell which: every byte that still fits the
+ * preface of HTTP/2 is waited on, also when they come one by one, and the bytes looked at are put back.
+ */
+export class Mux {
+  readonly server: Server
+  readonly #sockets = new Set<Socket>()
+
+  constructor(options: MuxOptions) {
+    this.server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+      peek(socket, options)
+    })
+    this.server.maxConnections = options.connections
+    this.server.on('drop', options.onRefused)
+  }
+
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  destroyAll(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}
+
+/** A connection that breaks before it said anything is nobody's concern. */
+const ignore = (): void => undefined
+
+function peek(socket: Socket, { http1, http2, peekMs }: MuxOptions): void {
+  const timer = setTimeout(() => socket.destroy(), peekMs)
+  socket.on('error', ignore)
+  const stop = (): void => {
+    clearTimeout(timer)
+    socket.off('readable', look)
+    socket.off('close', stop)
+    socket.off('error', ignore)
+  }
+  const look = (): void => {
+    const seen = socket.read() as Buffer | null
+    if (seen === null) return
+    const compared = Math.min(seen.length, PREFACE.length)
+    const fits = seen.subarray(0, compared).equals(PREFACE.subarray(0, compared))
+    socket.unshift(seen)
+    if (fits && seen.length < PREFACE.length) return
+    stop()
+    ;(fits ? http2 : http1).emit('connection', socket)
+  }
+  socket.on('readable', look)
+  socket.once('close', stop)
+}

@@ -1,0 +1,89 @@
+import type { Clock, Log, NodeClient, Random, Store, Timeout } from '@cove/domain'
+import type { KeyRing } from './auth/key-ring.ts'
+
+/** Bounds on what clients and time can make grow. */
+export interface ServerLimits {
+  /** Live sandboxes of one project; failed ones do not count. */
+  readonly sandboxesPerProject: number
+  /** Milliseconds that an ended or failed sandbox is remembered with its reason. */
+  readonly tombstoneMs: number
+  /** Ended sandboxes remembered at once; the oldest go first. Failed ones have the same bound. */
+  readonly tombstones: number
+  /** Milliseconds that an idempotency key holds. */
+  readonly idempotencyMs: number
+  /** Idempotency keys remembered at once; the oldest go first. */
+  readonly idempotencyKeys: number
+  /** Milliseconds that a node may take to make one machine. */
+  readonly createMs: number
+  /** Bytes of one unary request. */
+  readonly unaryBytes: number
+  /** Bytes of the headers of one request. */
+  readonly headerBytes: number
+  readonly connections: number
+  /** Milliseconds for a connection to show its first bytes and for each request's headers. */
+  readonly headersMs: number
+  /** Milliseconds that a connection without a request is kept. */
+  readonly idleConnectionMs: number
+  /** Milliseconds that an upload may stand still. */
+  readonly stalledUploadMs: number
+  /** Milliseconds of silence after which a stream sends a sign of life. */
+  readonly keepAliveMs: number
+}
+
+export const DEFAULT_LIMITS: ServerLimits = {
+  sandboxesPerProject: 100,
+  tombstoneMs: 24 * 3_600_000,
+  tombstones: 10_000,
+  idempotencyMs: 24 * 3_600_000,
+  idempotencyKeys: 50_000,
+  createMs: 300_000,
+  unaryBytes: 4 * 1024 * 1024,
+  headerBytes: 16 * 1024,
+  connections: 4_096,
+  headersMs: 10_000,
+  idleConnectionMs: 75_000,
+  stalledUploadMs: 60_000,
+  keepAliveMs: 15_000,
+}
+
+/** What a create that says nothing gets. */
+export interface ServerDefaults {
+  readonly template: string
+  readonly idleTimeoutMs: Timeout
+  readonly lifetimeMs: Timeout
+}
+
+export const DEFAULT_DEFAULTS: ServerDefaults = {
+  template: 'host',
+  idleTimeoutMs: 30 * 60_000,
+  lifetimeMs: 'never',
+}
+
+export interface Template {
+  readonly name: string
+  readonly description: string
+  readonly source: string
+}
+
+export const HOST_TEMPLATE: Template = {
+  name: 'host',
+  description: "the host's own programs, read-only, under a writable layer of the sandbox's own",
+  source: 'host',
+}
+
+export interface ServerOptions {
+  readonly store: Store
+  readonly node: NodeClient
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly version: string
+  /** Names this installation; the same after every restart. */
+  readonly installation: string
+  readonly keys: KeyRing
+  readonly limits?: Partial<ServerLimits>
+  readonly defaults?: Partial<ServerDefaults>
+  readonly templates?: readonly Template[]
+  /** Host names that clients may use besides loopback names and IP addresses. */
+  readonly allowedHosts?: readonly string[]
+}

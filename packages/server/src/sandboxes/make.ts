@@ -1,0 +1,90 @@
+import {
+  CoveError,
+  ERROR_CODES,
+  type NodeSandbox,
+  type Sandbox,
+  type SandboxId,
+  type SandboxStatus,
+} from '@cove/domain'
+import type { Core } from './core.ts'
+import { endedError, forgetIdempotency } from './ledger.ts'
+import type { Entry } from './view.ts'
+
+/**
+ * Brings a sandbox in state `creating` to `running`: asks the node for the machine of its incarnation, which
+ * may be there already. A failed first incarnation ends the sandbox; a failed later one puts it back to
+ * `stopped`, with its disk.
+ */
+export function make(core: Core, id: SandboxId): Promise<Sandbox> {
+  return core.operations.run('make', id, async (signal) => {
+    const entry = core.view.entry(id)
+    if (entry === undefined) throw endedError(id, core.view.sandbox(id))
+    let made: NodeSandbox
+    try {
+      made = await askNode(core, entry, signal)
+    } catch (error) {
+      throw await settleFailure(core, id, CoveError.from(error, 'driver-failed'))
+    }
+    try {
+      const running = await core.ledger.transition(id, 'running', () => ({ ...describeMachine(core, made) }))
+      core.activity.touch(id)
+      return running
+    } catch (error) {
+      throw explainOvertaken(core, id, error)
+    }
+  })
+}
+
+/** The part of a status that the node's answer decides. */
+export function describeMachine(core: Core, made: NodeSandbox): Partial<SandboxStatus> {
+  return { node: core.node.name, driver: made.driver, isolation: made.isolation, limits: made.limits }
+}
+
+async function askNode(core: Core, entry: Entry, signal: AbortSignal): Promise<NodeSandbox> {
+  const { spec, status } = entry
+  const late = new AbortController()
+  const settled = new AbortController()
+  core.clock.sleep(core.limits.createMs, settled.signal).then(
+    () =>
+      late.abort(new CoveError('deadline-exceeded', `the node did not make the machine in ${core.limits.createMs} ms`)),
+    () => undefined,
+  )
+  try {
+    return await core.node.create({ spec, incarnation: status.incarnation }, AbortSignal.any([signal, late.signal]))
+  } finally {
+    settled.abort()
+  }
+}
+
+async function settleFailure(core: Core, id: SandboxId, cause: CoveError): Promise<CoveError> {
+  const entry = core.view.entry(id)
+  if (entry === undefined || entry.status.state !== 'creating') return explainOvertaken(core, id, cause)
+  const { message } = cause
+  try {
+    if (entry.status.incarnation > 1) {
+      await core.ledger.transition(id, 'stopped', () => ({ message: `start failed: ${message}` }))
+    } else if (isRefusal(cause)) {
+      await core.ledger.bury(id, { reason: 'create-failed', message }, true)
+    } else {
+      await core.ledger.transition(id, 'failed', () => ({ reason: 'create-failed', message }), forgetIdempotency)
+    }
+  } catch (error) {
+    core.log.warn('a failed create could not be recorded', { sandbox: id, error: CoveError.from(error).message })
+    return explainOvertaken(core, id, cause)
+  }
+  return new CoveError(cause.code, message, { ...cause.context, sandbox: id }, { cause, fix: cause.fix })
+}
+
+/** True when the request itself cannot be honoured: then nothing of it stays but a tombstone. */
+function isRefusal({ code, transient }: CoveError): boolean {
+  return ERROR_CODES[code].http < 500 && !transient
+}
+
+/** A removal that came in between is what the caller has to know, not the conflict that it caused. */
+function explainOvertaken(core: Core, id: SandboxId, error: unknown): CoveError {
+  const now = core.view.sandbox(id)
+  if (now === undefined || now.status.state === 'deleting' || now.status.state === 'deleted') {
+    return new CoveError('sandbox-gone', `sandbox ${id} was deleted while it was being made`, { sandbox: id })
+  }
+  return CoveError.from(error)
+}

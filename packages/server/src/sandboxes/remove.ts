@@ -1,0 +1,32 @@
+import { CoveError, type EndReason, type Sandbox, type SandboxId } from '@cove/domain'
+import type { Core } from './core.ts'
+import { endedError } from './ledger.ts'
+
+/**
+ * Ends a sandbox from whatever state it is in and leaves a tombstone. Asked for twice it happens once, and
+ * ended ones stay ended. What had ended the sandbox before (a crash, say) stays its reason. When the node fails,
+ * the sandbox stays `deleting`, the caller hears why, and it is tried again later.
+ */
+export function remove(core: Core, id: SandboxId, reason: EndReason, message?: string): Promise<Sandbox> {
+  return core.operations.run('remove', id, async () => {
+    const before = core.view.sandbox(id)
+    if (before === undefined) throw endedError(id, undefined)
+    if (before.status.state === 'deleted') return before
+    if (before.status.state !== 'deleting') {
+      await core.ledger.transition(id, 'deleting', ({ status }) => ({
+        reason: status.reason ?? reason,
+        ...(message === undefined || status.reason !== undefined ? {} : { message }),
+      }))
+    }
+    try {
+      await core.operations.abort('make', id, new CoveError('cancelled', `sandbox ${id} is being deleted`))
+      await core.node.destroy(id)
+      const buried = await core.ledger.bury(id)
+      core.activity.forget(id)
+      return buried
+    } catch (error) {
+      core.removalFailed(id)
+      throw CoveError.from(error, 'driver-failed')
+    }
+  })
+}

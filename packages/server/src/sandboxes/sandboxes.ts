@@ -1,0 +1,158 @@
+import { CoveError, type Guest, type Sandbox, type SandboxId, type Timeout } from '@cove/domain'
+import type { Core } from './core.ts'
+import { Creator } from './create.ts'
+import { nameKey } from './keys.ts'
+import { endedError } from './ledger.ts'
+import { start, stop } from './power.ts'
+import { listPage, type Filter, type Page, type PageRequest } from './query.ts'
+import { decodeReservation } from './records.ts'
+import { remove } from './remove.ts'
+import { checkTimeout, isSandboxId, type CreateRequest } from './request.ts'
+import { watchSandboxes, type WatchEvent } from './watch.ts'
+
+/** A way into a running sandbox that counts as activity until it is let go. */
+export interface GuestLease extends Disposable {
+  readonly guest: Guest
+  readonly sandbox: Sandbox
+}
+
+/** Everything that can be asked about sandboxes, for the doors. `ref` is an id, or the name of a live sandbox. */
+export class Sandboxes {
+  readonly #core: Core
+  readonly #creator: Creator
+
+  constructor(core: Core) {
+    this.#core = core
+    this.#creator = new Creator(core)
+  }
+
+  /** Answers when it runs. See `Creator.create` for what the caller's signal means. */
+  create(project: string, request: CreateRequest, caller?: AbortSignal): Promise<Sandbox> {
+    return this.#creator.create(project, request, caller)
+  }
+
+  /** Also an ended one, as long as its tombstone is kept; later `sandbox-gone`, and at last `sandbox-not-found`. */
+  async get(project: string, ref: string): Promise<Sandbox> {
+    return this.#known(project, ref) ?? (await this.#lookUp(project, ref))
+  }
+
+  list(project: string, request: PageRequest): Page {
+    return listPage(this.#core.view, project, request)
+  }
+
+  watch(project: string, filter: Filter, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    return watchSandboxes(this.#core.view, project, filter, signal)
+  }
+
+  async stop(project: string, ref: string, graceMs: number, incarnation = 0): Promise<Sandbox> {
+    const sandbox = await this.get(project, ref)
+    this.#checkAlive(ref, sandbox)
+    checkIncarnation(sandbox, incarnation)
+    return stop(this.#core, sandbox.spec.id, graceMs)
+  }
+
+  async start(project: string, ref: string): Promise<Sandbox> {
+    const sandbox = await this.get(project, ref)
+    this.#checkAlive(ref, sandbox)
+    return start(this.#core, sandbox.spec.id)
+  }
+
+  /** Absent timeouts stay. A lifetime counts from now. Being cared for counts as activity. */
+  async updateTimeouts(
+    project: string,
+    ref: string,
+    change: { readonly idleTimeout?: Timeout; readonly lifetime?: Timeout },
+  ): Promise<Sandbox> {
+    if (change.idleTimeout !== undefined) checkTimeout(change.idleTimeout, 'idleTimeout')
+    if (change.lifetime !== undefined) checkTimeout(change.lifetime, 'lifetime')
+    const { spec } = await this.get(project, ref)
+    const { ledger, clock, activity } = this.#core
+    activity.touch(spec.id)
+    return ledger.amend(spec.id, (entry) => {
+      const { state } = entry.status
+      if (state === 'failed' || state === 'deleting') {
+        throw new CoveError('wrong-state', `sandbox ${ref} is ${state}`, { sandbox: spec.id, state })
+      }
+      const { deadline: _old, ...status } = entry.status
+      const kept = _old === undefined ? {} : { deadline: _old }
+      const deadline = change.lifetime === undefined ? kept : deadlineOf(change.lifetime, clock.now())
+      return { spec: { ...entry.spec, ...change }, status: { ...status, ...deadline } }
+    })
+  }
+
+  /** From every state, and twice; answers with the tombstone. */
+  async delete(project: string, ref: string): Promise<Sandbox> {
+    const { spec } = await this.get(project, ref)
+    return remove(this.#core, spec.id, 'deleted')
+  }
+
+  /** The data path. `wrong-state` unless it runs; `stale-incarnation` when one is given and is not the current. */
+  async guest(project: string, ref: string, incarnation = 0): Promise<GuestLease> {
+    const sandbox = this.#known(project, ref) ?? (await this.#lookUp(project, ref))
+    this.#checkAlive(ref, sandbox)
+    checkIncarnation(sandbox, incarnation)
+    const { state } = sandbox.status
+    const { id } = sandbox.spec
+    if (state !== 'running') {
+      const fix = state === 'stopped' ? { fix: `Start it with \`cove start ${ref}\`.` } : {}
+      throw new CoveError('wrong-state', `sandbox ${ref} is ${state}, not running`, { sandbox: id, state }, fix)
+    }
+    const release = this.#core.activity.hold(id)
+    try {
+      const guest = await this.#core.node.guest(id, sandbox.status.incarnation)
+      return { guest, sandbox, [Symbol.dispose]: release }
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  /** Sandboxes of the project by state, ended ones left out. */
+  count(project: string): Readonly<Record<string, number>> {
+    const counts: Record<string, number> = {}
+    for (const { spec, status } of this.#core.view.entries()) {
+      if (spec.project === project) counts[status.state] = (counts[status.state] ?? 0) + 1
+    }
+    return counts
+  }
+
+  #checkAlive(ref: string, sandbox: Sandbox): void {
+    if (sandbox.status.state === 'deleted' || sandbox.status.state === 'deleting') throw endedError(ref, sandbox)
+  }
+
+  #known(project: string, ref: string): Sandbox | undefined {
+    const { view } = this.#core
+    const sandbox = view.sandbox(ref as SandboxId) ?? (isSandboxId(ref) ? undefined : view.named(project, ref))
+    return sandbox?.spec.project === project ? sandbox : undefined
+  }
+
+  /** What this server has not heard of: another one may have made it a moment ago. */
+  async #lookUp(project: string, ref: string): Promise<Sandbox> {
+    const { view, ledger } = this.#core
+    let sandbox: Sandbox | undefined
+    if (isSandboxId(ref)) {
+      if (!view.isGone(ref)) sandbox = await ledger.refresh(ref as SandboxId)
+    } else if (ref.length <= 63 && !ref.includes('/')) {
+      const key = nameKey(project, ref)
+      const holder = await ledger.read(key)
+      if (holder !== undefined) sandbox = await ledger.refresh(decodeReservation(key, holder.value).sandbox)
+    }
+    if (sandbox?.spec.project === project) return sandbox
+    if (view.isGone(ref)) throw endedError(ref, undefined)
+    const shown = JSON.stringify(ref.length > 80 ? `${ref.slice(0, 80)}…` : ref)
+    throw new CoveError('sandbox-not-found', `there is no sandbox ${shown}`)
+  }
+}
+
+function checkIncarnation(sandbox: Sandbox, wanted: number): void {
+  const { incarnation } = sandbox.status
+  if (wanted === 0 || wanted === incarnation) return
+  throw new CoveError('stale-incarnation', `sandbox ${sandbox.spec.id} is incarnation ${incarnation}, not ${wanted}`, {
+    sandbox: sandbox.spec.id,
+    incarnation,
+  })
+}
+
+function deadlineOf(lifetime: Timeout, now: number): { deadline?: number } {
+  return lifetime === 'never' ? {} : { deadline: now + lifetime }
+}

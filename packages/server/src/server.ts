@@ -1,0 +1,127 @@
+import type { AddressInfo } from 'node:net'
+import { CoveError } from '@cove/domain'
+import { OriginCheck } from './auth/origin-check.ts'
+import { ConnectDoor } from './doors/connect/connect-door.ts'
+import { fileMethods } from './doors/connect/file-methods.ts'
+import { processMethods } from './doors/connect/process-methods.ts'
+import { buildRouter } from './doors/connect/router.ts'
+import { sandboxMethods } from './doors/connect/sandbox-methods.ts'
+import { systemMethods, templateMethods } from './doors/connect/system-methods.ts'
+import { Front } from './doors/front.ts'
+import { HttpDoor } from './doors/http/http-door.ts'
+import { Port, type ListenOptions } from './doors/port/port.ts'
+import { Lifecycle } from './lifecycle/lifecycle.ts'
+import { MetricsRegistry } from './metrics/registry.ts'
+import { DEFAULT_DEFAULTS, DEFAULT_LIMITS, HOST_TEMPLATE, type ServerOptions } from './options.ts'
+import { Activity } from './sandboxes/activity.ts'
+import type { Core } from './sandboxes/core.ts'
+import { Ledger } from './sandboxes/ledger.ts'
+import { Operations } from './sandboxes/operations.ts'
+import { Sandboxes } from './sandboxes/sandboxes.ts'
+import { SandboxView } from './sandboxes/view.ts'
+
+/** The control plane and its doors. */
+export interface CoveServer extends AsyncDisposable {
+  /** For whatever runs in the same process. */
+  readonly sandboxes: Sandboxes
+  readonly metrics: MetricsRegistry
+  /** Settles when store and node have been brought together after the start; work is taken before that. */
+  readonly reconciled: Promise<void>
+  listen(options: ListenOptions): Promise<AddressInfo>
+  /**
+   * Ends the streams, takes nothing new, and lets calls under way end for up to `graceMs` milliseconds. Sandboxes
+   * keep running. Safe to call twice. Store and node stay open: they belong to whoever opened them.
+   */
+  close(graceMs: number): Promise<void>
+}
+
+export async function openServer(options: ServerOptions): Promise<CoveServer> {
+  const { store, node, clock, random, log, keys } = options
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const templates = options.templates ?? [HOST_TEMPLATE]
+  const view = new SandboxView()
+  const ledger = new Ledger(store, view, clock, log)
+  const core: Core = {
+    ledger,
+    view,
+    node,
+    clock,
+    random,
+    log,
+    limits,
+    defaults: { ...DEFAULT_DEFAULTS, ...options.defaults },
+    templates,
+    activity: new Activity(clock),
+    operations: new Operations(),
+    removalFailed: (id) => lifecycle.removalFailed(id),
+  }
+  const lifecycle = new Lifecycle(core)
+  const sandboxes = new Sandboxes(core)
+  const metrics = new MetricsRegistry()
+  const closing = new AbortController()
+  let notReady: string | undefined = 'starting'
+
+  await lifecycle.start()
+
+  const router = buildRouter(
+    {
+      sandboxes: sandboxMethods(sandboxes, limits),
+      processes: processMethods(sandboxes, random, limits),
+      files: fileMethods(sandboxes, limits),
+      templates: templateMethods(templates, node),
+      system: systemMethods(
+        { version: options.version, installation: options.installation, startedAt: clock.now() },
+        sandboxes,
+        node,
+      ),
+    },
+    limits,
+    closing.signal,
+    log,
+  )
+  const answers = metrics.counter('cove_http_answers_total', 'Answers by door and status.')
+  const seconds = metrics.histogram('cove_http_seconds', 'Seconds from a request to the end of its answer.')
+  const front = new Front({
+    keys,
+    origins: new OriginCheck(options.allowedHosts ?? []),
+    connect: new ConnectDoor(router, limits.unaryBytes, log),
+    http: new HttpDoor({ sandboxes, random, limits, metrics, notReady: () => notReady, closing: closing.signal, log }),
+    random,
+    log,
+    onAnswer: (door, status, ms) => {
+      answers({ door, status: String(status) })
+      seconds(ms / 1000)
+    },
+  })
+  const port = new Port(front.handle, limits, log)
+  metrics.gauge('cove_sandboxes', 'Sandboxes by state.', () => countStates(view))
+  metrics.gauge('cove_connections', 'Open connections.', () => [[{}, port.connections]])
+  metrics.gauge('cove_resident_bytes', 'Resident memory of the server.', () => [[{}, process.memoryUsage.rss()]])
+
+  let closed: Promise<void> | undefined
+  const close = async (graceMs: number): Promise<void> => {
+    notReady = 'closing'
+    const until = clock.monotonic() + graceMs
+    closing.abort(new CoveError('daemon-not-running', 'the server is closing'))
+    await port.close(graceMs)
+    await lifecycle.close(Math.max(0, until - clock.monotonic()))
+  }
+  return {
+    sandboxes,
+    metrics,
+    reconciled: lifecycle.reconciled,
+    async listen(at) {
+      const address = await port.listen(at)
+      notReady = undefined
+      return address
+    },
+    close: (graceMs) => (closed ??= close(graceMs)),
+    [Symbol.asyncDispose]: () => (closed ??= close(10_000)),
+  }
+}
+
+function* countStates(view: SandboxView): Generator<[Record<string, string>, number]> {
+  const counts = new Map<string, number>()
+  for (const { status } of view.entries()) counts.set(status.state, (counts.get(status.state) ?? 0) + 1)
+  for (const [state, count] of counts) yield [{ state }, count]
+}
