@@ -5,6 +5,7 @@ import { fileEvent, fileInfo } from './convert/file.ts'
 import type { FileInfo } from './file-info.ts'
 import type { FileContent, FileOptions, ListFilesOptions, MakeDirectoryOptions, ReadOptions } from './file-options.ts'
 import type { RemoveOptions, WatchFilesOptions, WriteOptions } from './file-options.ts'
+import type { TransferOptions, TransferSummary } from './transfer/options.ts'
 import { aborted } from './wire/failures.ts'
 import type { HttpBody, HttpRequest } from './wire/http.ts'
 import { parseJson } from './wire/errors.ts'
@@ -60,6 +61,21 @@ export class Files {
       const json = parseJson(new TextDecoder().decode(await response.bytes(MAX_ANSWER_BYTES)))
       return fileInfo(fromJson(FileInfoSchema, json as Parameters<typeof fromJson>[1], { ignoreUnknownFields: true }))
     })
+  }
+
+  /** Copies a local file, or a directory with everything in it, to exactly `remote`. Node only. */
+  async upload(local: string, remote: string, options: TransferOptions = {}): Promise<TransferSummary> {
+    const transfer = await import('#transfer')
+    return transfer.upload(this, local, remote, options).catch(asIoError)
+  }
+
+  /**
+   * Copies a file, or a directory with everything in it, to exactly `local`. Names and links of the sandbox's making
+   * lead to no place outside of it. Node only.
+   */
+  async download(remote: string, local: string, options: TransferOptions = {}): Promise<TransferSummary> {
+    const transfer = await import('#transfer')
+    return transfer.download(this, remote, local, options).catch(asIoError)
   }
 
   /** Symlinks are not followed. */
@@ -174,4 +190,9 @@ export class Files {
   #at(path: string, { user = '' }: FileOptions) {
     return { sandbox: this.#sandbox, path, user }
   }
+}
+
+/** What is neither Cove's nor the network's comes from the disk of this machine. */
+function asIoError(thrown: unknown): never {
+  throw CoveError.from(thrown, 'io-error')
 }
