@@ -1,0 +1,118 @@
+import {
+  CoveError,
+  type DriverReport,
+  type Exit,
+  type Guest,
+  type NodeClient,
+  type NodeCreate,
+  type NodeEvent,
+  type NodeSandbox,
+  type SandboxId,
+} from '@cove/domain'
+import { StubGuest } from './stub-guest.ts'
+
+type Step = (request: NodeCreate, signal: AbortSignal | undefined) => Promise<void>
+
+/** A node in memory. Survives the server, as a real one does; its creates can be held up or made to fail. */
+export class StubNode implements NodeClient {
+  readonly name = 'stub'
+  readonly machines = new Map<SandboxId, NodeSandbox>()
+  readonly guests = new Map<SandboxId, StubGuest>()
+  readonly calls: string[] = []
+  onCreate: Step = () => Promise.resolve()
+  onDestroy: (id: SandboxId) => Promise<void> = () => Promise.resolve()
+  readonly #listeners = new Set<(event: NodeEvent) => void>()
+
+  async drivers(): Promise<readonly DriverReport[]> {
+    const fingerprint = { proven: true, native: true, details: { version: '1' }, enforces: ['memoryBytes'] } as const
+    return [{ name: 'stub', isolation: 'namespace', chosen: true, fingerprint }]
+  }
+
+  async create(request: NodeCreate, signal?: AbortSignal): Promise<NodeSandbox> {
+    const { spec, incarnation } = request
+    this.calls.push(`create ${spec.id} ${incarnation}`)
+    const there = this.machines.get(spec.id)
+    if (there?.incarnation === incarnation && there.state === 'running') return there
+    await this.onCreate(request, signal)
+    signal?.throwIfAborted()
+    const made: NodeSandbox = {
+      id: spec.id,
+      incarnation,
+      driver: 'stub',
+      isolation: 'namespace',
+      limits: [],
+      state: 'running',
+    }
+    this.machines.set(spec.id, made)
+    this.guests.set(spec.id, this.guests.get(spec.id) ?? new StubGuest())
+    return made
+  }
+
+  async stop(id: SandboxId, incarnation: number): Promise<Exit> {
+    this.calls.push(`stop ${id} ${incarnation}`)
+    const machine = this.#machine(id)
+    const exit: Exit = { kind: 'exited', code: 0 }
+    this.machines.set(id, { ...machine, state: 'stopped', exit })
+    return exit
+  }
+
+  async destroy(id: SandboxId): Promise<void> {
+    this.calls.push(`destroy ${id}`)
+    await this.onDestroy(id)
+    this.machines.delete(id)
+    this.guests.delete(id)
+  }
+
+  async list(): Promise<readonly NodeSandbox[]> {
+    return [...this.machines.values()]
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<NodeEvent> {
+    const queue: NodeEvent[] = []
+    let wake = Promise.withResolvers<void>()
+    const listener = (event: NodeEvent): void => {
+      queue.push(event)
+      wake.resolve()
+    }
+    const stop = (): void => wake.resolve()
+    this.#listeners.add(listener)
+    signal.addEventListener('abort', stop)
+    try {
+      while (!signal.aborted) {
+        yield* queue.splice(0)
+        await wake.promise
+        wake = Promise.withResolvers()
+      }
+    } finally {
+      this.#listeners.delete(listener)
+      signal.removeEventListener('abort', stop)
+    }
+  }
+
+  async guest(id: SandboxId, incarnation: number): Promise<Guest> {
+    const machine = this.#machine(id)
+    if (machine.incarnation !== incarnation) throw new CoveError('stale-incarnation', 'stale')
+    return this.stub(id)
+  }
+
+  stub(id: string): StubGuest {
+    const guest = this.guests.get(id as SandboxId)
+    if (guest === undefined) throw new CoveError('sandbox-not-found', `no machine ${id}`)
+    return guest
+  }
+
+  /** The machine ends by itself. */
+  crash(id: string, exit: Exit): void {
+    const machine = this.#machine(id as SandboxId)
+    this.machines.set(machine.id, { ...machine, state: 'ended', exit })
+    for (const tell of this.#listeners) {
+      tell({ type: 'ended', id: machine.id, incarnation: machine.incarnation, exit })
+    }
+  }
+
+  #machine(id: SandboxId): NodeSandbox {
+    const machine = this.machines.get(id)
+    if (machine === undefined) throw new CoveError('sandbox-not-found', `no machine ${id}`)
+    return machine
+  }
+}
