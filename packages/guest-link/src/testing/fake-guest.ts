@@ -18,6 +18,8 @@ export interface FakeGuestOptions {
   readonly versions?: { readonly newest: number; readonly oldest: number }
   /** Further programs by name; the usual ones are there. */
   readonly programs?: Readonly<Record<string, Program>>
+  /** Its files; default: a fresh tree. */
+  readonly files?: FakeFiles
 }
 
 /** A server inside the guest that `dial` reaches. */
@@ -58,7 +60,7 @@ export class FakeGuest implements SessionHost {
     this.newestVersion = options.versions?.newest ?? PROTOCOL.newest
     this.#oldestVersion = options.versions?.oldest ?? PROTOCOL.oldest
     this.instance = Buffer.from(options.random.bytes(INSTANCE_BYTES))
-    this.files = new FakeFiles(options.clock)
+    this.files = options.files ?? new FakeFiles(options.clock)
     this.programs = { ...FAKE_PROGRAMS, ...options.programs }
     this.startedAt = options.clock.monotonic()
     this.exited = new Promise((resolve) => {
@@ -98,7 +100,7 @@ export class FakeGuest implements SessionHost {
         if (found === undefined) break
         session?.push(chunk.subarray(from, Math.max(from, found.end - PREAMBLE_BYTES)))
         drop()
-        session = new FakeSession(this, found.nonce, send, onOver)
+        session = new FakeSession(this, found.nonce, send, onOver, !single)
         from = found.end
       }
       if (from < chunk.length) session?.push(chunk.subarray(from))
@@ -128,7 +130,7 @@ export class FakeGuest implements SessionHost {
     if (hello.epoch <= this.#epoch) return new CoveError('stale-session', 'another session is newer')
     this.#token = hello.token
     this.#epoch = hello.epoch
-    this.#session?.end(new CoveError('stale-session', 'another session has taken over'))
+    this.#session?.takenOver()
     this.#session = session
     return Math.min(hello.newest, this.newestVersion)
   }

@@ -37,13 +37,16 @@ export class FakeSession implements FrameSink {
   readonly #host: SessionHost
   readonly #send: (bytes: Buffer) => void
   readonly #onOver: () => void
+  readonly #ownStream: boolean
   readonly #parser = new FrameParser(this)
   readonly #channels = new Map<number, FakeChannel>()
   #last = 0
   #state: 'greeting' | 'open' | 'over' = 'greeting'
 
-  constructor(host: SessionHost, nonce: Buffer, send: (bytes: Buffer) => void, onOver: () => void) {
+  /** `ownStream`: the stream ends with the session, so a newer one is on another. */
+  constructor(host: SessionHost, nonce: Buffer, send: (bytes: Buffer) => void, onOver: () => void, ownStream: boolean) {
     this.#host = host
+    this.#ownStream = ownStream
     this.#onOver = onOver
     this.#send = (bytes) => {
       if (this.#state !== 'over') send(bytes)
@@ -63,6 +66,11 @@ export class FakeSession implements FrameSink {
       if (!(error instanceof FrameError)) throw error
       this.end(undefined)
     }
+  }
+
+  /** A newer session begins. */
+  takenOver(): void {
+    this.end(this.#ownStream ? new CoveError('stale-session', 'another session has taken over') : undefined)
   }
 
   /** Ends it; the host is told why when there is an error. */
