@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { Cove } from '@cove/sdk'
 
 const ROOT = join(import.meta.dirname, '../..')
-export const MAIN = join(ROOT, 'packages/cli/src/main.ts')
+export const MAIN = join(ROOT, 'packages/cli/bin/cove.mjs')
 
 export interface Ended {
   readonly status: number

@@ -1,0 +1,108 @@
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { keepsDisks, type Driver, type KeepsDisks, type Log, type Store } from '@cove/domain'
+import { systemClock, systemRandom } from '@cove/domain/system'
+import { createBubblewrapDriver } from '@cove/drivers'
+import { openGuestLink, type GuestLink } from '@cove/guest-link'
+import { openNodeWith, type CoveNode } from '@cove/node'
+import { openLauncher, type Launcher } from '@cove/runner'
+import { openEmbeddedStore } from '@cove/store'
+
+/** Called before and after everything that the daemon does outside of itself. */
+export type Step = (name: string) => Promise<void>
+
+/** The real pieces from launcher to node, in one folder: what runs machines, without server and doors. */
+export interface Spine extends AsyncDisposable {
+  readonly node: CoveNode
+  readonly launcher: Launcher
+  readonly driver: Driver & KeepsDisks
+  readonly store: Store
+}
+
+export const GUEST_PROGRAM = join(import.meta.dirname, '../../build/cove-guest')
+
+export async function openSpine(
+  folder: string,
+  installation: string,
+  options: { readonly step?: Step; readonly log?: Log } = {},
+): Promise<Spine> {
+  const step = options.step ?? (async () => {})
+  const log = options.log === undefined ? {} : { log: options.log }
+  await using undo = new AsyncDisposableStack()
+  mkdirSync(join(folder, 'run'), { recursive: true, mode: 0o700 })
+  const store = undo.use(await openEmbeddedStore({ path: join(folder, 'node.db'), clock: systemClock, ...log }))
+  const launcher = undo.use(
+    await openLauncher({ binary: GUEST_PROGRAM, stateDir: join(folder, 'run/l'), installation }),
+  )
+  const driver = await createBubblewrapDriver({
+    launcher: stepping(launcher, 'launcher', ['start', 'destroy'], step),
+    guestProgram: GUEST_PROGRAM,
+    stateDir: join(folder, 'run'),
+    installation,
+    ...log,
+  })
+  undo.defer(() => driver.close())
+  const openLink = async (...args: Parameters<typeof openGuestLink>): Promise<GuestLink> => {
+    await step('hello begins')
+    const link = await openGuestLink(...args)
+    await step('hello is answered')
+    return stepping(link, 'guest', ['configure', 'shutdown', 'start', 'writeFile'], step)
+  }
+  const stepped = stepping(driver, 'driver', ['create', 'destroy', 'removeDisk'], step)
+  if (!keepsDisks(stepped)) throw new Error('the driver keeps no disks')
+  const node = await openNodeWith(openLink, {
+    name: 'spine',
+    drivers: [stepped],
+    store: stepping(store, 'store', ['txn'], step),
+    clock: systemClock,
+    random: systemRandom,
+    ...log,
+  })
+  undo.use(node)
+  const owned = undo.move()
+  return { node, launcher, driver, store, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** The same object, with a step before and after each of these methods. */
+function stepping<T extends object>(inner: T, what: string, methods: readonly (keyof T & string)[], step: Step): T {
+  const wrapped = new Set<PropertyKey>(methods)
+  return new Proxy(inner, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target)
+      if (typeof value !== 'function') return value
+      if (!wrapped.has(key)) return value.bind(target)
+      return async (...args: readonly unknown[]): Promise<unknown> => {
+        await step(`${what}.${String(key)} begins`)
+        const result: unknown = await Reflect.apply(value, target, args)
+        await step(`${what}.${String(key)} is answered`)
+        return result
+      }
+    },
+  })
+}
+
+/** Pids of the launchers of this folder. */
+export function launcherPids(folder: string): readonly number[] {
+  return pidsWith((pid) => {
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+    return command.includes('launcher') && command.includes(join(folder, 'run/l'))
+  })
+}
+
+/** Pids of everything that is in a control group of this installation. */
+export function machinePids(installation: string): readonly number[] {
+  return pidsWith((pid) => readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(installation))
+}
+
+function pidsWith(test: (pid: string) => boolean): readonly number[] {
+  const pids: number[] = []
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      if (test(name)) pids.push(Number(name))
+    } catch {
+      // It ended while it was looked at.
+    }
+  }
+  return pids
+}
