@@ -14,7 +14,7 @@ import {
 import { chooseDriver } from './choose-driver.ts'
 import { watchMachine } from './end-machine.ts'
 import { GuestSession } from './guest-session.ts'
-import { isLiveRecord, type EndedRecord, type LiveRecord } from './machine-record.ts'
+import { isEndedRecord, isLiveRecord, type EndedRecord, type LiveRecord } from './machine-record.ts'
 import { driverNamed, type NodeParts } from './node-parts.ts'
 import { describeRecord, type Slot } from './slot.ts'
 import { staleIncarnation } from './stale-incarnation.ts'
@@ -64,6 +64,17 @@ export async function createMachine(
 async function found(parts: NodeParts, slot: Slot, wish: MachineWish, signal: AbortSignal): Promise<NodeSandbox> {
   const { record } = slot
   if (record === undefined) throw new CoveError('internal', 'a machine was found without its record')
+  if (isEndedRecord(record)) {
+    const message = `the machine of incarnation ${record.incarnation} ${describeExit(record.exit)}`
+    throw new CoveError(
+      'driver-failed',
+      message,
+      { state: record.state, incarnation: record.incarnation },
+      {
+        fix: 'Create the next incarnation, or delete the sandbox.',
+      },
+    )
+  }
   if (record.state === 'running') await parts.recoveries.wait(record.driver, signal)
   const { session } = slot
   if (session !== undefined && !session.configured) await session.configure(identity(parts, wish.spec), signal)

@@ -96,7 +96,10 @@ describe('machines that end by themselves', () => {
     await node.settled()
     expect([host.world.machines.size, host.world.disks.size]).toEqual([0, 1])
     expect(await node.stop(spec.id, 1, 0)).toEqual({ kind: 'out-of-memory' })
-    expect(await node.create({ spec, incarnation: 1 })).toMatchObject({ state: 'ended' })
+    await expect(node.create({ spec, incarnation: 1 })).rejects.toMatchObject({
+      code: 'driver-failed',
+      message: expect.stringContaining('ran out of memory'),
+    })
     await node.create({ spec, incarnation: 2 })
     await node.destroy(spec.id)
     expect(host.world.isEmpty).toBe(true)

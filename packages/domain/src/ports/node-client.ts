@@ -15,7 +15,8 @@ export interface NodeClient {
   drivers(signal?: AbortSignal): Promise<readonly DriverReport[]>
   /**
    * Makes the machine of this incarnation, or returns the one that is there already. On failure nothing of this
-   * incarnation is left; the disk of an earlier one stays.
+   * incarnation is left; the disk of an earlier one stays. `driver-failed` when this incarnation's machine has been
+   * made and has ended since; `stale-incarnation` when a later one is there; `wrong-state` while an earlier one runs.
    */
   create(request: NodeCreate, signal?: AbortSignal): Promise<NodeSandbox>
   /** Ends the machine and keeps the disk. Idempotent. */
