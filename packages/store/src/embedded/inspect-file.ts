@@ -20,6 +20,8 @@ const COMPANIONS = ['-wal', '-journal']
  */
 export function inspectFile(file: string): number {
   const { size } = regularFile(file)
+  // A log that was left holds pages which the file may have only in part yet.
+  const hasLog = (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
   const links = linkAside(file)
   // Without hard links the look happens in place; what SQLite finds there is then repaired or refused the same way.
   const db = new DatabaseSync(links === undefined ? file : path.join(links, 'store'))
@@ -30,6 +32,7 @@ export function inspectFile(file: string): number {
       throw corrupt(file, 'it is not a store of Cove')
     }
     if (version > SCHEMA_VERSION) throw tooNew(file, version)
+    if (!hasLog && size % numberPragma(db, 'page_size') !== 0) throw corrupt(file, 'its last page is cut')
     if (size <= QUICK_CHECK_BYTES) quickCheck(db, file)
     checkRevisions(db, file)
     return version

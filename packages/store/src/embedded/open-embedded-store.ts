@@ -7,7 +7,10 @@ import { EmbeddedStore } from './embedded-store.ts'
 import type { Opened, WorkerOptions } from './messages.ts'
 
 export interface EmbeddedStoreOptions {
-  /** The file; it is made when it is missing, its directory is not. Its lock is held until `close`. */
+  /**
+   * The file; it is made when it is missing, its directory is not. Its lock is held until `close`: nothing else in
+   * this process may open it meanwhile, for a process that closes a file loses all its locks on it.
+   */
   readonly path: string
   readonly clock: Clock
   /** Where names of leases come from. */

@@ -14,7 +14,7 @@ export class Problem extends Error {
 }
 
 /** Primary result codes of SQLite (https://sqlite.org/rescode.html). */
-const SQLITE = { busy: 5, locked: 6, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const
+const SQLITE = { busy: 5, locked: 6, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const
 
 /** Names what SQLite threw; whatever else was thrown comes out as `internal`. */
 export function problemOf(thrown: unknown, path: string): Problem {
@@ -33,6 +33,7 @@ export function problemOf(thrown: unknown, path: string): Problem {
       return corrupt(path, message, thrown)
     case SQLITE.full:
       return noSpace(path, thrown)
+    case SQLITE.readonly:
     case SQLITE.ioerr:
     case SQLITE.cantopen:
       return unusable(path, message, thrown)

@@ -45,7 +45,7 @@ export function migrate(db: DatabaseSync, from: number, to = SCHEMA_VERSION): vo
 }
 
 /** Reads a pragma that answers with one whole number. */
-export function numberPragma(db: DatabaseSync, name: 'application_id' | 'user_version'): number {
+export function numberPragma(db: DatabaseSync, name: 'application_id' | 'user_version' | 'page_size'): number {
   const value = db.prepare(`PRAGMA ${name}`).get()?.[name]
   return typeof value === 'number' ? value : 0
 }

@@ -1,0 +1,9 @@
+import { ManualClock } from '@cove/domain/manual-clock'
+import { storeConformance } from './conformance/index.ts'
+import { MemoryStore } from './memory-store.ts'
+
+storeConformance('in memory', async () => {
+  const clock = new ManualClock()
+  const store = new MemoryStore({ clock })
+  return { store, advance: (ms) => clock.advance(ms), dispose: () => store.close() }
+})
