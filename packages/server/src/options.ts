@@ -1,4 +1,4 @@
-import type { Clock, Log, NodeClient, Random, Store, Timeout } from '@cove/domain'
+import type { Clock, Limits, Log, NodeClient, Random, Store, Timeout } from '@cove/domain'
 import type { KeyRing } from './auth/key-ring.ts'
 
 /** Bounds on what clients and time can make grow. */
@@ -51,12 +51,15 @@ export interface ServerDefaults {
   readonly template: string
   readonly idleTimeoutMs: Timeout
   readonly lifetimeMs: Timeout
+  /** For what the request does not name: enforced where the driver can, and never a reason to refuse. */
+  readonly limits: Limits
 }
 
 export const DEFAULT_DEFAULTS: ServerDefaults = {
   template: 'host',
   idleTimeoutMs: 30 * 60_000,
   lifetimeMs: 'never',
+  limits: {},
 }
 
 export interface Template {

@@ -4,7 +4,7 @@ import { systemClock, systemRandom } from '@cove/domain/system'
 import { createBubblewrapDriver, createNativeDriver } from '@cove/drivers'
 import { openNode, type CoveNode } from '@cove/node'
 import { openLauncher } from '@cove/runner'
-import { hashKeys, openServer, type CoveServer } from '@cove/server'
+import { hashKey, keyRing, openServer, type CoveServer } from '@cove/server'
 import { openEmbeddedStore } from '@cove/store'
 import type { Settings } from '../config/settings.ts'
 import { VERSION } from '../version.ts'
@@ -47,6 +47,7 @@ export async function composeDaemon(
       stateDir: join(dataDir.drivers, 'bubblewrap'),
       installation,
       random,
+      log: log.child({ room: 'drivers' }),
       uidBase: settings.uidBase,
     }),
   ]
@@ -76,7 +77,7 @@ export async function composeDaemon(
     log: log.child({ room: 'server' }),
     version: VERSION,
     installation,
-    keys: hashKeys([dataDir.apiKey]),
+    keys: keyRing([{ hash: hashKey(dataDir.apiKey), project: 'default', key: 'first' }]),
     limits: { sandboxesPerProject: settings.maxSandboxes },
     defaults: {
       idleTimeoutMs: settings.idleTimeout,
@@ -89,7 +90,8 @@ export async function composeDaemon(
     allowedHosts: settings.allowedHosts,
   })
   undo.use(server)
-  const { url } = await server.listen(settings.listen)
+  const { address, port, family } = await server.listen(settings.listen)
+  const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
   await node.ready()
 
   const owned = undo.move()

@@ -182,7 +182,7 @@ export class Creator {
       template,
       ...(request.isolation === undefined ? {} : { isolation: request.isolation }),
       ...(request.driver === undefined ? {} : { driver: request.driver }),
-      limits: request.limits,
+      limits: { ...defaults.limits, ...request.limits },
       network: request.network,
       env: request.env,
       labels: request.labels,
