@@ -8,14 +8,17 @@ interface Moment {
   readonly failedMs: number
 }
 
+/** After so long a removal is taken up by whoever sees it; before that it may be another server's work in hand. */
+const CUT_OFF_MS = 30_000
+
 /** When a sandbox has to be ended if nothing happens until then; undefined for never. */
 export function nextDue({ spec, status }: Sandbox, { now, idleFor, failedMs }: Moment): number | undefined {
   switch (status.state) {
     case 'deleted':
       return undefined
     case 'deleting':
-      // A removal was cut off, by a restart for example.
-      return now
+      // Whoever began the removal was cut off.
+      return status.changedAt + CUT_OFF_MS
     case 'failed':
       return status.changedAt + failedMs
     case 'running': {

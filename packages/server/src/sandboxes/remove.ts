@@ -25,6 +25,9 @@ export function remove(core: Core, id: SandboxId, reason: EndReason, message?: s
       core.activity.forget(id)
       return buried
     } catch (error) {
+      // Another server was faster.
+      const ended = core.view.sandbox(id)
+      if (ended?.status.state === 'deleted') return ended
       core.removalFailed(id)
       throw CoveError.from(error, 'driver-failed')
     }
