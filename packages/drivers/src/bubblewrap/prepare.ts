@@ -7,7 +7,7 @@ import { buildHostTemplate, type HostTemplate } from '../host-template/build-tem
 import { assembleSeccomp } from '../seccomp/assemble.ts'
 import type { Architecture } from '../seccomp/syscalls.ts'
 import { DiskImages } from './disk-image.ts'
-import { missingCgroupLimits, type MissingLimits } from './limit-support.ts'
+import { missingCgroupLimits, type MissingLimits } from '../cgroups/limit-support.ts'
 
 export interface Folders {
   readonly machines: string

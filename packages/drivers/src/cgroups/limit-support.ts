@@ -1,6 +1,6 @@
 import { LIMIT_NAMES, type LimitName, type LimitReport, type MachineSpec } from '@cove/domain'
-import { CONTROLLER_OF, type CgroupLimitName } from '../cgroups/plan.ts'
-import type { Hierarchies } from '../cgroups/hierarchies.ts'
+import { CONTROLLER_OF, type CgroupLimitName } from './plan.ts'
+import type { Hierarchies } from './hierarchies.ts'
 
 export type MissingLimits = Partial<Readonly<Record<LimitName, string>>>
 
