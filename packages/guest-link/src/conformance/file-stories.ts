@@ -3,7 +3,7 @@ import type { FileInfo } from '@cove/domain'
 import { chunks, gather, Host, readAll, type GuestHarness, type Traits } from './harness.ts'
 
 /** Files in both directions, byte for byte, and everything that can be wrong with a path. */
-export function fileStories(make: () => Promise<GuestHarness>, { real }: Traits): void {
+export function fileStories(make: () => Promise<GuestHarness>, { real, users }: Traits): void {
   describe('a file', () => {
     it.each([
       ['nothing', Buffer.alloc(0)],
@@ -280,7 +280,7 @@ export function fileStories(make: () => Promise<GuestHarness>, { real }: Traits)
       }
     })
 
-    it('of somebody else is refused', async () => {
+    it.runIf(users)('of somebody else is refused', async () => {
       await using host = new Host(await make())
       const link = await host.open()
       const as = { user: host.harness.owner }

@@ -8,7 +8,7 @@ import { sessionStories } from './session-stories.ts'
 
 /** The story of a guest agent, the same for every one; `make` gives each test a fresh one. */
 export function guestConformance(name: string, make: () => Promise<GuestHarness>, traits: Traits): void {
-  describe(`${name}`, () => {
+  describe(`guest agent: ${name}`, () => {
     sessionStories(make, traits)
     processStories(make, traits)
     outputStories(make, traits)

@@ -10,6 +10,8 @@ export interface Traits {
   readonly singleStream: boolean
   /** Real processes and files, so that volumes and kernels matter. */
   readonly real: boolean
+  /** More than one user exists in the guest. */
+  readonly users: boolean
 }
 
 /** One fresh guest agent and what a test may do around it. */

@@ -15,7 +15,7 @@ function fakeHarness(singleStream: boolean): GuestHarness {
   if (singleStream) {
     const [host, inside] = memoryPair()
     guest.serve(inside, { singleStream })
-    shared = new SharedStream(host)
+    shared = new SharedStream(host, host)
   }
   return {
     singleStream,
@@ -44,8 +44,13 @@ function fakeHarness(singleStream: boolean): GuestHarness {
   }
 }
 
-guestConformance('the fake guest', () => Promise.resolve(fakeHarness(false)), { singleStream: false, real: false })
+guestConformance('the fake guest', () => Promise.resolve(fakeHarness(false)), {
+  singleStream: false,
+  real: false,
+  users: true,
+})
 guestConformance('the fake guest on a single stream', () => Promise.resolve(fakeHarness(true)), {
   singleStream: true,
   real: false,
+  users: true,
 })

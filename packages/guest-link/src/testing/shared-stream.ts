@@ -1,35 +1,43 @@
-import { Duplex } from 'node:stream'
+import { Duplex, type Readable, type Writable } from 'node:stream'
 
 /**
  * Lets one host after the other use a stream that outlives them, as a serial port does: a new one takes it from the
  * last, and one that goes away leaves it as it is.
  */
 export class SharedStream {
-  readonly #stream: Duplex
+  readonly #input: Readable
+  readonly #output: Writable
   #user: Duplex | undefined
 
-  constructor(stream: Duplex) {
-    this.#stream = stream
-    stream.on('data', (chunk: Buffer) => {
+  /** `input` is what the guest says, `output` what it hears; they may be the same. */
+  constructor(input: Readable, output: Writable) {
+    this.#input = input
+    this.#output = output
+    input.on('data', (chunk: Buffer) => {
       // Nobody is there: what the guest says is lost, as with a port that is closed.
-      if (this.#user?.push(chunk) === false) stream.pause()
+      if (this.#user?.push(chunk) === false) input.pause()
     })
-    stream.on('close', () => this.#user?.destroy())
-    stream.on('error', () => this.#user?.destroy())
+    const gone = (): void => {
+      this.#user?.destroy()
+    }
+    for (const stream of [input, output]) stream.on('close', gone).on('error', gone)
   }
 
   connect(): Promise<Duplex> {
-    const stream = this.#stream
-    if (stream.destroyed) return Promise.reject(new Error('the stream is closed'))
+    const input = this.#input
+    const output = this.#output
+    if (input.destroyed || output.destroyed) return Promise.reject(new Error('the stream is closed'))
     const user: Duplex = new Duplex({
-      read: () => stream.resume(),
+      read: () => {
+        input.resume()
+      },
       write: (chunk: Buffer, _encoding, done) => {
-        if (this.#user !== user || stream.write(chunk)) done()
-        else stream.once('drain', () => done())
+        if (this.#user !== user || output.write(chunk)) done()
+        else output.once('drain', () => done())
       },
       destroy: (error, done) => {
         if (this.#user === user) this.#user = undefined
-        stream.resume()
+        input.resume()
         done(error)
       },
     })

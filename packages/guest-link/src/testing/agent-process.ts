@@ -1,0 +1,114 @@
+import { execFileSync, spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import type { GuestHarness } from '../conformance/harness.ts'
+import { SharedStream } from './shared-stream.ts'
+
+const BINARY = fileURLToPath(new URL('../../../../build/cove-guest', import.meta.url))
+const LISTEN_FD = 3
+
+/**
+ * The real agent as the first process of a pid namespace of its own, so that all it ever starts ends with it; the
+ * file system and the network are the test's.
+ */
+export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
+  if (!existsSync(BINARY)) throw new Error('build/cove-guest is missing: run tooling/build-guest.sh')
+  const base = mkdtempSync(join(tmpdir(), 'cove-test-'))
+  const folder = join(base, 'folder')
+  mkdirSync(folder)
+  const servers: Server[] = []
+  const path = join(base, 'agent')
+  const listener = singleStream ? undefined : await listenOnly(join(base, 'first'), path)
+  const child = singleStream
+    ? launch(['--stdio'], ['pipe', 'pipe', 'inherit'])
+    : launch(['--listen-fd', String(LISTEN_FD)], ['ignore', 'ignore', 'inherit', descriptor(listener)])
+  const exited = once(child, 'exit').then(() => {})
+  listener?.close()
+  let shared: SharedStream | undefined
+  if (child.stdin !== null && child.stdout !== null) shared = new SharedStream(child.stdout, child.stdin)
+  return {
+    singleStream,
+    connect: () => (shared === undefined ? dialUnix(path) : shared.connect()),
+    folder,
+    owner: 'root',
+    stranger: 'nobody',
+    plantFile(name) {
+      writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), name]), 'x')
+      return Promise.resolve()
+    },
+    plantPipe() {
+      execFileSync('mkfifo', [join(folder, 'pipe')])
+      return Promise.resolve(join(folder, 'pipe'))
+    },
+    async echoServers() {
+      const unixPath = join(base, 'echo')
+      const [tcp, unix, dead] = [echoServer(), echoServer(), createServer()]
+      servers.push(tcp, unix)
+      tcp.listen(0, '127.0.0.1')
+      unix.listen(unixPath)
+      dead.listen(0, '127.0.0.1')
+      await Promise.all([once(tcp, 'listening'), once(unix, 'listening'), once(dead, 'listening')])
+      const deadPort = port(dead)
+      dead.close()
+      await once(dead, 'close')
+      return { port: port(tcp), unixPath, deadPort }
+    },
+    exited,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await exited
+      for (const server of servers) {
+        server.close()
+        await once(server, 'close')
+      }
+      rmSync(base, { recursive: true, force: true })
+    },
+  }
+}
+
+function launch(flags: readonly string[], stdio: StdioOptions): ChildProcess {
+  const rootless = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
+  const namespace = [...rootless, '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc', '--']
+  return spawn('unshare', [...namespace, BINARY, 'agent', ...flags], { stdio })
+}
+
+/** A socket that listens at `path` and that this process does not accept from. */
+async function listenOnly(first: string, path: string): Promise<Server> {
+  const server = createServer()
+  server.listen(first)
+  await once(server, 'listening')
+  // Closing the server takes its own name away; the second name stays.
+  linkSync(first, path)
+  return server
+}
+
+function descriptor(server: Server | undefined): number {
+  // Node has no public name for the descriptor of a listening socket.
+  const handle: unknown = server === undefined ? undefined : Reflect.get(server, '_handle')
+  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined
+  if (typeof fd !== 'number') throw new Error('the listening socket has no descriptor')
+  return fd
+}
+
+async function dialUnix(path: string): Promise<Duplex> {
+  const socket = connect(path)
+  await once(socket, 'connect')
+  return socket
+}
+
+function echoServer(): Server {
+  const server = createServer({ allowHalfOpen: true }, (socket: Socket) => {
+    socket.on('error', () => {})
+    socket.pipe(socket)
+  })
+  return server
+}
+
+function port(server: Server): number {
+  return (server.address() as AddressInfo).port
+}
