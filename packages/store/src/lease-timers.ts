@@ -1,4 +1,5 @@
-import { CoveError, type Clock, type LeaseId } from '@cove/domain'
+import type { Clock, LeaseId } from '@cove/domain'
+import { leaseNotFound } from './store-errors.ts'
 
 /** Timers of the platform hold 31 bits of milliseconds; a longer wait is done in pieces. */
 const LONGEST_SLEEP_MS = 60 * 60 * 1000
@@ -77,10 +78,4 @@ export class LeaseTimers {
       }
     }
   }
-}
-
-export function leaseNotFound(lease: LeaseId): CoveError {
-  return new CoveError('lease-not-found', `lease ${JSON.stringify(lease.slice(0, 80))} has ended or never was`, {
-    lease: lease.slice(0, 80),
-  })
 }

@@ -16,9 +16,9 @@ import {
 import { checkCompact, checkKey, checkRange, checkTtl, checkTxn } from './check-request.ts'
 import { DEFAULT_HISTORY, type HistoryLimit } from './history-limit.ts'
 import { compareKeys, lowerBound } from './key-order.ts'
-import { LeaseTimers, leaseNotFound } from './lease-timers.ts'
+import { LeaseTimers } from './lease-timers.ts'
 import { HISTORY_PAGE_BYTES, HISTORY_PAGE_CHANGES, PAGE_BYTES } from './page-limits.ts'
-import { storeClosed, storeCompacted, tooManyLeases } from './store-errors.ts'
+import { leaseNotFound, storeClosed, storeCompacted, tooManyLeases } from './store-errors.ts'
 import { WatchHub, type HistoryPage } from './watch-hub.ts'
 
 /** One key's step in one revision: what it was before and what it is after. */

@@ -1,4 +1,5 @@
-import { CoveError, STORE_LIMITS } from '@cove/domain'
+import { CoveError, STORE_LIMITS, type LeaseId } from '@cove/domain'
+import { compactedMessage, leaseNotFoundMessage } from './wording.ts'
 
 export function storeClosed(): CoveError {
   return new CoveError('store-closed', 'the store is closed')
@@ -8,10 +9,10 @@ export function storeCompacted(revision: number, compacted: number): CoveError {
   return new CoveError('store-compacted', compactedMessage(revision, compacted), { revision, compacted })
 }
 
-export function compactedMessage(revision: number, compacted: number): string {
-  return `revision ${revision} is no longer kept; history was compacted at ${compacted}`
-}
-
 export function tooManyLeases(): CoveError {
   return new CoveError('limit-reached', `the store has ${STORE_LIMITS.leases} leases already`)
+}
+
+export function leaseNotFound(lease: LeaseId): CoveError {
+  return new CoveError('lease-not-found', leaseNotFoundMessage(lease), { lease: lease.slice(0, 80) })
 }

@@ -5,6 +5,7 @@ import { HISTORY_PAGE_BYTES, HISTORY_PAGE_CHANGES, HISTORY_PAGE_REVISIONS, PAGE_
 import type { Reply, Request } from './messages.ts'
 import { Problem, problemOf } from './problem.ts'
 import { integer, itemOf, keyText, prefixEnd, text, type Row } from './rows.ts'
+import { compactedMessage, leaseNotFoundMessage } from '../wording.ts'
 import { statements, type Statements } from './statements.ts'
 
 /** Past the limit by this many revisions, the oldest are forgotten: a cut is cheaper in pieces than one by one. */
@@ -168,7 +169,7 @@ export class Database {
     }
     for (const op of ops) {
       if (op.type === 'put' && op.lease !== undefined && one(this.#sql.lease, op.lease) === undefined) {
-        throw new Problem({ code: 'lease-not-found', message: `lease ${op.lease} has ended or never was` })
+        throw leaseNotFound(op.lease)
       }
     }
     const revision = this.#revision + 1
@@ -270,10 +271,15 @@ export class Database {
   #gone(revision: number): Problem {
     return new Problem({
       code: 'store-compacted',
-      message: `revision ${revision} is no longer kept; history was compacted at ${this.#compacted}`,
+      message: compactedMessage(revision, this.#compacted),
       context: { revision, compacted: this.#compacted },
     })
   }
+}
+
+function leaseNotFound(lease: LeaseId): Problem {
+  const context = { lease: lease.slice(0, 80) }
+  return new Problem({ code: 'lease-not-found', message: leaseNotFoundMessage(lease), context })
 }
 
 function isRead(request: Request): boolean {

@@ -1,4 +1,7 @@
+import { describe, expect, it } from 'vitest'
 import { ManualClock } from '@cove/domain/manual-clock'
+import { boundedHistory } from '../conformance/history.ts'
+import { put } from '../conformance/fixture.ts'
 import { storeConformance } from '../conformance/index.ts'
 import { openEmbeddedStore } from './open-embedded-store.ts'
 import { testFile } from './test-file.ts'
@@ -20,4 +23,23 @@ storeConformance('embedded', async () => {
       await place[Symbol.asyncDispose]()
     },
   }
+})
+
+describe('history in the file', () => {
+  boundedHistory(async (historyLimit) => {
+    const place = await testFile()
+    const store = await openEmbeddedStore({ path: place.file, clock: new ManualClock(), historyLimit })
+    const close = async () => {
+      await store.close()
+      await place[Symbol.asyncDispose]()
+    }
+    return Object.assign(store, { [Symbol.asyncDispose]: close })
+  })
+})
+
+it('flushes to the disk for each group when it is to survive the end of power', async () => {
+  await using place = await testFile()
+  await using store = await openEmbeddedStore({ path: place.file, clock: new ManualClock(), durability: 'power' })
+  const results = await Promise.all(Array.from({ length: 1000 }, (_, i) => store.txn([], [put(`k/${i}`, '')])))
+  expect(results.every(({ ok }) => ok)).toBe(true)
 })

@@ -54,6 +54,7 @@ export class EmbeddedStore implements Store {
     this.#hub = new WatchHub((prefix, from, done) => this.#readHistory(prefix, from, done))
     this.#link = new WorkerLink(parts.worker, (error) => {
       parts.log.error('the store worker ended unexpectedly', { cause: CoveError.from(error.cause).message })
+      this.#stop.abort()
       this.#timers.stop()
       this.#hub.fail(error)
     })

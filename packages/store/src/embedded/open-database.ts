@@ -10,6 +10,9 @@ export interface OpenDatabase {
   readonly migratedFrom: number | undefined
 }
 
+/** A large group makes the log larger for a while; afterwards it is cut to this. */
+const LOG_BYTES = 16 * 1024 * 1024
+
 /** Past this age, what lies beside the file belongs to a process that was killed. */
 const LEFTOVER_MS = 60_000
 
@@ -26,7 +29,9 @@ export function openDatabase(file: string, durability: 'process' | 'power'): Ope
       db.exec('PRAGMA journal_mode = DELETE')
       migrate(db, version)
     }
-    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`)
+    db.exec(
+      `PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${LOG_BYTES}; PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`,
+    )
     db.exec('BEGIN IMMEDIATE; COMMIT')
     sweep(file)
     return { db, migratedFrom: version < SCHEMA_VERSION ? version : undefined }

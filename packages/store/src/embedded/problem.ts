@@ -1,4 +1,5 @@
 import type { WireProblem } from './messages.ts'
+import { DamagedRow } from './rows.ts'
 
 /**
  * A refusal on the worker's side of the wire. It is not a `CoveError`, because the worker loads nothing it can do
@@ -20,6 +21,7 @@ const SQLITE = { busy: 5, locked: 6, readonly: 8, ioerr: 10, corrupt: 11, full: 
 export function problemOf(thrown: unknown, path: string): Problem {
   if (thrown instanceof Problem) return thrown
   const message = thrown instanceof Error ? thrown.message : String(thrown)
+  if (thrown instanceof DamagedRow) return corrupt(path, message, thrown)
   const errno = thrown instanceof Error && 'syscall' in thrown && 'code' in thrown ? thrown.code : undefined
   if (errno === 'ENOSPC' || errno === 'EDQUOT') return noSpace(path, thrown)
   if (errno !== undefined) return unusable(path, message, thrown)

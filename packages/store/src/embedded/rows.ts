@@ -4,21 +4,23 @@ import type { KeyValue } from '@cove/domain'
 /** Columns by number; one of another type than the schema's means a damaged file. */
 export type Row = Readonly<Record<number, SQLOutputValue>>
 
+export class DamagedRow extends Error {}
+
 export function integer(row: Row, column: number): number {
   const value = row[column]
-  if (typeof value !== 'number') throw new TypeError(`column ${column} is not an integer`)
+  if (typeof value !== 'number') throw new DamagedRow(`column ${column} is not an integer`)
   return value
 }
 
 export function bytes(row: Row, column: number): Uint8Array {
   const value = row[column]
-  if (!(value instanceof Uint8Array)) throw new TypeError(`column ${column} is not a blob`)
+  if (!(value instanceof Uint8Array)) throw new DamagedRow(`column ${column} is not a blob`)
   return value
 }
 
 export function text(row: Row, column: number): string {
   const value = row[column]
-  if (typeof value !== 'string') throw new TypeError(`column ${column} is not text`)
+  if (typeof value !== 'string') throw new DamagedRow(`column ${column} is not text`)
   return value
 }
 

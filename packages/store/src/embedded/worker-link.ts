@@ -2,6 +2,7 @@ import type { Worker } from 'node:worker_threads'
 import { CoveError } from '@cove/domain'
 import { storeClosed } from '../store-errors.ts'
 import type { Reply, Request } from './messages.ts'
+import { requestBytes } from './request-size.ts'
 
 /** Calls that may wait at once; each holds its values in memory. */
 const WAITING_CALLS = 65_536
@@ -57,8 +58,9 @@ export class WorkerLink {
         reject(this.#failure ?? storeClosed())
         return
       }
-      const bytes = sizeOf(request)
-      if (this.#waiting.length >= WAITING_CALLS || this.#waitingBytes + bytes > WAITING_BYTES) {
+      const bytes = requestBytes(request)
+      const full = this.#waiting.length >= WAITING_CALLS || this.#waitingBytes + bytes > WAITING_BYTES
+      if (full && request.type !== 'close') {
         reject(new CoveError('limit-reached', 'too many calls wait for the store', { waiting: this.#waiting.length }))
         return
       }
@@ -115,11 +117,4 @@ function errorOf(reply: Reply): CoveError {
   if (reply.type !== 'refused') return new CoveError('internal', `the store worker answered with ${reply.type}`)
   const { code, message, context, fix } = reply.problem
   return new CoveError(code, message, context, fix === undefined ? {} : { fix })
-}
-
-function sizeOf(request: Request): number {
-  if (request.type !== 'txn') return 256
-  let bytes = 256
-  for (const op of request.ops) bytes += op.key.length + (op.type === 'put' ? op.value.byteLength : 0)
-  return bytes
 }
