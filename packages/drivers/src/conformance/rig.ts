@@ -1,0 +1,31 @@
+import type { Driver, Exit, KeepsDisks, LimitName, MachineId } from '@cove/domain'
+
+/** A way to make the next create go wrong inside the driver. */
+export interface Fault {
+  readonly name: string
+  arm(): void | Promise<void>
+  disarm(): void | Promise<void>
+}
+
+/** One driver with its world around it, as a test sees it. */
+export interface DriverRig extends AsyncDisposable {
+  readonly driver: Driver & KeepsDisks
+  /** The daemon is gone without a word; another one opens the driver over what is left. */
+  restart(): Promise<Driver & KeepsDisks>
+  /** Ends the machine's guest agent from outside with KILL; how the driver must tell it. */
+  killGuest(id: MachineId): Promise<Exit>
+  /** Everything on the host that machines have left, in words. Empty when none is there. */
+  leftovers(): Promise<readonly string[]>
+  readonly faults: readonly Fault[]
+  readonly traits: {
+    /** Users inside that commands can run as. */
+    readonly users: readonly string[]
+    /** Limits that it enforces when they are required. */
+    readonly enforces: readonly LimitName[]
+    /** Each machine has files of its own, so that the same path is another file in another machine. */
+    readonly ownFiles: boolean
+    readonly pausable: boolean
+  }
+}
+
+export type RigFactory = () => Promise<DriverRig>
