@@ -45,6 +45,7 @@ export async function* processStream(rpc: Rpc, source: ProcessSource, signal: Ab
   let starting = source.command !== undefined
   let maybeStarted = source.maybeStarted ?? false
   let told = false
+  let ended = false
   let next: number | undefined
   let failures = 0
   for (;;) {
@@ -64,10 +65,13 @@ export async function* processStream(rpc: Rpc, source: ProcessSource, signal: Ab
         if (event.type === 'output') next = event.offset + event.data.byteLength
         if (event.type === 'gap') next = event.to
         yield event
-        if (event.type === 'exit') return
+        // The server ends the stream now: read to its end, the connection can be used again.
+        if (event.type === 'exit') ended = true
       }
+      if (ended) return
       throw new CoveError('connection-lost', 'the stream ended before the process did')
     } catch (thrown) {
+      if (ended) return
       const error = CoveError.from(thrown)
       if (signal.aborted) throw aborted(signal)
       if (starting && maybeStarted && error.code === 'already-exists') {

@@ -145,7 +145,8 @@ export class Process implements AsyncDisposable {
 
   /** Lets go of the connection; the process goes on and can be attached again by its id. */
   detach(): void {
-    this.#detached.abort(new CoveError('cancelled', 'the process was detached'))
+    // After the end the connection frees itself, for the next call.
+    if (this.#end === undefined) this.#detached.abort(new CoveError('cancelled', 'the process was detached'))
   }
 
   /** Ends the process if this handle started it and it still runs, and lets go of the connection. */
@@ -167,14 +168,16 @@ export class Process implements AsyncDisposable {
 
   #run(): Promise<ProcessEnd> {
     if (this.#pump === undefined) {
-      this.#pump = this.#read()
+      const { promise, resolve, reject } = Promise.withResolvers<ProcessEnd>()
+      this.#pump = promise
       // Whoever waits is told; nobody has to wait.
-      this.#pump.catch(() => {})
+      promise.catch(() => {})
+      void this.#read(resolve, reject)
     }
     return this.#pump
   }
 
-  async #read(): Promise<ProcessEnd> {
+  async #read(resolve: (end: ProcessEnd) => void, reject: (error: CoveError) => void): Promise<void> {
     // Readers that come in the same turn get the first byte too.
     await Promise.resolve()
     try {
@@ -186,13 +189,13 @@ export class Process implements AsyncDisposable {
         if (item.type !== 'exit') continue
         this.#end = { exit: item.exit, timedOut: item.timedOut }
         this.#close()
-        return this.#end
+        resolve(this.#end)
       }
-      throw new CoveError('connection-lost', 'the stream ended before the process did')
+      if (this.#end === undefined) throw new CoveError('connection-lost', 'the stream ended before the process did')
     } catch (thrown) {
       const error = CoveError.from(thrown)
       this.#close(error)
-      throw error
+      reject(error)
     }
   }
 

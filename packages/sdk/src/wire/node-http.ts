@@ -51,7 +51,8 @@ function exchange(client: Client, options: RequestOptions, request: HttpRequest,
   const { signal, body } = request
   return new Promise((resolve, reject) => {
     const call = client.request({ ...options, agent: client.agent })
-    const abort = () => call.destroy(signal === undefined ? undefined : aborted(signal))
+    // Without an error of its own: by now the socket may be back among the idle ones, where nobody listens for it.
+    const abort = () => call.destroy()
     const fail = (error: unknown) => {
       signal?.removeEventListener('abort', abort)
       reject(connectionFailure(error, url, signal))
@@ -124,7 +125,9 @@ class NodeResponse implements HttpResponse {
       message.on('data', (chunk: Uint8Array) => {
         length += chunk.byteLength
         chunks.push(chunk)
-        if (length > limit) message.destroy(new CoveError('payload-too-large', `an answer over ${limit} bytes`))
+        if (length <= limit) return
+        message.destroy()
+        reject(new CoveError('payload-too-large', `the answer has over ${limit} bytes`))
       })
       message.once('end', () => {
         const [first] = chunks
