@@ -3,7 +3,11 @@ import { expect, test } from 'vitest'
 import { DueHeap } from './due-heap.ts'
 
 test('whatever is set, replaced and deleted, what is due comes out in order and once', () => {
-  const step = fc.record({ id: fc.integer({ min: 0, max: 20 }), at: fc.integer({ min: 0, max: 1000 }), drop: fc.boolean() })
+  const step = fc.record({
+    id: fc.integer({ min: 0, max: 20 }),
+    at: fc.integer({ min: 0, max: 1000 }),
+    drop: fc.boolean(),
+  })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
       const heap = new DueHeap<number>()

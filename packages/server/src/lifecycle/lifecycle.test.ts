@@ -106,23 +106,33 @@ test('a stopped sandbox is not idle', async () => {
 test.each([
   [{ kind: 'signaled', signal: 9 }, 'crashed', 'its machine was killed by signal 9'],
   [{ kind: 'out-of-memory' }, 'out-of-memory', 'its machine ran out of memory'],
-] as const)('a machine that ends by itself (%j) makes its sandbox fail with the reason', async (exit, reason, message) => {
-  const { clock, ...rest } = world()
-  const one = await house({ clock, ...rest })
-  const { spec } = await one.server.sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })
-  one.node.crash(spec.id, exit)
-  await settle()
-  expect(await stateOf(one, spec.id)).toMatchObject({ state: 'failed', reason, message })
-  expect(one.node.machines.size).toBe(0)
-  expect((await one.server.sandboxes.delete(PROJECT, spec.id)).status).toMatchObject({ state: 'deleted', reason })
-})
+] as const)(
+  'a machine that ends by itself (%j) makes its sandbox fail with the reason',
+  async (exit, reason, message) => {
+    const { clock, ...rest } = world()
+    const one = await house({ clock, ...rest })
+    const { spec } = await one.server.sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })
+    one.node.crash(spec.id, exit)
+    await settle()
+    expect(await stateOf(one, spec.id)).toMatchObject({ state: 'failed', reason, message })
+    expect(one.node.machines.size).toBe(0)
+    expect((await one.server.sandboxes.delete(PROJECT, spec.id)).status).toMatchObject({ state: 'deleted', reason })
+  },
+)
 
 test('a machine that ends before its create was recorded is not taken for running', async () => {
   const { clock, ...rest } = world()
   const one = await house({ clock, ...rest })
   const { node } = one
   node.onCreate = async ({ spec, incarnation }) => {
-    node.machines.set(spec.id, { id: spec.id, incarnation, driver: 'stub', isolation: 'namespace', limits: [], state: 'running' })
+    node.machines.set(spec.id, {
+      id: spec.id,
+      incarnation,
+      driver: 'stub',
+      isolation: 'namespace',
+      limits: [],
+      state: 'running',
+    })
     node.crash(spec.id, { kind: 'exited', code: 3 })
     await settle()
   }
@@ -198,7 +208,10 @@ test('a restart adopts, finishes, fails and removes, each as it should', async (
   await settle()
   const frozen = new MemoryStore({ clock })
   const { items } = await store.range({ prefix: '' })
-  await frozen.txn([], items.map(({ key, value }) => ({ type: 'put', key, value })))
+  await frozen.txn(
+    [],
+    items.map(({ key, value }) => ({ type: 'put', key, value })),
+  )
 
   node.onCreate = () => Promise.resolve()
   node.onDestroy = () => Promise.resolve()

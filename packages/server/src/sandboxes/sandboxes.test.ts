@@ -55,7 +55,9 @@ test('another project sees nothing of it', async () => {
     expect(await failure(sandboxes.delete('other', ref))).toBe('sandbox-not-found')
     expect(await failure(sandboxes.guest('other', ref))).toBe('sandbox-not-found')
   }
-  expect(sandboxes.list('other', { filter: { states: [], labels: {}, includeDeleted: true }, size: 10 }).sandboxes).toEqual([])
+  expect(
+    sandboxes.list('other', { filter: { states: [], labels: {}, includeDeleted: true }, size: 10 }).sandboxes,
+  ).toEqual([])
   expect((await sandboxes.create('other', { ...PLAIN, name: 'box' })).spec.name).toBe('box')
 })
 
