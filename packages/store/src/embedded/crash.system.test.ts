@@ -2,9 +2,9 @@ import { randomInt } from 'node:crypto'
 import { expect, it } from 'vitest'
 import type { KeyValue, Store } from '@cove/domain'
 import { systemClock } from '@cove/domain/system'
-import { nextLine, startChild } from './child.ts'
+import { nextLine, startChild } from '../../test/child.ts'
 import { openEmbeddedStore } from './open-embedded-store.ts'
-import { testFile } from './test-file.ts'
+import { testFile } from '../../test/test-file.ts'
 
 const ROUNDS = 20
 
@@ -16,7 +16,7 @@ it('has every acknowledged transaction, and none by half, after its process was 
     await using child = startChild('writer', [place.file, `${first}`])
     expect(await nextLine(child)).toBe('ready')
     // Some are killed before their first answer, some after a checkpoint of the log or two.
-    const answers = round === 0 ? 0 : randomInt(1, round % 4 === 3 ? 3000 : 200)
+    const answers = round === 0 ? 0 : randomInt(1, round % 4 === 3 ? 1500 : 100)
     for (let i = 0; i < answers; i++) acknowledged.add(Number(await nextLine(child)))
     child.process.kill('SIGKILL')
     // What it printed before its end counts as well.

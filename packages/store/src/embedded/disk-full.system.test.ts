@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { ManualClock } from '@cove/domain/manual-clock'
 import { put, textOf } from '../conformance/fixture.ts'
 import { openEmbeddedStore } from './open-embedded-store.ts'
-import { testFile } from './test-file.ts'
+import { testFile } from '../../test/test-file.ts'
 
 const isRoot = process.getuid?.() === 0
 

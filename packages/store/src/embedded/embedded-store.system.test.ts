@@ -4,7 +4,7 @@ import { boundedHistory } from '../conformance/history.ts'
 import { put } from '../conformance/fixture.ts'
 import { storeConformance } from '../conformance/index.ts'
 import { openEmbeddedStore } from './open-embedded-store.ts'
-import { testFile } from './test-file.ts'
+import { testFile } from '../../test/test-file.ts'
 
 storeConformance('embedded', async () => {
   const place = await testFile()

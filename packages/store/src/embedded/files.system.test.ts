@@ -8,10 +8,10 @@ import { describe, expect, it } from 'vitest'
 import { ManualClock } from '@cove/domain/manual-clock'
 import { systemClock } from '@cove/domain/system'
 import { put, textOf } from '../conformance/fixture.ts'
-import { nextLine, startChild } from './child.ts'
+import { nextLine, startChild } from '../../test/child.ts'
 import { openEmbeddedStore } from './open-embedded-store.ts'
 import { SCHEMA_VERSION } from './schema.ts'
-import { testFile, type TestFile } from './test-file.ts'
+import { testFile, type TestFile } from '../../test/test-file.ts'
 
 const open = (file: string) => openEmbeddedStore({ path: file, clock: systemClock })
 

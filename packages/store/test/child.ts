@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-/** A process of its own that runs one of the programs in `test/`. */
+/** A process of its own that runs a program of this directory. */
 export interface Child extends AsyncDisposable {
   readonly process: ChildProcess
   readonly lines: AsyncIterator<string>
@@ -12,7 +12,7 @@ export interface Child extends AsyncDisposable {
 }
 
 export function startChild(program: 'writer' | 'holder', args: readonly string[]): Child {
-  const script = fileURLToPath(new URL(`../../test/${program}.ts`, import.meta.url))
+  const script = fileURLToPath(new URL(`./${program}.ts`, import.meta.url))
   const child = spawn(process.execPath, ['--no-warnings', script, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')
   const kill = async () => {
