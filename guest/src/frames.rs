@@ -155,7 +155,7 @@ impl Parser {
 
     /// Takes bytes from the front of `input` and returns the next whole frame, or nothing when all of `input` is
     /// taken. After an error every further call returns the same error.
-    pub fn next<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<(Header, &'a [u8])>, FrameError> {
+    pub fn next<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Result<Option<(Header, &'s [u8])>, FrameError> {
         if let Some(error) = self.failed {
             return Err(error);
         }

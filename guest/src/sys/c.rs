@@ -86,7 +86,9 @@ pub const AT_EMPTY_PATH: Int = 0x1000;
 
 pub const SIGHUP: Int = 1;
 pub const SIGINT: Int = 2;
+pub const SIGBUS: Int = 7;
 pub const SIGKILL: Int = 9;
+pub const SIGSEGV: Int = 11;
 pub const SIGPIPE: Int = 13;
 pub const SIGTERM: Int = 15;
 pub const SIGCHLD: Int = 17;
@@ -98,6 +100,8 @@ pub const SIG_UNBLOCK: Int = 1;
 pub const SIG_SETMASK: Int = 2;
 
 pub const WNOHANG: Int = 1;
+
+pub const RLIMIT_NOFILE: Int = 7;
 
 pub const PR_SET_PDEATHSIG: Int = 1;
 pub const PR_SET_DUMPABLE: Int = 4;
@@ -217,6 +221,7 @@ extern "C" {
     pub fn getuid() -> UInt;
     pub fn getgid() -> UInt;
     pub fn geteuid() -> UInt;
+    pub fn getegid() -> UInt;
     pub fn setsid() -> Pid;
     pub fn prctl(option: Int, ...) -> Int;
     pub fn setrlimit(resource: Int, limit: *const rlimit_t) -> Int;

@@ -4,6 +4,7 @@ pub mod c;
 pub mod files;
 pub mod host;
 pub mod inotify;
+pub mod machine;
 pub mod memfd;
 pub mod mount;
 pub mod namespace;
@@ -15,6 +16,7 @@ pub mod socket;
 
 use std::ffi::CString;
 use std::fmt;
+use std::io::IoSlice;
 use std::os::unix::io::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// An error number of the kernel.
@@ -111,6 +113,26 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
 
 pub fn write(fd: RawFd, bytes: &[u8]) -> Result<usize> {
     retry(|| check_size(unsafe { c::write(fd, bytes.as_ptr().cast(), bytes.len()) }))
+}
+
+/// Writes several parts in one call.
+pub fn write_parts(fd: RawFd, parts: &[IoSlice<'_>]) -> Result<usize> {
+    // The standard library promises that an `IoSlice` is laid out as the kernel wants it.
+    retry(|| check_size(unsafe { c::writev(fd, parts.as_ptr().cast(), parts.len() as c::Int) }))
+}
+
+/// Reads into two parts in one call.
+pub fn read_parts(fd: RawFd, first: &mut [u8], second: &mut [u8]) -> Result<usize> {
+    let parts = [
+        c::iovec_t { base: first.as_mut_ptr().cast(), length: first.len() },
+        c::iovec_t { base: second.as_mut_ptr().cast(), length: second.len() },
+    ];
+    retry(|| check_size(unsafe { c::readv(fd, parts.as_ptr(), 2) }))
+}
+
+/// Asks for a pipe that holds more; the kernel gives what it allows.
+pub fn widen_pipe(fd: RawFd, bytes: c::Int) {
+    unsafe { c::fcntl(fd, c::F_SETPIPE_SZ, bytes) };
 }
 
 /// Opens without ever passing the descriptor on to other programs.

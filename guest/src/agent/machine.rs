@@ -1,0 +1,165 @@
+//! The machine as a whole: metrics, identity, quiescing, shutdown.
+
+use super::core::Agent;
+use super::fault::{Answer, Fault};
+use super::start::{split_variable, unix_ms};
+use super::timers::Due;
+use super::users::User;
+use crate::fields::{Fields, Writer};
+use crate::sys::process::{kill, kill_group};
+use crate::sys::{self, c};
+use crate::VERSION;
+use std::os::unix::io::AsRawFd;
+
+/// Variables that `configure` may set, in bytes.
+const MAX_ENV: usize = 128 * 1024;
+/// What is left when killed is looked at this often, in milliseconds.
+const AGAIN: u64 = 50;
+
+impl Agent {
+    pub fn metrics(&mut self, channel: u32) -> Answer<()> {
+        let memory = sys::read_small(b"/proc/meminfo", 4096).unwrap_or_default();
+        let memory = String::from_utf8_lossy(&memory).into_owned();
+        let total = meminfo(&memory, "MemTotal:");
+        let used = total.saturating_sub(meminfo(&memory, "MemAvailable:"));
+        let (disk_total, disk_used) = sys::machine::disk(b"/").unwrap_or((0, 0));
+        let load = sys::read_small(b"/proc/loadavg", 128).unwrap_or_default();
+        let running = self.processes.all.values().filter(|process| process.exit.is_none()).count();
+        let answer = Writer::new()
+            .number(1, unix_ms())
+            .text(2, VERSION)
+            .number(3, self.began.elapsed().as_millis() as u64)
+            .number(4, running as u64)
+            .number(5, total)
+            .number(6, used)
+            .number(7, disk_total)
+            .number(8, disk_used)
+            .number(9, load_thousandths(&String::from_utf8_lossy(&load)));
+        self.session().opened(channel, answer);
+        self.finish(channel);
+        Ok(())
+    }
+
+    /// Checks everything before it changes anything.
+    pub fn configure(&mut self, channel: u32, fields: &Fields<'_>) -> Answer<()> {
+        let hostname = fields.text(2)?;
+        if hostname.map_or(false, |name| name.is_empty() || name.len() > 64 || name.contains('\0')) {
+            return Err(Fault::invalid("a host name has 1 to 64 bytes"));
+        }
+        let mut env = Vec::new();
+        let mut size = 0;
+        for pair in fields.all(3) {
+            let (key, value) = split_variable(pair)?;
+            size += pair.len();
+            env.push((key.to_vec(), value.to_vec()));
+        }
+        if size > MAX_ENV {
+            return Err(Fault::invalid("the variables are larger than 128 KiB"));
+        }
+        let clock = fields.number(5)?;
+        let entropy = fields.bytes(4);
+        // Only the first process of a machine knows that the name is the machine's own and not its host's.
+        let named = hostname.map(|name| self.is_init && sys::machine::set_hostname(name.as_bytes()).is_ok());
+        let mixed = entropy.map(|bytes| mix(bytes).is_ok());
+        let set = clock.map(|clock| self.options.own_clock && sys::machine::set_clock(clock).is_ok());
+        self.env = env;
+        let mut answer = Writer::new();
+        for (tag, done) in [(2, named), (4, mixed), (5, set)] {
+            if let Some(done) = done {
+                answer = answer.truth(tag, done);
+            }
+        }
+        self.session().opened(channel, answer);
+        self.finish(channel);
+        Ok(())
+    }
+
+    pub fn quiesce(&mut self, channel: u32, fields: &Fields<'_>) -> Answer<()> {
+        self.quiesced = fields.truth(2)?;
+        if !self.quiesced {
+            return self.done(channel);
+        }
+        let myself = User::agent();
+        self.errand(channel, &myself, b"/", || {
+            sys::machine::sync_all();
+            Ok(())
+        })
+    }
+
+    pub fn open_shutdown(&mut self, channel: u32, fields: &Fields<'_>) -> Answer<()> {
+        let grace = fields.number(2)?.unwrap_or(0);
+        self.session().opened(channel, Writer::new());
+        self.shut_down(grace);
+        Ok(())
+    }
+
+    /// TERM to all, the grace, KILL, and the agent ends.
+    pub fn shut_down(&mut self, grace: u64) {
+        if !self.ending {
+            self.ending = true;
+            self.send_to_all(c::SIGTERM);
+            self.send_to_all(c::SIGCONT);
+        }
+        self.timers.set(grace, Due::Shutdown);
+        self.reap_all();
+    }
+
+    pub fn finish_shutdown(&mut self) {
+        self.send_to_all(c::SIGKILL);
+        self.timers.set(AGAIN, Due::Shutdown);
+        self.reap_all();
+    }
+
+    pub fn finish_if_empty(&mut self) {
+        if !sys::process::has_children() {
+            self.status = Some(0);
+        }
+    }
+
+    fn send_to_all(&self, signal: i32) {
+        if self.is_init {
+            let _ = kill(-1, signal);
+            return;
+        }
+        for pid in self.processes.by_pid.keys() {
+            let _ = kill_group(*pid, signal);
+        }
+        // Orphans that left their group have become children of the agent.
+        let own = sys::process::pid();
+        let path = format!("/proc/{}/task/{}/children", own, own);
+        let children = sys::read_small(path.as_bytes(), 65_536).unwrap_or_default();
+        for pid in String::from_utf8_lossy(&children).split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            let _ = kill(pid, signal);
+        }
+    }
+}
+
+fn mix(entropy: &[u8]) -> sys::Result<()> {
+    let pool = sys::open(b"/dev/urandom", c::O_WRONLY | c::O_NONBLOCK, 0)?;
+    sys::write(pool.as_raw_fd(), &entropy[..entropy.len().min(64)]).map(drop)
+}
+
+fn meminfo(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse().ok()).unwrap_or(0) * 1024
+}
+
+/// `0.52 …` is 520.
+fn load_thousandths(text: &str) -> u64 {
+    let load = text.split_whitespace().next().and_then(|load| load.parse::<f64>().ok()).unwrap_or(0.0);
+    (load * 1000.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_kernel_tells() {
+        let text = "MemTotal:        4029480 kB\nMemFree:          100 kB\nMemAvailable:     29480 kB\n";
+        assert_eq!(meminfo(text, "MemTotal:"), 4_126_187_520);
+        assert_eq!(meminfo(text, "Nothing:"), 0);
+        assert_eq!(load_thousandths("0.52 0.58 0.59 1/467 12345\n"), 520);
+        assert_eq!(load_thousandths(""), 0);
+    }
+}
