@@ -37,27 +37,29 @@ const FIRST_FREE_FD: RawFd = 256;
 pub fn run(spec: &Spec, inherited: Inherited, lock: RawFd) -> ! {
     // While this copy is open, no other launcher could take over.
     unsafe { c::close(lock) };
-    let status = inherited.status.as_raw_fd();
-    let (kind, (step, error)) = match prepare(spec, inherited) {
-        Ok(Ready { gate, status }) => match exec(spec, &gate) {
-            None => unsafe { c::_exit(0) },
-            Some(error) => {
-                report(status.as_raw_fd(), EXEC_FAILED, &spec.argv[0].to_string_lossy(), &error);
-                unsafe { c::_exit(127) };
-            }
-        },
-        Err(failure) => (STEP_FAILED, failure),
+    // Above all numbers that are placed later, so that a report arrives whatever fails.
+    let (status, gate) = match (lift(&inherited.status), lift(&inherited.gate)) {
+        (Ok(status), Ok(gate)) => (status, gate),
+        (_, Err((step, error))) | (Err((step, error)), _) => {
+            report(inherited.status.as_raw_fd(), STEP_FAILED, &step, &error);
+            unsafe { c::_exit(126) };
+        }
     };
-    report(status, kind, &step, &error);
-    unsafe { c::_exit(126) };
+    if let Err((step, error)) = prepare(spec, &inherited) {
+        report(status.as_raw_fd(), STEP_FAILED, &step, &error);
+        unsafe { c::_exit(126) };
+    }
+    if let Some(error) = exec(spec, &gate) {
+        report(status.as_raw_fd(), EXEC_FAILED, &spec.argv[0].to_string_lossy(), &error);
+    }
+    unsafe { c::_exit(127) };
 }
 
-struct Ready {
-    gate: OwnedFd,
-    status: OwnedFd,
+fn lift(fd: &OwnedFd) -> Result<OwnedFd, Failure> {
+    name("move a descriptor", host::duplicate_above(fd, FIRST_FREE_FD))
 }
 
-fn prepare(spec: &Spec, inherited: Inherited) -> Result<Ready, Failure> {
+fn prepare(spec: &Spec, inherited: &Inherited) -> Result<(), Failure> {
     host::reset_signals();
     unsafe {
         c::umask(0o022);
@@ -72,10 +74,7 @@ fn prepare(spec: &Spec, inherited: Inherited) -> Result<Ready, Failure> {
     for limit in &spec.limits {
         set_limit(limit.resource, limit.soft, limit.hard)?;
     }
-    let mut prepared = Vec::new();
-    for mount in &spec.mounts {
-        prepared.push(mounts::prepare(mount, inherited.user_namespace)?);
-    }
+    let prepared = mounts::prepare(&spec.mounts, inherited.user_namespace)?;
     enter_user_namespace(spec.user_namespace, inherited.user_namespace)?;
     if !spec.mounts.is_empty() {
         step("make a mount namespace", unshare(CLONE_NEWNS))?;
@@ -120,10 +119,7 @@ fn enter_user_namespace(wanted: Option<UserNamespace>, range: Option<RawFd>) -> 
 }
 
 /// Puts every descriptor at its number; all others are closed on exec.
-fn place(inherited: Inherited) -> Result<Ready, Failure> {
-    let lift = |fd: &OwnedFd| name("move a descriptor", host::duplicate_above(fd, FIRST_FREE_FD));
-    let gate = lift(&inherited.gate)?;
-    let status = lift(&inherited.status)?;
+fn place(inherited: &Inherited) -> Result<(), Failure> {
     let mut lifted = Vec::new();
     for (target, fd) in inherited.stdio.iter().enumerate() {
         lifted.push((lift(fd)?, target as RawFd));
@@ -131,13 +127,11 @@ fn place(inherited: Inherited) -> Result<Ready, Failure> {
     for (fd, target) in &inherited.placed {
         lifted.push((lift(fd)?, *target));
     }
-    // The originals may stand at numbers that are overwritten now; nobody uses or closes them any more.
-    std::mem::forget(inherited);
     name("close descriptors on exec", sys::cloexec_from(3))?;
     for (fd, target) in lifted {
         name("place a descriptor", sys::check(unsafe { c::dup2(fd.as_raw_fd(), target) }))?;
     }
-    Ok(Ready { gate, status })
+    Ok(())
 }
 
 /// None: the gate was closed, nothing may run.

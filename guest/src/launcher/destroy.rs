@@ -71,9 +71,9 @@ impl Host {
             Some(entry) => entry,
             None => return self.tell(waiter.into_iter().collect(), id, None),
         };
-        if let Some(starting) = entry.starting.take() {
-            self.refuse(starting.client, &Fault::new("cancelled", format!("the start of {} was cancelled", id)));
-        }
+        let starter = entry.starting.take().map(|starting| {
+            Waiter::Failed(starting.client, Fault::new("cancelled", format!("the start of {} was cancelled", id)))
+        });
         let now = Instant::now();
         let job = self.jobs.entry(id.to_string()).or_insert_with(|| Job {
             phase: Phase::Kill,
@@ -85,6 +85,7 @@ impl Host {
             stopped: HashSet::new(),
             stop_rounds: 0,
         });
+        job.waiters.extend(starter);
         job.waiters.extend(waiter);
         self.advance(id);
     }

@@ -4,17 +4,17 @@
 //! the daemon may enter) is opened before the child enters its user namespace; it is attached after that, with the
 //! rights of the mapped root.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fmt::Display;
 use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use super::spec::Mount;
 use crate::sys::c::{EBUSY, EINVAL, O_DIRECTORY, O_PATH};
-use crate::sys::mount as calls;
+use crate::sys::{self, mount as calls};
 
 /// A step that failed, in words, and why.
 pub type Failure = (String, io::Error);
@@ -24,12 +24,31 @@ pub enum Prepared {
     Nothing,
     /// Detached mounts: one image or bind source.
     Trees(Vec<OwnedFd>),
-    /// Detached mounts of mapped lower folders, and the upper and work folders where they are there already. A folder
-    /// that is not lies on a mount that is still to come, and is found by its path.
-    Layers { lower: Vec<OwnedFd>, writable: Option<(OwnedFd, OwnedFd)> },
+    /// Detached mounts of mapped lower folders, and where writes go if that is there already.
+    Layers { lower: Vec<OwnedFd>, writable: Option<Writable> },
 }
 
-pub fn prepare(mount: &Mount, user_namespace: Option<RawFd>) -> Result<Prepared, Failure> {
+/// Upper and work folder of an overlay, opened on a detached mount of the folder that holds both: overlayfs wants them
+/// on one mount of its own namespace, and nobody has to be able to walk there.
+pub struct Writable {
+    tree: OwnedFd,
+    upper: OwnedFd,
+    work: OwnedFd,
+}
+
+/// What lies on a mount that is still to come is left to be found by its path.
+pub fn prepare(mounts: &[Mount], user_namespace: Option<RawFd>) -> Result<Vec<Prepared>, Failure> {
+    let mut targets: Vec<&Path> = Vec::new();
+    let mut prepared = Vec::new();
+    for mount in mounts {
+        prepared.push(prepare_one(mount, user_namespace, &targets)?);
+        targets.push(Path::new(mount.target()));
+    }
+    Ok(prepared)
+}
+
+fn prepare_one(mount: &Mount, user_namespace: Option<RawFd>, targets: &[&Path]) -> Result<Prepared, Failure> {
+    let is_there = |path: &str| !targets.iter().any(|target| Path::new(path).starts_with(target));
     match mount {
         Mount::Overlay { lower, upper, work, mapped, .. } => {
             let mut trees = Vec::new();
@@ -38,14 +57,12 @@ pub fn prepare(mount: &Mount, user_namespace: Option<RawFd>) -> Result<Prepared,
                 map_ids(&tree, user_namespace, folder)?;
                 trees.push(tree);
             }
-            let writable = match (open_folder(upper), open_folder(work)) {
-                (Some(upper), Some(work)) => Some((upper, work)),
-                _ => None,
-            };
+            let ready = !trees.is_empty() && is_there(upper) && is_there(work);
+            let writable = if ready { open_writable(Path::new(upper), Path::new(work))? } else { None };
             Ok(Prepared::Layers { lower: trees, writable })
         }
         // The mapped root may not be able to reach the source; without a range of ids the caller's rights stay.
-        Mount::Bind { source, recursive, .. } if user_namespace.is_some() => {
+        Mount::Bind { source, recursive, .. } if user_namespace.is_some() && is_there(source) => {
             let tree = step(|| format!("clone the mount of {}", source), calls::clone_tree(&c(source)?, *recursive))?;
             Ok(Prepared::Trees(vec![tree]))
         }
@@ -58,9 +75,20 @@ pub fn prepare(mount: &Mount, user_namespace: Option<RawFd>) -> Result<Prepared,
     }
 }
 
-fn open_folder(path: &str) -> Option<OwnedFd> {
-    let flags = O_PATH | O_DIRECTORY;
-    fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok().map(OwnedFd::from)
+fn open_writable(upper: &Path, work: &Path) -> Result<Option<Writable>, Failure> {
+    let names = match (upper.parent(), upper.file_name(), work.file_name()) {
+        (Some(parent), Some(upper), Some(work_name)) if work.parent() == Some(parent) => (parent, upper, work_name),
+        _ => return Ok(None),
+    };
+    let (parent, upper, work) = names;
+    let name = || format!("open the writable folders in {}", parent.display());
+    let tree = step(name, calls::clone_tree(&c(&parent.to_string_lossy())?, false))?;
+    let open = |folder: &OsStr| {
+        let opened = sys::open_at(tree.as_raw_fd(), folder.as_bytes(), O_PATH | O_DIRECTORY, 0);
+        step(name, opened.map_err(|error| io::Error::from_raw_os_error(error.0)))
+    };
+    let (upper, work) = (open(upper)?, open(work)?);
+    Ok(Some(Writable { tree, upper, work }))
 }
 
 fn map_ids(tree: &OwnedFd, user_namespace: Option<RawFd>, what: &str) -> Result<(), Failure> {
@@ -85,7 +113,7 @@ pub fn make(mounts: &[Mount], prepared: Vec<Prepared>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&(OwnedFd, OwnedFd)>) -> Result<(), Failure> {
+fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&Writable>) -> Result<(), Failure> {
     match mount {
         Mount::Bind { source, target, read_only, recursive } => {
             ensure_target(target, Path::new(source).is_dir());
@@ -120,14 +148,14 @@ fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&(OwnedFd, OwnedF
         Mount::Overlay { lower, upper, work, target, .. } => {
             ensure_target(target, true);
             let (upper, work) = match writable {
-                Some((upper, work)) => (descriptor_path(upper), descriptor_path(work)),
+                Some(writable) => (descriptor_path(&writable.upper), descriptor_path(&writable.work)),
                 None => {
                     ensure_target(upper, true);
                     ensure_target(work, true);
                     (upper.clone(), work.clone())
                 }
             };
-            let lower = if trees.is_empty() { lower.join(":") } else { stage(trees, target)? };
+            let lower = if trees.is_empty() { lower.join(":") } else { stage(trees, writable, target)? };
             let options = format!("lowerdir={},upperdir={},workdir={},userxattr", lower, upper, work);
             let made =
                 calls::mount(Some(&c("overlay")?), &c(target)?, Some(&c("overlay")?), 0, Some(&c(&options)?));
@@ -138,7 +166,7 @@ fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&(OwnedFd, OwnedF
 
 /// Attaches the trees inside a small tmpfs that the overlay then covers, so that they have short names and no place
 /// that anybody else can see.
-fn stage(trees: &[OwnedFd], target: &str) -> Result<String, Failure> {
+fn stage(trees: &[OwnedFd], writable: Option<&Writable>, target: &str) -> Result<String, Failure> {
     let name = || format!("stage the lower folders of {}", target);
     let tmpfs = c("tmpfs")?;
     let options = c("size=64k,mode=755")?;
@@ -150,6 +178,10 @@ fn stage(trees: &[OwnedFd], target: &str) -> Result<String, Failure> {
         step(name, fs::create_dir(&folder))?;
         step(name, calls::attach(tree.as_raw_fd(), &c(&folder)?))?;
         names.push(folder);
+    }
+    if let Some(writable) = writable {
+        step(name, fs::create_dir("w"))?;
+        step(name, calls::attach(writable.tree.as_raw_fd(), &c("w")?))?;
     }
     Ok(names.join(":"))
 }

@@ -87,6 +87,17 @@ pub enum Mount {
     Image { image: String, target: String },
 }
 
+impl Mount {
+    pub fn target(&self) -> &str {
+        match self {
+            Mount::Bind { target, .. }
+            | Mount::Overlay { target, .. }
+            | Mount::Tmpfs { target, .. }
+            | Mount::Image { target, .. } => target,
+        }
+    }
+}
+
 pub struct Write {
     pub path: String,
     pub text: String,

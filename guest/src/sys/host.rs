@@ -28,8 +28,6 @@ pub struct PollFd {
 
 pub const POLLIN: c_short = 1;
 pub const POLLOUT: c_short = 4;
-pub const POLLERR: c_short = 8;
-pub const POLLHUP: c_short = 16;
 
 /// Waits at most `timeout` milliseconds, for ever when it is negative. A signal ends the wait early.
 pub fn poll(fds: &mut [PollFd], timeout: i32) -> Result<()> {

@@ -26,7 +26,6 @@ const SYS_FSCONFIG: c_long = 431;
 const SYS_FSMOUNT: c_long = 432;
 const SYS_MOUNT_SETATTR: c_long = 442;
 
-pub const MS_RDONLY: c_ulong = 1;
 pub const MS_NOSUID: c_ulong = 2;
 pub const MS_NODEV: c_ulong = 4;
 pub const MS_REC: c_ulong = 0x4000;

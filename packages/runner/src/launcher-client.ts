@@ -97,7 +97,16 @@ export class LauncherClient implements Launcher {
   }
 
   async stopLauncher(): Promise<void> {
-    await this.#call(OPERATION.stop, {})
+    const connection = this.#connection ?? (await this.#waitForConnection())
+    // Its end is wanted now, so nothing may connect again.
+    this.#connection = undefined
+    try {
+      await connection.call(OPERATION.stop)
+    } catch (error) {
+      if (connection.open) this.#connection = connection
+      throw error
+    }
+    await connection.ended
     await this.close()
   }
 

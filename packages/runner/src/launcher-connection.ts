@@ -50,10 +50,16 @@ export class LauncherConnection {
   #nextChannel = WATCH_CHANNEL + 1
   #open = true
   #greet: ((refusal?: CoveError) => void) | undefined
+  /** Resolves when the connection is over, whoever ended it. */
+  readonly ended: Promise<void>
+  readonly #over: () => void
   /** Pid of the launcher. */
   pid = 0
 
   private constructor(socket: Socket, events: ConnectionEvents) {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.ended = promise
+    this.#over = resolve
     this.#socket = socket
     this.#events = events
     this.#parser = new FrameParser({
@@ -186,16 +192,25 @@ export class LauncherConnection {
     for (const pending of this.#pending.values()) pending.reject(unavailable())
     this.#pending.clear()
     this.#events.closed()
+    this.#over()
   }
 }
 
 async function connectSocket(path: string, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted()
-  const socket = createConnection({ path, signal })
-  await new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve)
-    socket.once('error', reject)
-  })
+  const socket = createConnection({ path })
+  const abort = (): void => {
+    socket.destroy(unavailable())
+  }
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.once('error', reject)
+    })
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
   socket.removeAllListeners('error')
   return socket
 }
