@@ -6,6 +6,7 @@ import {
   newMachineId,
   type DiskId,
   type Driver,
+  type Exit,
   type Machine,
   type MachineSpec,
   type NodeSandbox,
@@ -18,7 +19,7 @@ import { isEndedRecord, isLiveRecord, type EndedRecord, type LiveRecord } from '
 import { driverNamed, type NodeParts } from './node-parts.ts'
 import { describeRecord, type Slot } from './slot.ts'
 import { staleIncarnation } from './stale-incarnation.ts'
-import { anySignal, throwIfAborted, withDeadline } from './wait.ts'
+import { throwIfAborted, withDeadline } from './wait.ts'
 
 /** Milliseconds that a create waits for what an earlier machine of the sandbox has left over. */
 const LEFTOVERS_MS = 10_000
@@ -157,28 +158,27 @@ async function becomeSandbox(
 ): Promise<NodeSandbox> {
   const { previous: _previous, ...own } = record
   const running: LiveRecord = { ...own, state: 'running', limits: machine.limits }
-  const session = new GuestSession(machine, record.token, parts.session)
-  const early = new AbortController()
-  const noticeEnd = async (): Promise<void> => {
-    const exit = await machine.exited
-    early.abort(new CoveError('driver-failed', `the machine ${describeExit(exit)} while it started`))
-  }
-  void noticeEnd()
+  const session = new GuestSession(slot.id, machine, record.token, parts.session)
   try {
     throwIfAborted(signal)
-    const configured = session.configure(identity(parts, spec), anySignal(signal, early.signal))
+    const configured = session.configure(identity(parts, spec), signal)
     const [configuring, writing] = await Promise.allSettled([configured, parts.records.put(running)])
     if (configuring.status === 'rejected') throw configuring.reason
     if (writing.status === 'rejected') throw writing.reason
     throwIfAborted(signal)
   } catch (error) {
     session.end(new CoveError('wrong-state', `sandbox ${record.sandbox} did not start`, { state: 'failed' }))
-    throw error
+    throw session.exit === undefined ? error : endedEarly(session.exit, error)
   }
   slot.record = running
   slot.session = session
   watchMachine(parts, slot, session)
   return describeRecord(running)
+}
+
+function endedEarly(exit: Exit, cause: unknown): CoveError {
+  const context = cause instanceof CoveError ? cause.context : {}
+  return new CoveError('driver-failed', `the machine ${describeExit(exit)} while it started`, context, { cause })
 }
 
 /**

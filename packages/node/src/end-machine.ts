@@ -75,8 +75,8 @@ async function askToEnd(parts: NodeParts, session: GuestSession, graceMs: number
 
 /** Writes the end down, however often that takes; then the machine's remains go, all but the disk. */
 async function settleEnd(parts: NodeParts, slot: Slot, ended: EndedRecord): Promise<void> {
-  const { exit, state } = ended
-  slot.session?.end(new CoveError('wrong-state', `the machine of sandbox ${slot.id} ${describeExit(exit)}`, { state }))
+  const message = `the machine of sandbox ${slot.id} ${describeExit(ended.exit)}`
+  slot.session?.end(new CoveError('wrong-state', message, { state: ended.state }))
   slot.session = undefined
   slot.record = ended
   await parts.background.untilDone('recording an end', () => parts.records.put(ended))

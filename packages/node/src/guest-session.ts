@@ -1,8 +1,19 @@
-import type { Clock, CoveError, Guest, GuestIdentity, Log, Machine, Random } from '@cove/domain'
+import {
+  CoveError,
+  describeExit,
+  type Clock,
+  type Exit,
+  type Guest,
+  type GuestIdentity,
+  type Log,
+  type Machine,
+  type Random,
+  type SandboxId,
+} from '@cove/domain'
 import type { GuestLink, GuestLinkOptions } from '@cove/guest-link'
 import type { Epochs } from './epochs.ts'
 import { GuestHandle } from './guest-handle.ts'
-import { abortable, withDeadline } from './wait.ts'
+import { abortable, anySignal, withDeadline } from './wait.ts'
 
 /** How sessions with guest agents are opened. */
 export type OpenLink = (options: GuestLinkOptions) => Promise<GuestLink>
@@ -29,16 +40,23 @@ export class GuestSession {
   readonly #parts: SessionParts
   readonly #over = new AbortController()
   #ended: CoveError | undefined
+  #exit: Exit | undefined
   #link: Promise<GuestLink> | undefined
   /** The same link once it stands, so that a call does not wait for what is there. */
   #open: GuestLink | undefined
   #configured = false
 
-  constructor(machine: Machine, token: Uint8Array, parts: SessionParts) {
+  constructor(sandbox: SandboxId, machine: Machine, token: Uint8Array, parts: SessionParts) {
     this.machine = machine
     this.#token = token
     this.#parts = parts
     this.guest = new GuestHandle(this)
+    void this.#followMachine(sandbox)
+  }
+
+  /** How the machine ended, once it has. */
+  get exit(): Exit | undefined {
+    return this.#exit
   }
 
   /** Why the machine cannot be reached any more. */
@@ -61,7 +79,8 @@ export class GuestSession {
 
   async configure(identity: GuestIdentity, signal: AbortSignal): Promise<void> {
     const { clock, guestTimeoutMs } = this.#parts
-    await withDeadline(clock, guestTimeoutMs, 'setting up the guest', signal, async (limited) => {
+    const limit = anySignal(signal, this.#over.signal)
+    await withDeadline(clock, guestTimeoutMs, 'setting up the guest', limit, async (limited) => {
       const link = await this.link(limited)
       await link.configure(identity, limited)
     })
@@ -85,6 +104,12 @@ export class GuestSession {
       async (open) => await open.close(),
       () => {},
     )
+  }
+
+  async #followMachine(sandbox: SandboxId): Promise<void> {
+    this.#exit = await this.machine.exited
+    const message = `the machine of sandbox ${sandbox} ${describeExit(this.#exit)}`
+    this.end(new CoveError('wrong-state', message, { state: 'ended' }))
   }
 
   #release(reason: CoveError): void {

@@ -61,7 +61,7 @@ async function settle(
       if (now !== undefined && isLiveRecord(now) && now.machine === id) await undoCreate(parts, slot, now)
     })
   } else if (found?.kind === 'running') {
-    const session = new GuestSession(found.machine, record.token, parts.session)
+    const session = new GuestSession(slot.id, found.machine, record.token, parts.session)
     slot.session = session
     watchMachine(parts, slot, session)
   } else {

@@ -62,14 +62,14 @@ async function act(host: Host, { node, links }: Daemon, what: Action, spec: Sand
       return
     case 'end':
       for (const machine of host.world.machines.values()) {
-        if (machine.spec.hostname === spec.id) host.world.end(machine.id, { kind: 'exited', code: 1 })
+        if (machine.spec.hostname === spec.id) machine.end({ kind: 'exited', code: 1 })
       }
       return
     case 'call':
       await (await node.guest(spec.id, incarnation)).metrics()
       return
     case 'drop links':
-      for (const link of links.open) link.drop()
+      await Promise.all(links.open.map((link) => link.close()))
       return
     case 'pass time':
       await host.clock.advance(500)
@@ -103,7 +103,7 @@ describe('a node in a storm', () => {
         const fault = async (): Promise<void> => {
           if (fails) throw new CoveError('driver-failed', 'device busy')
         }
-        daemon.driver.beforeCreate = fault
+        daemon.driver.duringCreate = fault
         daemon.driver.beforeDestroy = fault
         if (what === 'kill') {
           daemon.fuse.die()
@@ -120,7 +120,7 @@ describe('a node in a storm', () => {
         if (overlap) await Promise.resolve()
         else await Promise.race([Promise.all(calls), host.clock.advance(12_000)])
       }
-      daemon.driver.beforeCreate = allow
+      daemon.driver.duringCreate = allow
       daemon.driver.beforeDestroy = allow
       await host.clock.advance(120_000)
       await Promise.all(calls)
@@ -129,7 +129,7 @@ describe('a node in a storm', () => {
       if (dishonest !== undefined) throw new Error('a fault was told to a caller', { cause: dishonest })
       await checkTidy(host, daemon.node)
       for (const spec of specs) await daemon.node.destroy(spec.id)
-      expect(host.world.isEmpty).toBe(true)
+      expect(host.count).toEqual([0, 0])
       await daemon.node.close()
       expect(await host.records()).toEqual([])
     })

@@ -3,16 +3,16 @@ import { silentLog, type Fingerprint, type Isolation, type Problem } from '@cove
 import { ManualClock } from '@cove/domain/manual-clock'
 import { chooseDriver, type DriverWish } from '../src/choose-driver.ts'
 import { DriverProofs } from '../src/driver-proofs.ts'
-import { FakeDriver, FakeWorld } from './support/fake-world.ts'
 import { Fuse } from './support/fuse.ts'
 import { Host, quiet } from './support/harness.ts'
+import { TestDriver } from './support/test-driver.ts'
 
 const proven: Fingerprint = { proven: true, native: true, details: {}, enforces: [] }
 const emulated: Fingerprint = { proven: true, native: false, details: {}, enforces: [] }
 const missing: Fingerprint = { proven: false, reason: 'not installed', fix: 'Install it.' }
 
 function driver(name: string, isolation: Isolation, verdict: Fingerprint, problems: readonly Problem[] = []) {
-  const fake = new FakeDriver(new FakeWorld(), new Fuse(), { name, isolation })
+  const fake = new TestDriver(new Host().world, new Fuse(), { name, isolation })
   fake.verdict = verdict
   fake.problems = problems
   return fake
@@ -20,7 +20,7 @@ function driver(name: string, isolation: Isolation, verdict: Fingerprint, proble
 
 const spec = { from: { kind: 'host' }, limits: {}, network: { kind: 'none' }, hostname: 'x' } as const
 
-async function choice(drivers: readonly FakeDriver[], wish: Omit<DriverWish, 'spec'> = {}, defaultDriver?: string) {
+async function choice(drivers: readonly TestDriver[], wish: Omit<DriverWish, 'spec'> = {}, defaultDriver?: string) {
   const stop = new AbortController()
   const options = { drivers, clock: new ManualClock(), log: silentLog, signal: stop.signal, defaultDriver }
   const proofs = new DriverProofs(options)

@@ -17,16 +17,15 @@ describe('creating', () => {
       limits: [{ name: 'processes', value: 10, enforced: true }],
       state: 'running',
     })
-    expect(steps).toEqual(['starting'])
-    const machine = host.world.single
-    expect(machine.identity).toMatchObject({ hostname: 'writer', env: { GREETING: 'hello' }, clock: host.clock.now() })
-    expect(machine.identity?.entropy).toHaveLength(32)
+    expect(steps).toEqual(['starting the machine'])
+    const machine = host.single
+    expect(machine.guest).toMatchObject({ hostname: 'writer', env: { GREETING: 'hello' } })
     expect(machine.spec).toMatchObject({ from: { kind: 'host' }, hostname: 'writer', disk: expect.any(String) })
-    expect((await (await node.guest(spec.id, 1)).metrics()).agentVersion).toBe('fake')
-    expect(await node.stats(spec.id, 1)).toEqual({ processes: 1 })
+    expect((await (await node.guest(spec.id, 1)).metrics()).agentVersion).toBe('0.0.0-fake')
+    expect(await node.stats(spec.id, 1)).toMatchObject({ processes: 1 })
 
     await node.destroy(spec.id)
-    expect(host.world.isEmpty).toBe(true)
+    expect(host.count).toEqual([0, 0])
     expect(await host.records()).toEqual([])
     expect(await node.list()).toEqual([])
     await node.destroy(spec.id)
@@ -38,7 +37,7 @@ describe('creating', () => {
     const { node } = await host.open()
     const spec = host.spec({ name: 'Not A Label' })
     await node.create({ spec, incarnation: 1 })
-    expect(host.world.single.identity?.hostname).toBe(spec.id)
+    expect(host.single.guest.hostname).toBe(spec.id)
     await node.close()
   })
 
@@ -50,7 +49,7 @@ describe('creating', () => {
     answers.push(await node.create({ spec, incarnation: 1 }))
     expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
     expect(host.world.machines.size).toBe(1)
-    expect(host.world.single.sessions).toBe(1)
+    expect(host.epochs).toHaveLength(1)
     expect(new Set(answers).size).toBe(4)
     await node.close()
   })
@@ -60,7 +59,7 @@ describe('creating', () => {
     const parts = host.parts()
     const gate = Promise.withResolvers<void>()
     const entered = Promise.withResolvers<void>()
-    parts.driver.beforeCreate = async (_, { signal }) => {
+    parts.driver.duringCreate = async (_, signal) => {
       entered.resolve()
       await Promise.race([gate.promise, new Promise((resolve) => signal.addEventListener('abort', resolve))])
     }
@@ -85,7 +84,7 @@ describe('creating', () => {
     gate.resolve()
     expect(await stayed).toMatchObject({ state: 'running' })
     await node.destroy(first.id)
-    expect(host.world.isEmpty).toBe(true)
+    expect(host.count).toEqual([0, 0])
     await node.close()
   })
 
@@ -105,7 +104,7 @@ describe('creating', () => {
 
   const faults = {
     'the driver refuses': ({ driver }: ReturnType<Host['parts']>) => {
-      driver.beforeCreate = async () => {
+      driver.duringCreate = async () => {
         throw new CoveError('no-space', 'full')
       }
     },
@@ -116,7 +115,7 @@ describe('creating', () => {
     },
     'the machine ends while it starts': ({ driver, links }: ReturnType<Host['parts']>) => {
       links.beforeConfigure = async () => {
-        driver.world.end(driver.world.single.id, { kind: 'exited', code: 3 })
+        for (const machine of driver.world.machines.values()) machine.end({ kind: 'exited', code: 3 })
         await new Promise(() => {})
       }
     },
@@ -136,7 +135,7 @@ describe('creating', () => {
       create.catch(() => {})
       await host.clock.advance(30_000)
       await expect(create).rejects.toMatchObject({ code: codes[index] })
-      expect(host.world.isEmpty).toBe(true)
+      expect(host.count).toEqual([0, 0])
       expect(await host.records()).toEqual([])
       expect(await node.list()).toEqual([])
       await expect(node.guest(spec.id, 1)).rejects.toMatchObject({ code: 'sandbox-not-found' })
@@ -151,12 +150,12 @@ describe('creating', () => {
     const spec = host.spec()
     await node.create({ spec, incarnation: 1 })
     await node.stop(spec.id, 1, 0)
-    parts.driver.beforeCreate = async () => {
+    parts.driver.duringCreate = async () => {
       throw new CoveError('no-space', 'full')
     }
     await expect(node.create({ spec, incarnation: 2 })).rejects.toMatchObject({ code: 'no-space' })
     expect(await stateOf(node, spec.id)).toMatchObject({ incarnation: 1, state: 'stopped' })
-    expect([host.world.machines.size, host.world.disks.size]).toEqual([0, 1])
+    expect(host.count).toEqual([0, 1])
     expect(await host.records()).toEqual([expect.stringContaining('"stopped"')])
     await node.close()
   })
@@ -182,7 +181,7 @@ describe('creating', () => {
     const host = new Host()
     const parts = host.parts()
     const gate = Promise.withResolvers<void>()
-    parts.driver.beforeCreate = () => gate.promise
+    parts.driver.duringCreate = () => gate.promise
     const { node } = await host.open(parts, { maxConcurrentCreates: 2 })
     const creates = [1, 2, 3].map(() => node.create({ spec: host.spec(), incarnation: 1 }))
     const leaving = new AbortController()
@@ -210,10 +209,10 @@ describe('creating', () => {
 
   it('never writes a token into the log, and keeps none once the machine has ended', async () => {
     const host = new Host()
-    const { node } = await host.open()
+    const { node, links } = await host.open()
     const spec = host.spec()
     await node.create({ spec, incarnation: 1 })
-    const token = host.world.single.token ?? ''
+    const token = Buffer.from(links.tokens[0] ?? []).toString('hex')
     expect(token).toHaveLength(64)
     const [record] = await host.records()
     const kept = Buffer.from(token, 'hex').toString('base64')
@@ -227,7 +226,7 @@ describe('creating', () => {
   it('undoes what is under way when it closes, and refuses more', async () => {
     const host = new Host()
     const parts = host.parts()
-    parts.driver.beforeCreate = (_, { signal }) =>
+    parts.driver.duringCreate = (_, signal) =>
       new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
     const { node } = await host.open(parts)
     const create = node.create({ spec: host.spec(), incarnation: 1 })
@@ -235,7 +234,7 @@ describe('creating', () => {
     await quiet()
     await node.close()
     await expect(create).rejects.toMatchObject({ code: 'cancelled' })
-    expect(host.world.isEmpty).toBe(true)
+    expect(host.count).toEqual([0, 0])
     await expect(node.create({ spec: host.spec(), incarnation: 1 })).rejects.toMatchObject({ code: 'cancelled' })
     await expect(node.destroy(newSandboxId(host.random))).rejects.toMatchObject({ code: 'cancelled' })
   })

@@ -64,11 +64,11 @@ async function carryOn(host: Host, { node }: Daemon, spec: SandboxSpec, ledger: 
   const repeated = ledger.doing === 'create'
   const made = repeated ? await node.create({ spec, incarnation: ledger.incarnation }) : undefined
   expect(made?.state).toBe(repeated ? 'running' : undefined)
-  expect(repeated ? host.world.single.identity?.hostname : spec.id).toBe(spec.id)
+  expect(repeated ? host.single.guest.hostname : spec.id).toBe(spec.id)
   if (ledger.doing === 'stop') await node.stop(spec.id, ledger.incarnation, 0)
   await node.destroy(spec.id)
   await node.settled()
-  expect(host.world.isEmpty).toBe(true)
+  expect(host.count).toEqual([0, 0])
   expect(await host.records()).toEqual([])
 }
 
@@ -144,7 +144,7 @@ describe('a daemon that is killed', () => {
     }
     await node.stop(specs[0].id, 1, 0)
     await expect(node.destroy(specs[1].id)).rejects.toMatchObject({ code: 'driver-failed' })
-    parts.driver.beforeCreate = async () => {
+    parts.driver.duringCreate = async () => {
       throw new CoveError('no-space', 'full')
     }
     await expect(node.create({ spec: host.spec(), incarnation: 1 })).rejects.toMatchObject({ code: 'no-space' })
@@ -157,7 +157,7 @@ describe('a daemon that is killed', () => {
         [specs[2].id, 'running'],
       ]),
     )
-    expect([host.world.machines.size, host.world.disks.size]).toEqual([1, 2])
+    expect(host.count).toEqual([1, 2])
     await next.node.close()
   })
 })

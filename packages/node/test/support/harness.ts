@@ -10,12 +10,13 @@ import {
   type Store,
 } from '@cove/domain'
 import { ManualClock } from '@cove/domain/manual-clock'
+import { FakeWorld, type FakeMachineState } from '@cove/drivers/testing'
 import { MemoryStore } from '@cove/store'
 import type { CoveNode } from '../../src/cove-node.ts'
 import { openNodeWith, type NodeOptions } from '../../src/open-node.ts'
-import { FakeLinks } from './fake-link.ts'
-import { FakeDriver, FakeWorld } from './fake-world.ts'
 import { Fuse } from './fuse.ts'
+import { TestDriver } from './test-driver.ts'
+import { TestLinks } from './test-links.ts'
 
 /** Bytes that look random and are the same in every run. */
 export class SeededRandom implements Random {
@@ -48,22 +49,36 @@ export class MemoryLog implements Log {
 
 export interface Daemon {
   readonly node: CoveNode
-  readonly driver: FakeDriver
-  readonly links: FakeLinks
+  readonly driver: TestDriver
+  readonly links: TestLinks
   readonly fuse: Fuse
 }
 
 /** A host with one fake driver, on which daemons come and go. */
 export class Host {
-  readonly world = new FakeWorld()
   readonly clock = new ManualClock()
   readonly random = new SeededRandom()
+  readonly world = new FakeWorld(this.clock, this.random)
+  /** Of all sessions that any daemon opened here, in their order. */
+  readonly epochs: number[] = []
   readonly log = new MemoryLog()
   readonly store: Store = new MemoryStore({ clock: this.clock })
 
+  /** The only machine that runs. */
+  get single(): FakeMachineState {
+    const [machine, ...others] = [...this.world.machines.values()].filter(({ exit }) => exit === undefined)
+    if (machine === undefined || others.length > 0) throw new Error(`${others.length} other machines`)
+    return machine
+  }
+
+  /** How many machines and disks there are. */
+  get count(): readonly [number, number] {
+    return [this.world.machines.size, this.world.disks.size]
+  }
+
   /** What a daemon is opened over; the caller may die with its fuse. */
-  parts(fuse = new Fuse()): { driver: FakeDriver; links: FakeLinks; fuse: Fuse } {
-    return { driver: new FakeDriver(this.world, fuse), links: new FakeLinks(this.world, fuse), fuse }
+  parts(fuse = new Fuse()): { driver: TestDriver; links: TestLinks; fuse: Fuse } {
+    return { driver: new TestDriver(this.world, fuse), links: new TestLinks(fuse, this.epochs), fuse }
   }
 
   async open(parts = this.parts(), options: Partial<NodeOptions> = {}): Promise<Daemon> {
@@ -85,7 +100,7 @@ export class Host {
       id: newSandboxId(this.random),
       project: 'default',
       template: 'host',
-      limits: {},
+      limits: { processes: { value: 10, required: false } },
       network: { kind: 'none' },
       env: { GREETING: 'hello' },
       labels: {},
