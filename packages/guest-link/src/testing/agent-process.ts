@@ -27,7 +27,7 @@ export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
   const child = singleStream
     ? launch(['--stdio'], ['pipe', 'pipe', 'inherit'])
     : launch(['--listen-fd', String(LISTEN_FD)], ['ignore', 'ignore', 'inherit', descriptor(listener)])
-  const exited = once(child, 'exit').then(() => {})
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   listener?.close()
   let shared: SharedStream | undefined
   if (child.stdin !== null && child.stdout !== null) shared = new SharedStream(child.stdout, child.stdin)
