@@ -89,7 +89,7 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
         works: HashMap::new(),
         processes: Processes::default(),
         spawner: Spawner::new(),
-        users: Users::new(),
+        users: Users::new(flags.home.clone()),
         null,
         signals: processes::signals(&[c::SIGCHLD, c::SIGTERM, c::SIGINT])?,
         open_files: processes::raise_open_files(),

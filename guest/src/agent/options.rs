@@ -6,7 +6,7 @@ use std::os::unix::io::{OwnedFd, RawFd};
 
 pub const USAGE: &str = "usage: cove-guest agent (--listen-fd N | --stream-fd N | --stdio)
   [--workload-cgroup-fd N]... [--workload-oom-score-adj N] [--oom-event-fd N]
-  [--drop-bounding-set NAME,...] [--own-clock]";
+  [--drop-bounding-set NAME,...] [--own-clock] [--home FOLDER]";
 
 /// How the host reaches the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Flags {
     /// Capabilities to keep; absent: the sets stay as they are.
     pub keep: Option<Vec<u32>>,
     pub own_clock: bool,
+    /// The agent acts as its own user only, who is at home here.
+    pub home: Option<Vec<u8>>,
 }
 
 /// What the flags come to once the descriptors are taken over.
@@ -61,6 +63,7 @@ pub fn parse(args: &[OsString]) -> Result<Flags, String> {
             "--workload-oom-score-adj" => flags.oom_score = Some(number(value()?)?),
             "--oom-event-fd" => flags.oom_event = Some(number(value()?)?),
             "--drop-bounding-set" => flags.keep = Some(capabilities(value()?)?),
+            "--home" => flags.home = Some(value()?.as_bytes().to_vec()),
             "--own-clock" => flags.own_clock = true,
             _ => return Err(format!("{} is not a flag, or is given too often", name)),
         }

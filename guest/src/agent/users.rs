@@ -31,15 +31,18 @@ pub struct Users {
     /// False where only the agent's own user exists.
     pub many: bool,
     own: u32,
+    /// Where the agent's own user is at home, whatever `/etc/passwd` says.
+    home: Option<Vec<u8>>,
 }
 
 impl Users {
-    /// Finds out once whether the agent can act as others.
-    pub fn new() -> Users {
+    /// Finds out once whether the agent can act as others. With a home of its own it acts as itself only.
+    pub fn new(home: Option<Vec<u8>>) -> Users {
         let own = sys::process::own_ids().0;
         let map = sys::read_small(b"/proc/self/uid_map", 4096).unwrap_or_default();
         let groups = sys::read_small(b"/proc/self/setgroups", 64).unwrap_or_else(|_| b"allow".to_vec());
-        Users { many: own == 0 && mapped(&map) > 1 && groups.starts_with(b"allow"), own }
+        let many = home.is_none() && own == 0 && mapped(&map) > 1 && groups.starts_with(b"allow");
+        Users { many, own, home }
     }
 
     /// The identity to take on, or none where the agent stays who it is.
@@ -61,11 +64,14 @@ impl Users {
     fn find_in(&self, name: Option<&str>, passwd: &[u8], group: &[u8]) -> Answer<User> {
         let asked = name.unwrap_or(DEFAULT);
         let found = named(passwd, asked).or_else(|| numbered(passwd, asked));
-        let user = match found {
+        let mut user = match found {
             Some(user) if self.many || user.identity.uid == self.own => user,
             _ if asked == DEFAULT => self.myself(passwd),
             _ => return Err(Fault::new("user-not-found", format!("there is no user {}", asked))),
         };
+        if let Some(home) = &self.home {
+            user.home = home.clone();
+        }
         Ok(with_groups(user, group))
     }
 
@@ -147,7 +153,7 @@ mod tests {
 
     #[test]
     fn finds_users_by_name_and_number_with_their_groups() {
-        let users = Users { many: true, own: 0 };
+        let users = Users { many: true, own: 0, home: None };
         let user = users.find_in(None, PASSWD, GROUP).unwrap();
         assert_eq!(user.identity, Identity { uid: 1000, gid: 1000, groups: vec![44] });
         assert_eq!((user.home, user.shell), (b"/home/user".to_vec(), b"/bin/sh".to_vec()));
@@ -160,10 +166,11 @@ mod tests {
 
     #[test]
     fn stays_the_only_user_there_is() {
-        let users = Users { many: false, own: 1000 };
+        let users = Users { many: false, own: 1000, home: None };
         assert_eq!(users.find_in(Some("user"), PASSWD, GROUP).unwrap().name, "user");
         assert_eq!(users.find_in(Some("root"), PASSWD, GROUP).unwrap_err().code, "user-not-found");
-        let other = Users { many: false, own: 4242 };
+        let other = Users { many: false, own: 4242, home: Some(b"/work".to_vec()) };
+        assert_eq!(other.find_in(None, PASSWD, GROUP).unwrap().home, b"/work");
         assert_eq!(other.find_in(None, PASSWD, GROUP).unwrap().identity.uid, 4242);
     }
 
