@@ -71,9 +71,6 @@ fn prepare(spec: &Spec, inherited: &Inherited) -> Result<(), Failure> {
     if let Some(value) = spec.oom_score_adj {
         step("set oom_score_adj", fs::write("/proc/self/oom_score_adj", value.to_string()))?;
     }
-    for limit in &spec.limits {
-        set_limit(limit.resource, limit.soft, limit.hard)?;
-    }
     let prepared = mounts::prepare(&spec.mounts, inherited.user_namespace)?;
     enter_user_namespace(spec.user_namespace, inherited.user_namespace)?;
     if !spec.mounts.is_empty() {
@@ -87,7 +84,12 @@ fn prepare(spec: &Spec, inherited: &Inherited) -> Result<(), Failure> {
     }
     let cwd = spec.cwd.as_deref().unwrap_or("/");
     std::env::set_current_dir(cwd).map_err(|error| (format!("change to {}", cwd), error))?;
-    place(inherited)
+    place(inherited)?;
+    // Last, for a low limit of descriptors would be in the way of placing them.
+    for limit in &spec.limits {
+        set_limit(limit.resource, limit.soft, limit.hard)?;
+    }
+    Ok(())
 }
 
 /// Never raises a hard limit beyond what this process has.

@@ -191,9 +191,10 @@ impl Host {
             queue.push(record.leader);
             // As long as the leader exists, dead or alive, nobody else can have its number as a session.
             let session = record.leader.pid;
-            let lost_children = procs::children(self.me.pid);
+            let leaders = self.own_leaders();
+            let lost_children = procs::children(self.me.pid).into_iter().filter(|pid| !leaders.contains(pid));
             let others = if !entry.own && record.cgroups.is_empty() { procs::in_session(session) } else { Vec::new() };
-            for pid in lost_children.into_iter().chain(others) {
+            for pid in lost_children.chain(others) {
                 if procs::stat(pid).map_or(false, |stat| stat.session == session) {
                     queue.extend(procs::key_of(pid));
                 }

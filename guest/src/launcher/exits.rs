@@ -49,11 +49,15 @@ impl Host {
         }
     }
 
+    /// Children that were started, as opposed to those that came to us as orphans.
+    pub fn own_leaders(&self) -> HashSet<i32> {
+        self.entries.values().filter(|entry| entry.own).map(|entry| entry.record.leader.pid).collect()
+    }
+
     /// What the leader leaves behind in its session has just become our child: it is remembered as long as the
     /// session's number cannot mean anything else.
     fn keep_orphans(&mut self, id: &str, session: i32) {
-        let leaders: HashSet<i32> =
-            self.entries.values().filter(|entry| entry.own).map(|entry| entry.record.leader.pid).collect();
+        let leaders = self.own_leaders();
         let orphans: Vec<_> = (procs::children(self.me.pid).into_iter())
             .filter(|pid| !leaders.contains(pid) && !self.helpers.contains_key(pid))
             .filter(|pid| procs::stat(*pid).map_or(false, |stat| stat.session == session && !stat.zombie))
