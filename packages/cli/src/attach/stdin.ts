@@ -19,26 +19,54 @@ function inForeground(): boolean {
   }
 }
 
+/** What one call of the API takes; beyond it stdin is not read until the process has taken what there is. */
+const PENDING_BYTES = 1024 * 1024
+
 /**
- * Passes stdin on to a process, one piece at a time and no faster than it takes them, until either ends. Dispose to
- * stop reading.
+ * Passes stdin on to a process, in order and no faster than it takes it, until either ends. What comes while one piece
+ * is on its way goes with the next one. Dispose to stop reading.
  */
-export function forwardStdin(io: Io, process: Process): Disposable {
-  const { stdin } = io
+export function forwardStdin({ stdin }: Io, process: Process): Disposable {
+  let pending: Buffer[] = []
+  let bytes = 0
+  let ended = false
+  let sending = false
   const stop = () => {
-    stdin.off('data', pass)
-    stdin.off('end', close)
+    stdin.off('data', take)
+    stdin.off('end', finish)
     stdin.pause()
   }
-  const pass = (data: Uint8Array | string) => {
-    stdin.pause()
-    // A process that has ended, or has closed its input, wants no more.
-    process.write(data).then(() => stdin.resume(), stop)
+  const send = async () => {
+    if (sending) return
+    sending = true
+    try {
+      while (bytes > 0) {
+        const data = Buffer.concat(pending)
+        pending = []
+        bytes = 0
+        stdin.resume()
+        await process.write(data)
+      }
+      if (ended) await process.closeStdin()
+    } catch {
+      // A process that has ended, or has closed its input, wants no more.
+      stop()
+    } finally {
+      sending = false
+    }
   }
-  const close = () => {
-    process.closeStdin().catch(stop)
+  const take = (data: Buffer | string) => {
+    const piece = Buffer.from(data)
+    pending.push(piece)
+    bytes += piece.byteLength
+    if (bytes >= PENDING_BYTES) stdin.pause()
+    void send()
   }
-  stdin.on('data', pass)
-  stdin.once('end', close)
+  const finish = () => {
+    ended = true
+    void send()
+  }
+  stdin.on('data', take)
+  stdin.once('end', finish)
   return { [Symbol.dispose]: stop }
 }

@@ -16,7 +16,7 @@ export function sandboxColumns(now: () => number): readonly Column<SandboxInfo>[
 }
 
 function stateText({ state, endReason }: SandboxInfo): string {
-  return endReason === undefined ? state : `${state} (${endReason})`
+  return endReason === undefined || endReason === 'deleted' ? state : `${state} (${endReason})`
 }
 
 /** Everything about one, a line each. */

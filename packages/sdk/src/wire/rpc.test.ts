@@ -106,13 +106,13 @@ describe('a call', () => {
   })
 })
 
-describe('a stream', () => {
-  const end = (json: object): Uint8Array => {
-    const bytes = envelope(Buffer.from(JSON.stringify(json)))
-    bytes[0] = 2
-    return bytes
-  }
+const end = (json: object): Uint8Array => {
+  const bytes = envelope(Buffer.from(JSON.stringify(json)))
+  bytes[0] = 2
+  return bytes
+}
 
+describe('a stream', () => {
   it('ends where the server says so', async () => {
     const server = new ScriptedServer({ body: [envelope(new Uint8Array()), end({})] })
     expect(await Array.fromAsync(open(server).rpc.stream(watchSandboxes, {}))).toHaveLength(1)
