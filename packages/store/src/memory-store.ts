@@ -34,6 +34,8 @@ interface Revision {
   readonly bytes: number
 }
 
+const NOTHING: Revision = { revision: 0, steps: [], bytes: 0 }
+
 export interface MemoryStoreOptions {
   readonly clock: Clock
   readonly historyLimit?: HistoryLimit
@@ -207,17 +209,19 @@ export class MemoryStore implements Store {
   #forget(revision: number): void {
     if (revision <= this.#compacted) return
     this.#compacted = revision
-    const kept = this.#history.findIndex((each) => each.revision > revision)
-    for (const { bytes } of this.#history.splice(0, kept === -1 ? this.#history.length : kept)) {
-      this.#historyBytes -= bytes
-    }
+    for (const { bytes } of this.#history.splice(0, this.#indexOf(revision + 1))) this.#historyBytes -= bytes
+  }
+
+  /** Where that revision stands in history, or would. */
+  #indexOf(revision: number): number {
+    return Math.max(0, revision - (this.#history[0]?.revision ?? revision))
   }
 
   *#walk(prefix: string, after: string | undefined, revision: number): Generator<KeyValue> {
     // What a key was at that revision is what the first later step found.
     const past = new Map<string, KeyValue | undefined>()
-    for (const { steps } of this.#history.filter((each) => each.revision > revision)) {
-      for (const step of steps) if (!past.has(step.key)) past.set(step.key, step.before)
+    for (let i = this.#history.length - 1; i >= this.#indexOf(revision + 1); i--) {
+      for (const step of this.#history[i]?.steps ?? []) past.set(step.key, step.before)
     }
     const gone = [...past.keys()].filter((key) => !this.#items.has(key))
     const keys = gone.length === 0 ? this.#keys : [...this.#keys, ...gone].toSorted(compareKeys)
@@ -236,8 +240,8 @@ export class MemoryStore implements Store {
     const batches: WatchBatch[] = []
     let count = 0
     let bytes = 0
-    for (const { revision, steps } of this.#history) {
-      if (revision < from) continue
+    for (let i = this.#indexOf(from); i < this.#history.length; i++) {
+      const { revision, steps } = this.#history[i] ?? NOTHING
       const changes = steps.filter((step) => step.key.startsWith(prefix)).map(changeOf)
       if (changes.length === 0) continue
       batches.push({ revision, changes })

@@ -1,7 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { closeSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { randomBytes } from 'node:crypto'
 import { asidePrefix } from './inspect-file.ts'
 import { migrate } from './schema.ts'
 
@@ -10,7 +9,7 @@ import { migrate } from './schema.ts'
  * of two that make it at the same time one wins and both go on with its file.
  */
 export function createFile(file: string): void {
-  const draft = asidePrefix(file, 'new') + randomBytes(6).toString('hex')
+  const draft = `${asidePrefix(file, 'new')}${process.pid}-${process.hrtime.bigint().toString(36)}`
   try {
     closeSync(openSync(draft, 'wx', 0o600))
     const db = new DatabaseSync(draft)

@@ -10,8 +10,10 @@ export interface OpenDatabase {
   readonly migratedFrom: number | undefined
 }
 
+/** Pages in the log until they are carried over into the file, which waits for the disk: seldom, but not for long. */
+const LOG_PAGES = 4000
 /** A large group makes the log larger for a while; afterwards it is cut to this. */
-const LOG_BYTES = 16 * 1024 * 1024
+const LOG_BYTES = 20 * 1024 * 1024
 
 /** Past this age, what lies beside the file belongs to a process that was killed. */
 const LEFTOVER_MS = 60_000
@@ -30,7 +32,7 @@ export function openDatabase(file: string, durability: 'process' | 'power'): Ope
       migrate(db, version)
     }
     db.exec(
-      `PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${LOG_BYTES}; PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`,
+      `PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA journal_size_limit = ${LOG_BYTES}; PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`,
     )
     db.exec('BEGIN IMMEDIATE; COMMIT')
     sweep(file)
