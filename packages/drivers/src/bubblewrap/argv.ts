@@ -57,7 +57,8 @@ export function bwrapArgv(options: BwrapOptions): readonly string[] {
   add('--bind', `${STAGE}/root`, '/')
   if (options.separateUsr) add('--bind', `${STAGE}/usr`, '/usr')
   for (const path of options.readOnly) add('--ro-bind', path, path)
-  add('--proc', '/proc', '--dev', '/dev')
+  // Root inside owns the sysctls of its namespaces; nothing inside has reason to change them.
+  add('--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys', '--dev', '/dev')
   add('--perms', '1777', '--size', `${options.tmpBytes}`, '--tmpfs', '/tmp')
   add('--perms', '0755', '--size', `${RUN_BYTES}`, '--tmpfs', '/run')
   add('--ro-bind', `${STAGE}/program`, AGENT_PATH)

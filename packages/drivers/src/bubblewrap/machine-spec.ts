@@ -3,7 +3,7 @@ import type { MachineId, MachineSpec } from '@cove/domain'
 import type { HostProcessSpec, MountSpec } from '@cove/runner'
 import { planCgroups, type CgroupPlan } from '../cgroups/plan.ts'
 import { GUEST_PATH, USER_ID } from '../host-template/skeleton.ts'
-import { bwrapArgv, STAGE } from './argv.ts'
+import { bwrapArgv, CAPABILITIES, STAGE } from './argv.ts'
 import { LAYER_FOLDERS } from './disk-image.ts'
 import { RANGE_SIZE } from './id-ranges.ts'
 import type { Prepared } from './prepare.ts'
@@ -28,14 +28,18 @@ export const socketOf = (prepared: Prepared, id: MachineId): string => join(prep
 
 const SOCKET_FD = 3
 const SECCOMP_FD = 4
-const FIRST_JOIN_FD = 5
+const OOM_FD = 5
+const FIRST_JOIN_FD = 6
 const WORKLOAD_OOM_SCORE_ADJ = 500
+/** What the agent keeps, and with it whatever it starts. */
+const KEPT = CAPABILITIES.filter((name) => name !== 'CAP_SETPCAP')
 const DEFAULT_TMP_BYTES = 1024 * 1024 * 1024
 const MIN_TMP_BYTES = 8 * 1024 * 1024
 
 /** All that the launcher is asked to do for one machine, in one request. */
 export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
   const { prepared, id, spec, writable, base, cgroups } = request
+  const oomEvents = cgroups.files.workloadOom
   const folder = join(prepared.folders.machines, id)
   const mapped = base !== undefined
   const owner = mapped ? ({ owner: 'mapped-root' } as const) : {}
@@ -72,11 +76,11 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
         ...cgroups.workloadJoin.flatMap((_, index) => ['--workload-cgroup-fd', `${FIRST_JOIN_FD + index}`]),
         '--workload-oom-score-adj',
         `${WORKLOAD_OOM_SCORE_ADJ}`,
-        ...(mapped ? ['--drop-bounding-set'] : []),
+        ...(oomEvents === undefined ? [] : ['--oom-event-fd', `${OOM_FD}`]),
+        ...(mapped ? ['--drop-bounding-set', KEPT.join(',')] : []),
       ],
     }),
     env: { PATH: GUEST_PATH, LANG: 'C.UTF-8' },
-    cwd: '/',
     stdio: 'held',
     folders: [
       // An image of the machine's own lies in its folder already.
@@ -90,7 +94,10 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
     ],
     listen: [{ fd: SOCKET_FD, path: socketOf(prepared, id), mode: 0o600 }],
     blobs: [{ fd: SECCOMP_FD, data: prepared.seccomp }],
-    files: cgroups.workloadJoin.map((path, index) => ({ fd: FIRST_JOIN_FD + index, path, write: true })),
+    files: [
+      ...(oomEvents === undefined ? [] : [{ fd: OOM_FD, path: oomEvents, write: false }]),
+      ...cgroups.workloadJoin.map((path, index) => ({ fd: FIRST_JOIN_FD + index, path, write: true })),
+    ],
     cgroups: cgroups.cgroups,
     userNamespace: mapped
       ? { kind: 'range', base, count: RANGE_SIZE }

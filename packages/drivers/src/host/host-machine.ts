@@ -21,6 +21,11 @@ export interface HostMachineParts {
 }
 
 const SOCKET_GRACE_MS = 200
+/**
+ * The first process of a pid namespace does not hear a signal before it listens for it, and a machine may be asked
+ * to end while its agent is still starting. Later the agent has heard it, and counts its own grace from then.
+ */
+const ASK_AGAIN_MS = [20, 40, 80, 160, Number.POSITIVE_INFINITY]
 
 /** A machine that is host processes under the launcher. */
 export class HostMachine implements Machine {
@@ -55,9 +60,14 @@ export class HostMachine implements Machine {
 
   async stop(graceMs: number): Promise<Exit> {
     if (this.parts.process.exit !== undefined) return this.exited
-    await this.parts.ask()
-    const ended = await Promise.race([this.exited, pause(graceMs)])
-    if (ended !== undefined) return ended
+    const end = performance.now() + graceMs
+    for (const wait of ASK_AGAIN_MS) {
+      const left = end - performance.now()
+      if (left <= 0) break
+      await this.parts.ask()
+      const ended = await Promise.race([this.exited, pause(Math.min(wait, left))])
+      if (ended !== undefined) return ended
+    }
     await this.parts.force()
     return this.exited
   }

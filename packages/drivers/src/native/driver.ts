@@ -67,7 +67,8 @@ const RECORD_PREFIX = 'native-'
 const recordOf = (id: MachineId): string => `${RECORD_PREFIX}${id}`
 
 const SOCKET_FD = 3
-const FIRST_JOIN_FD = 4
+const OOM_FD = 4
+const FIRST_JOIN_FD = 5
 const WORKLOAD_OOM_SCORE_ADJ = 500
 const MAX_STATE_DIR_BYTES = 107 - '/machines/'.length - 16 - '/s'.length
 const NO_DISK = 'processes of the host write to the disk of the host'
@@ -135,6 +136,7 @@ class NativeDriver implements Driver, KeepsDisks {
       const home = spec.disk === undefined ? join(folder, 'home') : parts.disks.pathOf(spec.disk)
       newDisk = spec.disk !== undefined && (await parts.disks.formOf(spec.disk)).kind === 'absent'
       const cgroups = planCgroups(parts.hierarchies, id, spec.limits)
+      const oomEvents = cgroups.files.workloadOom
       const note: MachineNote = {
         driver: NAME,
         machine: id,
@@ -153,6 +155,7 @@ class NativeDriver implements Driver, KeepsDisks {
           `${SOCKET_FD}`,
           '--home',
           home,
+          ...(oomEvents === undefined ? [] : ['--oom-event-fd', `${OOM_FD}`]),
           ...cgroups.workloadJoin.flatMap((_, index) => ['--workload-cgroup-fd', `${FIRST_JOIN_FD + index}`]),
           '--workload-oom-score-adj',
           `${WORKLOAD_OOM_SCORE_ADJ}`,
@@ -165,7 +168,10 @@ class NativeDriver implements Driver, KeepsDisks {
           ...(spec.disk === undefined || newDisk ? [{ path: home, mode: 0o700 }] : []),
         ],
         listen: [{ fd: SOCKET_FD, path: this.#socket(parts, id), mode: 0o600 }],
-        files: cgroups.workloadJoin.map((path, index) => ({ fd: FIRST_JOIN_FD + index, path, write: true })),
+        files: [
+          ...(oomEvents === undefined ? [] : [{ fd: OOM_FD, path: oomEvents, write: false }]),
+          ...cgroups.workloadJoin.map((path, index) => ({ fd: FIRST_JOIN_FD + index, path, write: true })),
+        ],
         cgroups: cgroups.cgroups,
         removeOnDestroy: [folder],
       }

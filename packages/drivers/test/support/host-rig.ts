@@ -1,0 +1,80 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { newMachineId, type Driver, type KeepsDisks, type MachineId } from '@cove/domain'
+import { systemRandom } from '@cove/domain/system'
+import { openLauncher, type Launcher } from '@cove/runner'
+import type { DriverRig } from '../../src/conformance/index.ts'
+import { FaultyLauncher } from './faulty-launcher.ts'
+import { leftoversOf } from './leftovers.ts'
+
+/** The guest program as `tooling/build-guest.sh` builds it, or another one to try. */
+export const GUEST_PROGRAM =
+  process.env['COVE_TEST_GUEST'] ?? fileURLToPath(new URL('../../../../build/cove-guest', import.meta.url))
+
+export const isRoot = process.getuid?.() === 0
+
+export interface HostParts {
+  readonly launcher: Launcher
+  readonly guestProgram: string
+  readonly stateDir: string
+  readonly installation: string
+}
+
+export interface HostRig extends DriverRig {
+  readonly parts: HostParts
+  /** Host pid of a machine's guest agent. */
+  agentPid(id: MachineId): Promise<number>
+}
+
+/** A launcher and a driver's folder of their own; everything of it carries the installation's random name. */
+export async function openHostRig(options: {
+  /** What the launcher's records of this driver begin with. */
+  readonly prefix: string
+  /** The agent is the host process itself, or the first child of one that watches it. */
+  readonly agent: 'leader' | 'child'
+  open(parts: HostParts): Driver & KeepsDisks
+  readonly traits: DriverRig['traits']
+}): Promise<HostRig> {
+  const folder = await mkdtemp(join(tmpdir(), 'cove-test-'))
+  const installation = newMachineId(systemRandom)
+  const connect = () =>
+    openLauncher({ binary: GUEST_PROGRAM, stateDir: join(folder, 'l'), installation, idleMs: 2_000 })
+  const launcher = new FaultyLauncher(await connect())
+  const parts: HostParts = { launcher, guestProgram: GUEST_PROGRAM, stateDir: join(folder, 'd'), installation }
+  let driver = options.open(parts)
+
+  const agentPid = async (id: MachineId): Promise<number> => {
+    const record = await launcher.get(`${options.prefix}${id}`)
+    const pid = options.agent === 'leader' ? record?.pid : await record?.initPid()
+    if (pid === undefined) throw new Error(`the agent of ${id} has no pid`)
+    return pid
+  }
+
+  return {
+    driver,
+    parts,
+    agentPid,
+    restart: async () => {
+      // As after a kill: the old driver is told nothing, its connection is simply gone.
+      await launcher.inner.close()
+      launcher.inner = await connect()
+      driver = options.open(parts)
+      return driver
+    },
+    killGuest: async (id) => {
+      process.kill(await agentPid(id), 'SIGKILL')
+      return { kind: 'signaled', signal: 9 }
+    },
+    leftovers: () => leftoversOf(folder, installation),
+    faults: launcher.faults,
+    traits: options.traits,
+    [Symbol.asyncDispose]: async () => {
+      await driver.close()
+      await launcher.stopLauncher()
+      await launcher.close()
+      await rm(folder, { recursive: true })
+    },
+  }
+}

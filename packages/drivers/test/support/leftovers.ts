@@ -1,0 +1,63 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** Processes, cgroups, mounts and files of the machines of one test's installation. */
+export async function leftoversOf(folder: string, installation: string): Promise<readonly string[]> {
+  return [
+    ...(await descendants(folder)),
+    ...(await cgroups(installation)),
+    ...(await mounts(folder)),
+    ...(await files(join(folder, 'd/machines'))),
+    ...(await files(join(folder, 'l/records'))),
+  ]
+}
+
+/** Everything below the launcher of this folder. */
+async function descendants(folder: string): Promise<readonly string[]> {
+  const processes = new Map<number, { parent: number; command: string }>()
+  for (const name of await list('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const stat = await read(`/proc/${name}/stat`)
+    const [state = '', parent = '0'] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const command = (await read(`/proc/${name}/cmdline`)).replaceAll('\0', ' ')
+    // What has ended and waits for whoever reaps it is no leftover of ours.
+    if (stat !== '' && state !== 'Z' && state !== 'X') processes.set(Number(name), { parent: Number(parent), command })
+  }
+  const isLauncher = (pid: number) => /launcher/.test(processes.get(pid)?.command ?? '') && (processes.get(pid)?.command ?? '').includes(folder)
+  const below = (pid: number): boolean => {
+    const parent = processes.get(pid)?.parent ?? 0
+    return parent > 1 && (isLauncher(parent) || below(parent))
+  }
+  return [...processes].filter(([pid]) => below(pid)).map(([pid, { command }]) => `process ${pid}: ${command}`)
+}
+
+async function cgroups(installation: string): Promise<readonly string[]> {
+  const found: string[] = []
+  const root = '/sys/fs/cgroup'
+  for (const tree of [root, ...(await list(root)).map((name) => join(root, name))]) {
+    for (const base of await list(tree)) {
+      if (!base.includes(installation)) continue
+      for (const file of await readdir(join(tree, base), { withFileTypes: true })) {
+        if (file.isDirectory()) found.push(`cgroup ${join(tree, base, file.name)}`)
+      }
+    }
+  }
+  return found
+}
+
+async function mounts(folder: string): Promise<readonly string[]> {
+  const lines = (await read('/proc/self/mountinfo')).split('\n')
+  return lines.filter((line) => line.includes(folder)).map((line) => `mount ${line}`)
+}
+
+async function files(folder: string): Promise<readonly string[]> {
+  return (await list(folder)).map((name) => `file ${join(folder, name)}`)
+}
+
+function list(folder: string): Promise<readonly string[]> {
+  return readdir(folder).catch(() => [])
+}
+
+function read(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch(() => '')
+}
