@@ -64,7 +64,7 @@ describe('cove up', () => {
   })
 
   it('ends cleanly on SIGINT, says what keeps running, and finds it again', async () => {
-    await using box = await daemon.client().sandboxes.create()
+    const box = await daemon.client().sandboxes.create()
     const job = await box.start(['sh', '-c', 'echo before; read line; echo "after $line"'], { id: 'job', stdin: true })
     for await (const event of job.events()) if (event.type === 'output') break
     expect(await daemon.end('SIGINT')).toBe(0)
@@ -110,7 +110,7 @@ describe('cove up as an ordinary user', () => {
     await expect(cove.sandboxes.create({ limits: { memoryBytes: 64 * 1024 * 1024 } })).rejects.toMatchObject({
       code: 'limit-not-enforceable',
     })
-    await using box = await cove.sandboxes.create()
+    const box = await cove.sandboxes.create()
     expect(box.info.limits.filter(({ enforced }) => enforced)).toEqual([])
     expect((await box.run(['cat', '/proc/1/comm'])).ok).toBe(true)
     await daemon.end('SIGKILL')

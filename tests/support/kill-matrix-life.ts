@@ -18,9 +18,11 @@ export interface LifeOptions {
   readonly installation: string
   readonly sandbox: string
   readonly victim: Victim
-  /** The step before which the victim dies; -1: never. */
-  readonly killAt: number
+  readonly kill: Kill
 }
+
+/** At one step (-1: at none, and every step is said), or so many milliseconds after the first call. */
+export type Kill = { readonly step: number } | { readonly afterMs: number }
 
 export const PROCESS = parseProcessId('ticker')
 export const NOTE = '/home/user/note'
@@ -44,26 +46,31 @@ export function specOf(sandbox: string): SandboxSpec {
 const say = (line: string): void => void writeSync(1, `${line}\n`)
 
 async function live(options: LifeOptions): Promise<void> {
+  const killAt = 'step' in options.kill ? options.kill.step : Number.NaN
   let taken = 0
   let armed = false
+  const kill = (where: string): void => {
+    say(`kill ${where}`)
+    if (options.victim !== 'daemon') for (const pid of launcherPids(options.folder)) process.kill(pid, 'SIGKILL')
+    if (options.victim !== 'launcher') process.kill(process.pid, 'SIGKILL')
+  }
   const step = async (name: string): Promise<void> => {
     if (!armed) return
-    const now = taken++
-    if (options.killAt < 0) say(`step ${name}`)
-    if (now !== options.killAt) return
-    say(`kill ${name}`)
-    if (options.victim !== 'daemon') for (const pid of launcherPids(options.folder)) process.kill(pid, 'SIGKILL')
-    if (options.victim === 'launcher') return
-    process.kill(process.pid, 'SIGKILL')
-    await new Promise(() => {})
+    if (killAt === -1) say(`step ${name}`)
+    if (taken++ !== killAt) return
+    kill(name)
+    if (options.victim !== 'launcher') await new Promise(() => {})
   }
   await using spine = await openSpine(options.folder, options.installation, { step })
   const { node } = spine
   await node.ready()
   armed = true
+  const timer = 'afterMs' in options.kill ? setTimeout(kill, options.kill.afterMs, 'at this moment') : undefined
   await useSandbox(node, specOf(options.sandbox))
   await node.settled()
+  await step('the end')
   armed = false
+  clearTimeout(timer)
 }
 
 async function useSandbox(node: CoveNode, spec: SandboxSpec): Promise<void> {

@@ -8,7 +8,7 @@ import { openNodeWith, type CoveNode } from '@cove/node'
 import { openLauncher, type Launcher } from '@cove/runner'
 import { openEmbeddedStore } from '@cove/store'
 
-/** Called before and after everything that the daemon does outside of itself. */
+/** Called before everything that the daemon does outside of itself, and after what goes on beside other things. */
 export type Step = (name: string) => Promise<void>
 
 /** The real pieces from launcher to node, in one folder: what runs machines, without server and doors. */
@@ -34,7 +34,7 @@ export async function openSpine(
   const launcher = undo.use(
     await openLauncher({ binary: GUEST_PROGRAM, stateDir: join(folder, 'run/l'), installation }),
   )
-  const driver = await createBubblewrapDriver({
+  const driver = createBubblewrapDriver({
     launcher: stepping(launcher, 'launcher', ['start', 'destroy'], step),
     guestProgram: GUEST_PROGRAM,
     stateDir: join(folder, 'run'),
@@ -43,9 +43,8 @@ export async function openSpine(
   })
   undo.defer(() => driver.close())
   const openLink = async (...args: Parameters<typeof openGuestLink>): Promise<GuestLink> => {
-    await step('hello begins')
+    await step('hello')
     const link = await openGuestLink(...args)
-    await step('hello is answered')
     return stepping(link, 'guest', ['configure', 'shutdown', 'start', 'writeFile'], step)
   }
   const stepped = stepping(driver, 'driver', ['create', 'destroy', 'removeDisk'], step)
@@ -63,7 +62,7 @@ export async function openSpine(
   return { node, launcher, driver, store, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** The same object, with a step before and after each of these methods. */
+/** The same object, with a step before each of these methods; after one as well where others go on meanwhile. */
 function stepping<T extends object>(inner: T, what: string, methods: readonly (keyof T & string)[], step: Step): T {
   const wrapped = new Set<PropertyKey>(methods)
   return new Proxy(inner, {
@@ -72,9 +71,9 @@ function stepping<T extends object>(inner: T, what: string, methods: readonly (k
       if (typeof value !== 'function') return value
       if (!wrapped.has(key)) return value.bind(target)
       return async (...args: readonly unknown[]): Promise<unknown> => {
-        await step(`${what}.${String(key)} begins`)
+        await step(`${what}.${String(key)}`)
         const result: unknown = await Reflect.apply(value, target, args)
-        await step(`${what}.${String(key)} is answered`)
+        if (key === 'txn') await step(`${what}.${String(key)} is answered`)
         return result
       }
     },
@@ -89,9 +88,12 @@ export function launcherPids(folder: string): readonly number[] {
   })
 }
 
-/** Pids of everything that is in a control group of this installation. */
+/** Pids of everything that lives in a control group of this installation; what has ended waits for the host's init. */
 export function machinePids(installation: string): readonly number[] {
-  return pidsWith((pid) => readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(installation))
+  return pidsWith((pid) => {
+    const ended = /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    return !ended && readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(installation)
+  })
 }
 
 function pidsWith(test: (pid: string) => boolean): readonly number[] {

@@ -184,7 +184,8 @@ export class Files {
   }
 
   #route(query: URLSearchParams): string {
-    return `/v1/sandboxes/${encodeURIComponent(this.#sandbox)}/files?${query.toString()}`
+    // A slash may stand in a query as it is; encoded, a long path would not fit into the request's head.
+    return `/v1/sandboxes/${encodeURIComponent(this.#sandbox)}/files?${query.toString().replaceAll('%2F', '/')}`
   }
 
   #at(path: string, { user = '' }: FileOptions) {
