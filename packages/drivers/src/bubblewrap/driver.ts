@@ -35,7 +35,7 @@ import { IdRanges } from './id-ranges.ts'
 import { diskReport, enforcedLimits, withProblems, type MissingLimits } from '../cgroups/limit-support.ts'
 import { hostProcessSpec, machineCgroups, RECORD_PREFIX, recordOf, socketOf } from './machine-spec.ts'
 import { missingLimits, prepare, type Prepared } from './prepare.ts'
-import { placeWritable } from './writable.ts'
+import { KEPT_DISK, placeWritable } from './writable.ts'
 
 export interface BubblewrapOptions {
   readonly launcher: Launcher
@@ -78,6 +78,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   #opening: Promise<Parts> | undefined
   /** Known once the driver is open; until then `validate` is generous and `create` decides. */
   #missing: MissingLimits = {}
+  #keepsSizes = true
   #proven = false
 
   constructor(options: BubblewrapOptions) {
@@ -113,7 +114,8 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   }
 
   validate(spec: MachineSpec): readonly Problem[] {
-    return checkSpec(spec, hostSize(), this.#missing)
+    const keptSize = spec.disk !== undefined && !this.#keepsSizes ? { diskBytes: KEPT_DISK } : {}
+    return checkSpec(spec, hostSize(), { ...this.#missing, ...keptSize })
   }
 
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
@@ -215,6 +217,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     for (const { note } of await this.#records()) holdings.learn(note)
     await pruneHostTemplates(prepared.folders.templates, new Set([...holdings.templates(), prepared.template.name]))
     this.#missing = missingLimits(prepared)
+    this.#keepsSizes = prepared.images !== undefined
     return { prepared, disks, ranges, holdings }
   }
 

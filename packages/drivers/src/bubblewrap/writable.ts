@@ -28,7 +28,10 @@ export async function placeWritable(
   const limit = spec.limits.diskBytes
   const folder = join(prepared.folders.machines, id)
   if (form.kind === 'absent' && limit?.required === true) {
-    if (prepared.images === undefined) return { kind: 'memory', bytes: limit.value }
+    if (prepared.images === undefined) {
+      if (disk === undefined) return { kind: 'memory', bytes: limit.value }
+      throw new CoveError('limit-not-enforceable', KEPT_DISK, { field: 'limits.diskBytes' })
+    }
     const image = disk === undefined ? join(folder, 'disk.img') : disks.imageOf(disk)
     await mkdir(disk === undefined ? folder : disks.pathOf(disk), { mode: 0o700 })
     await prepared.images.make(image, limit.value)
@@ -39,6 +42,9 @@ export async function placeWritable(
   if (form.kind === 'image') return { kind: 'image', image: disks.imageOf(disk) }
   return { kind: 'folder', path: disks.pathOf(disk), exists: form.kind === 'folder' }
 }
+
+/** Said of hosts where only memory can be given a size. */
+export const KEPT_DISK = 'a disk of a fixed size that outlives its machine needs root and mkfs.ext4'
 
 function refuseOtherSize(form: DiskForm, bytes: number): void {
   if (form.kind === 'image' && form.bytes <= bytes) return

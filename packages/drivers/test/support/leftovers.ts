@@ -23,7 +23,8 @@ async function descendants(folder: string): Promise<readonly string[]> {
     // What has ended and waits for whoever reaps it is no leftover of ours.
     if (stat !== '' && state !== 'Z' && state !== 'X') processes.set(Number(name), { parent: Number(parent), command })
   }
-  const isLauncher = (pid: number) => /launcher/.test(processes.get(pid)?.command ?? '') && (processes.get(pid)?.command ?? '').includes(folder)
+  const isLauncher = (pid: number) =>
+    /launcher/.test(processes.get(pid)?.command ?? '') && (processes.get(pid)?.command ?? '').includes(folder)
   const below = (pid: number): boolean => {
     const parent = processes.get(pid)?.parent ?? 0
     return parent > 1 && (isLauncher(parent) || below(parent))
