@@ -73,7 +73,7 @@ function stepping<T extends object>(inner: T, what: string, methods: readonly (k
       return async (...args: readonly unknown[]): Promise<unknown> => {
         await step(`${what}.${String(key)}`)
         const result: unknown = await Reflect.apply(value, target, args)
-        if (key === 'txn') await step(`${what}.${String(key)} is answered`)
+        if (key === 'txn') await step(`${what}.${key} is answered`)
         return result
       }
     },
