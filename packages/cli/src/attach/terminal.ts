@@ -1,10 +1,9 @@
 import type { Process, TerminalSize } from '@cove/sdk'
 import type { Io } from '../io.ts'
 
-const DEFAULT_SIZE: TerminalSize = { rows: 24, columns: 80 }
-
-export function terminalSize({ stdout }: Io): TerminalSize {
-  return { rows: stdout.rows ?? DEFAULT_SIZE.rows, columns: stdout.columns ?? DEFAULT_SIZE.columns }
+/** A terminal that does not know its size says 0 by 0. */
+export function terminalSize({ stdout: { rows = 0, columns = 0 } }: Io): TerminalSize {
+  return rows > 0 && columns > 0 ? { rows, columns } : { rows: 24, columns: 80 }
 }
 
 /** What programs in a terminal ask for. */
