@@ -87,6 +87,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     connect: new ConnectDoor(router, limits.unaryBytes, log),
     http: new HttpDoor({ sandboxes, random, limits, metrics, notReady: () => notReady, closing: closing.signal, log }),
     random,
+    headerBytes: limits.headerBytes,
     log,
     onAnswer: (door, status, ms) => {
       answers({ door, status: String(status) })

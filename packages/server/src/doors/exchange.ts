@@ -11,10 +11,12 @@ export interface Response extends EventEmitter {
   statusCode: number
   readonly headersSent: boolean
   readonly writableFinished?: boolean
+  readonly writableEnded?: boolean
   readonly destroyed?: boolean
   /** Present with HTTP/2. */
   readonly stream?: ServerHttp2Stream
   setHeader(name: string, value: string | number): unknown
+  writeHead(status: number): unknown
   write(chunk: Uint8Array | string): boolean
   end(chunk?: Uint8Array | string): unknown
   addTrailers(trailers: Record<string, string>): void
@@ -65,7 +67,9 @@ export function drained(response: Response): Promise<void> {
 export function clientSignal(response: Response): AbortSignal {
   const controller = new AbortController()
   response.once('close', () => {
-    if (response.writableFinished !== true) controller.abort(new CoveError('cancelled', 'the client went away'))
+    // With HTTP/2 even a broken answer counts as finished at its close; what was ended by us was not broken.
+    const isWhole = response.stream === undefined ? response.writableFinished : response.writableEnded
+    if (isWhole !== true) controller.abort(new CoveError('cancelled', 'the client went away'))
   })
   return controller.signal
 }

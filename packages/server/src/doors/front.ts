@@ -14,6 +14,8 @@ export interface FrontOptions {
   readonly connect: ConnectDoor
   readonly http: HttpDoor
   readonly random: Random
+  /** Bytes of the headers of one request. */
+  readonly headerBytes: number
   readonly log: Log
   /** Told of every answer: the door, the status, and how long it took in milliseconds. */
   readonly onAnswer: (door: string, status: number, ms: number) => void
@@ -53,6 +55,12 @@ export class Front {
   async #pass(stranger: Exchange, door: 'connect' | 'http'): Promise<void> {
     const { request, response, requestId, path } = stranger
     const { keys, origins, connect, http } = this.#options
+    if (headerBytes(request) > this.#options.headerBytes) {
+      return answerError(
+        stranger,
+        new StatusError(431, new CoveError('payload-too-large', 'the headers are too large')),
+      )
+    }
     const authority = 'authority' in request ? request.authority : request.headers.host
     const refusal = origins.check(authority, request.headers.origin)
     if (refusal !== undefined) return answerError(stranger, new StatusError(refusal.status, refusal.error))
@@ -66,4 +74,10 @@ export class Front {
     response.setHeader('x-request-id', requestId)
     return door === 'connect' ? connect.handle(exchange) : http.handle(exchange)
   }
+}
+
+/** HTTP/1.1 bounds its headers while it parses them; HTTP/2 only asks the client to. */
+function headerBytes(request: Request): number {
+  if (!('stream' in request)) return 0
+  return request.rawHeaders.reduce((sum, text) => sum + text.length, 0)
 }

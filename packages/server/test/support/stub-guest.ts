@@ -132,7 +132,7 @@ export class StubGuest implements Guest {
     const data = this.#file(path)
     const from = options.offset ?? 0
     const part = data.subarray(from, options.length === undefined ? undefined : from + options.length)
-    return { info: info(path, data.length), content: pieces(part) }
+    return { info: fileInfo(path, data.length), content: pieces(part) }
   }
 
   async writeFile(
@@ -149,16 +149,16 @@ export class StubGuest implements Guest {
       if (!path.startsWith('/dev/null')) chunks.push(chunk)
     }
     this.files.set(path, Buffer.concat(chunks))
-    return { ...info(path, length), mode: options.mode ?? 0o644 }
+    return { ...fileInfo(path, length), mode: options.mode ?? 0o644 }
   }
 
   async stat(path: string): Promise<FileInfo> {
-    return info(path, this.#file(path).length)
+    return fileInfo(path, this.#file(path).length)
   }
 
   async *list(path: string): AsyncGenerator<FileInfo> {
     for (const [name, data] of this.files) {
-      if (name.startsWith(`${path}/`)) yield info(name.slice(path.length + 1), data.length)
+      if (name.startsWith(`${path}/`)) yield fileInfo(name.slice(path.length + 1), data.length)
     }
   }
 
@@ -176,11 +176,7 @@ export class StubGuest implements Guest {
   }
   async symlink(): Promise<void> {}
   async watch(): Promise<AsyncIterable<FileEvent>> {
-    return (async function* events() {
-      yield { type: 'created', path: 'a' } as const
-      yield { type: 'renamed', path: 'a', to: 'b' } as const
-      yield { type: 'overflow' } as const
-    })()
+    return fewEvents()
   }
   async dial(): Promise<Duplex> {
     throw new CoveError('connection-refused', 'nothing listens')
@@ -202,11 +198,17 @@ export class StubGuest implements Guest {
   }
 }
 
-function info(path: string, size: number): FileInfo {
+function fileInfo(path: string, size: number): FileInfo {
   const name = path.slice(path.lastIndexOf('/') + 1)
   return { name, path, type: 'file', size, mode: 0o644, uid: 1000, gid: 1000, modifiedAt: 1_700_000_000_000 }
 }
 
 async function* pieces(data: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < data.length; at += CHUNK.length) yield data.subarray(at, at + CHUNK.length)
+}
+
+async function* fewEvents(): AsyncGenerator<FileEvent> {
+  yield { type: 'created', path: 'a' }
+  yield { type: 'renamed', path: 'a', to: 'b' }
+  yield { type: 'overflow' }
 }

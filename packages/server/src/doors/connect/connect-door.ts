@@ -68,11 +68,11 @@ function toHeaders(request: Request): Headers {
 
 async function send(exchange: Exchange, { status, header, body, trailer }: UniversalServerResponse): Promise<void> {
   const { response } = exchange
-  response.statusCode = status
   header?.forEach((value, name) => void response.setHeader(name, value))
-  response.setHeader('x-request-id', exchange.requestId)
   if (status === 401) response.setHeader('www-authenticate', 'Bearer')
   endUnread(exchange)
+  // HTTP/2 loses the trailers of an answer without a body unless its headers are sent first.
+  response.writeHead(status)
   if (body !== undefined) {
     for await (const chunk of body) {
       if (!response.write(chunk)) await drained(response)

@@ -53,14 +53,16 @@ function peek(socket: Socket, { http1, http2, peekMs }: MuxOptions): void {
     socket.off('close', stop)
     socket.off('error', ignore)
   }
+  let seen: Buffer = Buffer.alloc(0)
   const look = (): void => {
-    const seen = socket.read() as Buffer | null
-    if (seen === null) return
+    const chunk = socket.read() as Buffer | null
+    if (chunk === null) return
+    seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk])
     const compared = Math.min(seen.length, PREFACE.length)
     const fits = seen.subarray(0, compared).equals(PREFACE.subarray(0, compared))
-    socket.unshift(seen)
     if (fits && seen.length < PREFACE.length) return
     stop()
+    socket.unshift(seen)
     ;(fits ? http2 : http1).emit('connection', socket)
   }
   socket.on('readable', look)

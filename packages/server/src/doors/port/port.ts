@@ -37,6 +37,8 @@ export class Port {
     })
     this.#http1.on('request', handler)
     this.#http1.on('checkContinue', handler)
+    // It never listens itself, and looks for slow headers only from that event on.
+    this.#http1.emit('listening')
     this.#http2 = createHttp2({
       settings: {
         maxConcurrentStreams: STREAMS,
