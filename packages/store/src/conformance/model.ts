@@ -22,7 +22,7 @@ export function model(withStore: WithStore): void {
             expect(await answerOf(step, store, wanted)).toEqual(wanted.answer)
           }
         }),
-        { numRuns: 60 },
+        { numRuns: 300 },
       )
       await store.txn([], [put('end', '')])
       reference.txn([], [put('end', '')])

@@ -173,8 +173,8 @@ export class Database {
       }
     }
     const revision = this.#revision + 1
-    const created = ops.map((op) =>
-      op.type === 'put' ? this.#put(revision, op) : this.#delete(revision, Buffer.from(op.key)),
+    const created = ops.map((op, place) =>
+      op.type === 'put' ? this.#put(revision, place, op) : this.#delete(revision, place, Buffer.from(op.key)),
     )
     if (created.some((each) => each !== 0)) this.#revision = revision
     return { type: 'txn', ok: true, revision: this.#revision, created }
@@ -187,17 +187,17 @@ export class Database {
     return 'absent' in compare ? modRevision === 0 : modRevision !== 0
   }
 
-  #put(revision: number, op: Op & { type: 'put' }): number {
+  #put(revision: number, place: number, op: Op & { type: 'put' }): number {
     const key = Buffer.from(op.key)
-    const logged = one(this.#sql.logPut, revision, key)
+    const logged = one(this.#sql.logPut, revision, key, place)
     this.#historyBytes += logged === undefined ? 0 : integer(logged, 0)
     const row = one(this.#sql.put, key, op.value, revision, op.lease ?? null)
     return row === undefined ? revision : integer(row, 0)
   }
 
   /** The create-revision of what was deleted, or 0. */
-  #delete(revision: number, key: Uint8Array): number {
-    const logged = one(this.#sql.logDelete, revision, key)
+  #delete(revision: number, place: number, key: Uint8Array): number {
+    const logged = one(this.#sql.logDelete, revision, key, place)
     if (logged === undefined) return 0
     this.#historyBytes += integer(logged, 0)
     const row = one(this.#sql.delete, key)
@@ -207,7 +207,7 @@ export class Database {
   #endLease(lease: LeaseId): Reply {
     const keys = all(this.#sql.leased, lease)
     const revision = this.#revision + 1
-    for (const row of keys) this.#delete(revision, Buffer.from(keyText(row, 0)))
+    for (const [place, row] of keys.entries()) this.#delete(revision, place, Buffer.from(keyText(row, 0)))
     this.#sql.revoke.run(lease)
     if (keys.length > 0) this.#revision = revision
     return { type: 'ended', revision: this.#revision, keys: keys.map((row) => keyText(row, 0)) }
@@ -235,6 +235,7 @@ export class Database {
 
   #history(prefixText: string, from: number): Reply {
     if (from <= this.#compacted) throw this.#gone(from)
+    if (from > this.#revision) return { type: 'history', batches: [], next: from, newest: this.#revision }
     const prefix = Buffer.from(prefixText)
     const batches: (WatchBatch & { changes: Change[] })[] = []
     const last = Math.min(from + HISTORY_PAGE_REVISIONS, this.#revision + 1)

@@ -80,7 +80,8 @@ export class EmbeddedStore implements Store {
   async txn(compare: readonly Compare[], then: readonly Op[]): Promise<TxnResult> {
     this.#open()
     checkTxn(compare, then)
-    const ops = then.map(ownCopy)
+    // Changes are told in the order of their keys, now and when they are read from the log.
+    const ops = then.map(ownCopy).toSorted((a, b) => compareKeys(a.key, b.key))
     const reply = await this.#link.ask({ type: 'txn', compare: compare.map(plainCompare), ops }, 'txn', (answer) =>
       this.#committed(ops, answer),
     )
@@ -164,10 +165,7 @@ export class EmbeddedStore implements Store {
         changes.push({ type: 'put', item: lease === undefined ? item : { ...item, lease } })
       }
     }
-    this.#hub.publish(
-      answer.revision,
-      changes.toSorted((a, b) => compareKeys(keyOf(a), keyOf(b))),
-    )
+    this.#hub.publish(answer.revision, changes)
   }
 
   async #endLease(lease: LeaseId): Promise<void> {
@@ -214,8 +212,4 @@ function ownCopy(op: Op): Op {
 function plainCompare(compare: Compare): Compare {
   if ('modRevision' in compare) return { key: compare.key, modRevision: compare.modRevision }
   return 'absent' in compare ? { key: compare.key, absent: true } : { key: compare.key, exists: true }
-}
-
-function keyOf(change: Change): string {
-  return change.type === 'put' ? change.item.key : change.key
 }

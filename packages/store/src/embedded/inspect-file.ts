@@ -34,7 +34,7 @@ export function inspectFile(file: string): number {
     if (version > SCHEMA_VERSION) throw tooNew(file, version)
     if (!hasLog && size % numberPragma(db, 'page_size') !== 0) throw corrupt(file, 'its last page is cut')
     if (size <= QUICK_CHECK_BYTES) quickCheck(db, file)
-    checkRevisions(db, file)
+    if (version === SCHEMA_VERSION) checkRevisions(db, file)
     return version
   } finally {
     if (links !== undefined) rmSync(links, { recursive: true, force: true })
@@ -81,13 +81,13 @@ function quickCheck(db: DatabaseSync, file: string): void {
   if (finding !== 'ok') throw corrupt(file, String(finding ?? 'the check of its structure gave no answer'))
 }
 
-/** Every schema version keeps its revision in `meta` and numbers the log with revisions. */
+/** What `quick_check` cannot know: nothing in the log is newer than the store. */
 function checkRevisions(db: DatabaseSync, file: string): void {
   const row = db
     .prepare(
       `SELECT (SELECT value FROM meta WHERE name = 'revision') AS revision,
               (SELECT value FROM meta WHERE name = 'compacted') AS compacted,
-              (SELECT max(rev) FROM log) AS logged`,
+              (SELECT rev FROM log ORDER BY id DESC LIMIT 1) AS logged`,
     )
     .get()
   const { revision, compacted, logged } = row ?? {}

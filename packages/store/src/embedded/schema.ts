@@ -27,6 +27,26 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE leases (id TEXT PRIMARY KEY, ttl_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;`,
   // The size of history is known without reading it, so that it can be bounded.
   `INSERT INTO meta SELECT 'history_bytes', ifnull(sum(length(key) + ifnull(length(prev_value), 0)), 0) FROM log;`,
+  // Rows of a table without a rowid that are larger than a quarter of a page take a page of their own; records are
+  // often that large. The log's id is its revision and, in the lowest 24 bits, the place in it.
+  `CREATE TABLE new_kv (
+     key BLOB NOT NULL UNIQUE, value BLOB NOT NULL, create_rev INTEGER NOT NULL, mod_rev INTEGER NOT NULL, lease TEXT
+   ) STRICT;
+   INSERT INTO new_kv SELECT key, value, create_rev, mod_rev, lease FROM kv ORDER BY key;
+   DROP TABLE kv;
+   ALTER TABLE new_kv RENAME TO kv;
+   CREATE INDEX kv_lease ON kv (lease) WHERE lease IS NOT NULL;
+   CREATE TABLE new_log (
+     id INTEGER PRIMARY KEY, rev INTEGER NOT NULL, key BLOB NOT NULL, put INTEGER NOT NULL,
+     prev_value BLOB, prev_create INTEGER, prev_mod INTEGER, prev_lease TEXT
+   ) STRICT;
+   INSERT INTO new_log
+     SELECT (rev << 24) + row_number() OVER (PARTITION BY rev ORDER BY key) - 1,
+       rev, key, put, prev_value, prev_create, prev_mod, prev_lease
+     FROM log ORDER BY rev, key;
+   DROP TABLE log;
+   ALTER TABLE new_log RENAME TO log;
+   CREATE INDEX log_key ON log (key, rev);`,
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

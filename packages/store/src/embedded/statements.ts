@@ -38,22 +38,22 @@ export function statements(db: DatabaseSync) {
     ),
     delete: prepare('DELETE FROM kv WHERE key = ? RETURNING create_rev'),
     logPut: prepare(
-      `INSERT INTO log SELECT ?1, ?2, 1, value, create_rev, mod_rev, lease FROM (SELECT 1) LEFT JOIN kv ON key = ?2
+      `INSERT INTO log SELECT (?1 << 24) + ?3, ?1, ?2, 1, value, create_rev, mod_rev, lease FROM (SELECT 1) LEFT JOIN kv ON key = ?2
        RETURNING ${size}`,
     ),
     logDelete: prepare(
-      `INSERT INTO log SELECT ?1, ?2, 0, value, create_rev, mod_rev, lease FROM kv WHERE key = ?2 RETURNING ${size}`,
+      `INSERT INTO log SELECT (?1 << 24) + ?3, ?1, ?2, 0, value, create_rev, mod_rev, lease FROM kv WHERE key = ?2 RETURNING ${size}`,
     ),
     changes: prepare(
       `SELECT rev, key, put FROM log
-       WHERE rev >= $from AND rev < $last AND key >= $prefix AND key < $end ORDER BY rev, key`,
+       WHERE id >= $from << 24 AND id < $last << 24 AND key >= $prefix AND key < $end ORDER BY id`,
     ),
     nextChange: prepare(
       'SELECT prev_value, prev_create, prev_mod, prev_lease FROM log WHERE key = ? AND rev > ? ORDER BY rev LIMIT 1',
     ),
-    oldest: prepare(`SELECT rev, ${size} FROM log ORDER BY rev`),
-    sizeUntil: prepare(`SELECT ifnull(sum(${size}), 0) FROM log WHERE rev <= ?`),
-    forget: prepare('DELETE FROM log WHERE rev <= ?'),
+    oldest: prepare(`SELECT rev, ${size} FROM log ORDER BY id`),
+    sizeUntil: prepare(`SELECT ifnull(sum(${size}), 0) FROM log WHERE id < (? + 1) << 24`),
+    forget: prepare('DELETE FROM log WHERE id < (? + 1) << 24'),
     leases: prepare('SELECT id, ttl_ms FROM leases'),
     lease: prepare('SELECT 1 FROM leases WHERE id = ?'),
     leased: prepare('SELECT key FROM kv WHERE lease = ? ORDER BY key'),
