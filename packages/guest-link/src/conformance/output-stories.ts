@@ -32,7 +32,9 @@ export function outputStories(make: () => Promise<GuestHarness>, { real }: Trait
     it('is told from now on only when that is asked for', async () => {
       await using host = new Host(await make())
       const link = await host.open()
-      const { info, events } = await link.start(script(host.harness, 'echo old; read x; echo new', { stdin: true }))
+      const { info, events } = await link.start(
+        script(host.harness, 'echo old; read x; echo new; cat', { stdin: true }),
+      )
       const iterator = events[Symbol.asyncIterator]()
       await iterator.next()
       const { events: later } = await link.attach(info.id, 'now')
@@ -46,7 +48,7 @@ export function outputStories(make: () => Promise<GuestHarness>, { real }: Trait
     it('goes to everybody who is attached', async () => {
       await using host = new Host(await make())
       const link = await host.open()
-      const { info, events } = await link.start(script(host.harness, 'read x; echo both', { stdin: true }))
+      const { info, events } = await link.start(script(host.harness, 'read x; echo both; cat', { stdin: true }))
       const other = await link.attach(info.id, 0)
       await link.writeStdin(info.id, chunks('\n'), { close: true })
       const [one, two] = await Promise.all([collect(events), collect(other.events)])

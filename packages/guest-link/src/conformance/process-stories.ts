@@ -175,11 +175,13 @@ export function processStories(make: () => Promise<GuestHarness>, { real }: Trai
       await using host = new Host(await make())
       const link = await host.open()
       const terminal = { rows: 30, columns: 100 }
-      const { info, events } = await link.start(script(host.harness, 'stty size; read go; stty size', { terminal }))
+      const { info, events } = await link.start(
+        script(host.harness, 'stty size; read go; stty size; cat', { terminal }),
+      )
       expect(info.terminal).toBe(true)
       const reading = collect(events)
       await link.resize(info.id, { rows: 40, columns: 120 })
-      await link.writeStdin(info.id, chunks('\n'), { close: false })
+      await link.writeStdin(info.id, chunks('\n'), { close: true })
       const ran = await reading
       expect(ran.terminal.toString()).toMatch(/(30 100|40 120)\r\n/)
       expect(ran.terminal.toString()).toMatch(/40 120\r\n$/)
@@ -210,7 +212,7 @@ export function processStories(make: () => Promise<GuestHarness>, { real }: Trai
       await using host = new Host(await make())
       const link = await host.open()
       const caller = new AbortController()
-      const process = script(host.harness, 'read x; echo $x', { stdin: true })
+      const process = script(host.harness, 'read x; echo $x; cat', { stdin: true })
       const { events } = await link.start(process, caller.signal)
       const reading = collect(events)
       caller.abort()

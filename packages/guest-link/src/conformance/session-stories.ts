@@ -88,7 +88,7 @@ export function sessionStories(make: () => Promise<GuestHarness>, { singleStream
         fields.text(START.id, 'a').text(START.argv, 'true').text(START.timeoutMs, 'x'),
       )
       expect(await raw.closeCode(2)).toBe('invalid-argument')
-      raw.open(3, OPERATION.start, (fields) => fields.text(START.id, 'a/b').text(START.argv, 'true'))
+      raw.open(3, OPERATION.start, (fields) => fields.text(START.id, 'a').bytes(START.user, Buffer.from([255])))
       expect(await raw.closeCode(3)).toBe('invalid-argument')
       raw.open(4, OPERATION.stat, (fields) => fields.bytes(PATH.path, Buffer.from('/a\0b')))
       expect(await raw.closeCode(4)).toBe('path-invalid')
@@ -164,7 +164,7 @@ export function sessionStories(make: () => Promise<GuestHarness>, { singleStream
     it('leaves processes to the newer one', async () => {
       await using host = new Host(await make())
       const older = await host.open()
-      const { info } = await older.start(script(host.harness, 'read x; echo $x', { stdin: true }))
+      const { info } = await older.start(script(host.harness, 'read x; echo $x; cat', { stdin: true }))
       const newer = await host.open()
       const attached = await newer.attach(info.id, 0)
       await newer.writeStdin(info.id, chunks('still here\n'), { close: true })
@@ -187,7 +187,9 @@ export function sessionStories(make: () => Promise<GuestHarness>, { singleStream
     it('comes back by itself after a drop, and what ran fails with guest-unreachable', async () => {
       await using host = new Host(await make())
       const link = await host.open()
-      const { info, events } = await link.start(script(host.harness, 'echo before; read x; echo $x', { stdin: true }))
+      const { info, events } = await link.start(
+        script(host.harness, 'echo before; read x; echo $x; cat', { stdin: true }),
+      )
       const iterator = events[Symbol.asyncIterator]()
       await iterator.next()
       const pending = iterator.next()

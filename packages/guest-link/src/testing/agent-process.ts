@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -60,6 +60,8 @@ export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
     },
     exited,
     async [Symbol.asyncDispose]() {
+      // Its death would take the agent along, but not once the agent has acted as another user.
+      for (const pid of childrenOf(child.pid)) process.kill(pid, 'SIGKILL')
       child.kill('SIGKILL')
       await exited
       for (const server of servers) {
@@ -75,6 +77,14 @@ function launch(flags: readonly string[], stdio: StdioOptions): ChildProcess {
   const rootless = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
   const namespace = [...rootless, '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc', '--']
   return spawn('unshare', [...namespace, BINARY, 'agent', ...flags], { stdio })
+}
+
+function childrenOf(pid: number | undefined): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
 }
 
 /** A socket that listens at `path` and that this process does not accept from. */
