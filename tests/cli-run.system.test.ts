@@ -11,7 +11,7 @@ describe('cove run', () => {
   afterAll(() => daemon[Symbol.asyncDispose]())
   afterEach(async () => {
     const { stdout } = await daemon.cove(['ls', '-q'])
-    expect(stdout, 'sandboxes that were left').toBe('')
+    if (stdout !== '') throw new Error(`sandboxes were left: ${stdout}`)
   })
   const start = (args: readonly string[], options: { readonly terminal?: boolean } = {}) =>
     new CliProcess(args, { COVE_DATA_DIR: daemon.dataDir }, options)

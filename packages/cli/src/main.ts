@@ -12,7 +12,8 @@ const VALUED = new Set(['--url'])
 /** Runs one command line and answers with the exit status. Never throws. */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   let status: number = STATUS.ok
-  const program = describeProgram(io)
+  const wanted = commandName(argv)
+  const program = describeProgram(io, COMMANDS.some(({ name }) => name === wanted) ? wanted : undefined)
   const context: Context = {
     io,
     client: async () => {
@@ -20,7 +21,6 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
       return connect(program.opts<{ url?: string }>().url, io.env)
     },
   }
-  const wanted = commandName(argv)
   try {
     for (const entry of COMMANDS) {
       const command = program.command(entry.name).summary(entry.summary).helpGroup(entry.group)
@@ -41,7 +41,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   }
 }
 
-function describeProgram(io: Io): Command {
+function describeProgram(io: Io, command: string | undefined): Command {
   return new Command('cove')
     .description('Computers for AI agents: isolated, on any machine, behind one API.')
     .option('--url <url>', 'address of the Cove to talk to (default: COVE_URL, else the local one)')
@@ -55,7 +55,7 @@ function describeProgram(io: Io): Command {
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
       outputError: (text) => {
-        const { message, fix } = readUsageError(text)
+        const { message, fix } = readUsageError(text, command)
         writeError(io, message, fix)
       },
       getOutHasColors: () => false,
@@ -70,9 +70,10 @@ function commandName(argv: readonly string[]): string | undefined {
 }
 
 /** "error: unknown command 'x'\n(Did you mean y?)" is a cause and a remedy. */
-function readUsageError(text: string): { message: string; fix: string } {
+function readUsageError(text: string, command: string | undefined): { message: string; fix: string } {
   const [first = '', ...rest] = text.trim().split('\n')
   const guess = /\(Did you mean (?:one of )?(.+)\?\)/.exec(rest.join(' '))?.[1]
-  const fix = guess === undefined ? 'See `cove --help`, or `cove <command> --help`.' : `Did you mean ${guess}?`
+  const help = command === undefined ? 'cove --help' : `cove ${command} --help`
+  const fix = guess === undefined ? `See \`${help}\`.` : `Did you mean ${guess}?`
   return { message: first.replace(/^error: /, ''), fix }
 }
