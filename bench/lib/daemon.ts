@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-const MAIN = join(import.meta.dirname, '../../packages/cli/src/bin.ts')
+const MAIN = join(import.meta.dirname, '../../packages/cli/bin/cove.mjs')
 
 /** A daemon of its own in a process of its own, on a free port and a fresh data directory. */
 export interface Daemon extends AsyncDisposable {
