@@ -1,11 +1,8 @@
 import { CoveError, type Clock } from '@cove/domain'
 
-/** The error of an aborted signal: its reason when that is one of ours, else `cancelled`. */
+/** The error of an aborted signal: its reason when that is one of ours, else `cancelled` or `deadline-exceeded`. */
 export function abortError(signal: AbortSignal): CoveError {
-  const reason: unknown = signal.reason
-  return reason instanceof CoveError
-    ? reason
-    : new CoveError('cancelled', 'the call was cancelled', {}, { cause: reason })
+  return CoveError.from(signal.reason, 'cancelled')
 }
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {
