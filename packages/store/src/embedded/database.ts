@@ -39,7 +39,7 @@ export class Database {
 
   /** Runs the requests in their order and in one transaction of SQLite; each is still atomic by itself. */
   execute(requests: readonly Request[]): Reply[] {
-    if (requests.every(isRead)) return requests.map((request) => this.#answer(request))
+    if (requests.every(changesNothing)) return requests.map((request) => this.#answer(request))
     try {
       return this.#together(requests)
     } catch (error) {
@@ -72,7 +72,7 @@ export class Database {
   }
 
   #alone(request: Request): Reply {
-    if (isRead(request)) return this.#answer(request)
+    if (changesNothing(request)) return this.#answer(request)
     try {
       return this.#together([request])[0] ?? { type: 'done' }
     } catch (error) {
@@ -283,8 +283,8 @@ function leaseNotFound(lease: LeaseId): Problem {
   return new Problem({ code: 'lease-not-found', message: leaseNotFoundMessage(lease), context })
 }
 
-function isRead(request: Request): boolean {
-  return request.type === 'get' || request.type === 'range' || request.type === 'history'
+function changesNothing({ type }: Request): boolean {
+  return type === 'get' || type === 'range' || type === 'history' || type === 'close'
 }
 
 type Value = number | string | Uint8Array | null
