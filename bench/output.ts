@@ -22,7 +22,7 @@ export const run: Benchmark = async ({ quick }) => {
   const base = Math.max(...bases)
 
   const boxes = await Promise.all(Array.from({ length: 20 }, () => cove.sandboxes.create({})))
-  const each = bytes / 20
+  const each = Math.floor(bytes / 20)
   const times = await Promise.all(boxes.map(async (box) => each / 1e6 / (await stream(box, each))))
   await Promise.all(boxes.map((box) => box.delete()))
   return {
