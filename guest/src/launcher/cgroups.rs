@@ -13,15 +13,22 @@ use super::spec::Cgroup;
 const MAX_DEPTH: usize = 16;
 use crate::sys::c::O_NOFOLLOW;
 
+/// Problems kept at most for one host process, and bytes of each.
+const MAX_PROBLEMS: usize = 32;
+const MAX_PROBLEM: usize = 1024;
+
 /// Makes and sets one group. Answers with the descriptor that joins it, and adds what could not be set to `problems`.
 pub fn make(group: &Cgroup, problems: &mut Vec<String>) -> Result<Option<OwnedFd>, Fault> {
     let required = group.sets.iter().any(|set| set.required);
     if let Err(error) = fs::create_dir(&group.path) {
         let fault = Fault::at(format_args!("mkdir {}", group.path), &error);
-        if required || fault.code == "already-exists" {
+        if fault.code == "already-exists" {
             return Err(fault);
         }
-        problems.push(fault.message);
+        if required {
+            return Err(Fault { code: "limit-not-enforceable", ..fault });
+        }
+        report(problems, fault.message);
         return Ok(None);
     }
     let folder = Path::new(&group.path);
@@ -31,7 +38,7 @@ pub fn make(group: &Cgroup, problems: &mut Vec<String>) -> Result<Option<OwnedFd
             if set.required {
                 return Err(Fault { code: "limit-not-enforceable", ..fault });
             }
-            problems.push(fault.message);
+            report(problems, fault.message);
         }
     }
     if !group.join {
@@ -42,6 +49,12 @@ pub fn make(group: &Cgroup, problems: &mut Vec<String>) -> Result<Option<OwnedFd
     match file {
         Ok(file) => Ok(Some(file)),
         Err(error) => Err(Fault::at(format_args!("open the tasks of {}", group.path), &error)),
+    }
+}
+
+fn report(problems: &mut Vec<String>, message: String) {
+    if problems.len() < MAX_PROBLEMS {
+        problems.push(message.chars().take(MAX_PROBLEM / 4).collect());
     }
 }
 

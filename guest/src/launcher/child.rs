@@ -23,6 +23,8 @@ pub struct Inherited {
     /// Ends without a byte when exec has happened.
     pub status: OwnedFd,
     pub user_namespace: Option<RawFd>,
+    /// Limit of descriptors as the launcher found it.
+    pub descriptors: c::rlimit_t,
 }
 
 /// First byte of a report: exec itself failed, the program could not be run.
@@ -31,12 +33,15 @@ pub const EXEC_FAILED: u8 = 1;
 pub const STEP_FAILED: u8 = 2;
 /// Longest report; short enough for one atomic write.
 pub const MAX_REPORT: usize = 2048;
+pub const RLIMIT_NOFILE: i32 = 7;
 const FIRST_FREE_FD: RawFd = 256;
 
-/// Never returns: it is another program afterwards, or has ended.
-pub fn run(spec: &Spec, inherited: Inherited, lock: RawFd) -> ! {
-    // While this copy is open, no other launcher could take over.
-    unsafe { c::close(lock) };
+/// Never returns: it is another program afterwards, or has ended. `strange` are copies of what only the launcher may
+/// hold: its lock, and the other end of the gate, which must end with the launcher.
+pub fn run(spec: &Spec, inherited: Inherited, strange: &[RawFd]) -> ! {
+    for fd in strange {
+        unsafe { c::close(*fd) };
+    }
     // Above all numbers that are placed later, so that a report arrives whatever fails.
     let (status, gate) = match (lift(&inherited.status), lift(&inherited.gate)) {
         (Ok(status), Ok(gate)) => (status, gate),
@@ -85,6 +90,8 @@ fn prepare(spec: &Spec, inherited: &Inherited) -> Result<(), Failure> {
     let cwd = spec.cwd.as_deref().unwrap_or("/");
     std::env::set_current_dir(cwd).map_err(|error| (format!("change to {}", cwd), error))?;
     place(inherited)?;
+    let descriptors = sys::check(unsafe { c::setrlimit(RLIMIT_NOFILE, &inherited.descriptors) });
+    name("set the limit of descriptors", descriptors)?;
     // Last, for a low limit of descriptors would be in the way of placing them.
     for limit in &spec.limits {
         set_limit(limit.resource, limit.soft, limit.hard)?;

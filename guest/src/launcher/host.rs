@@ -7,6 +7,7 @@ use std::os::unix::io::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::child::RLIMIT_NOFILE;
 use super::destroy::Job;
 use super::exit::Exit;
 use super::fault::Fault;
@@ -18,7 +19,7 @@ use super::record::{valid_id, Owner, ProcessKey, Record, Records, State};
 use super::start::Starting;
 use crate::fields::Writer;
 use crate::frames::kind;
-use crate::sys::pidfd;
+use crate::sys::{c, pidfd};
 
 /// Who asked: a channel of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +89,8 @@ pub struct Host {
     pub boot: String,
     pub installation: String,
     pub lock: i32,
+    /// The limit of descriptors that started programs get.
+    pub descriptors: c::rlimit_t,
     pub entries: BTreeMap<String, Entry>,
     pub namespaces: UserNamespaces,
     pub jobs: HashMap<String, Job>,
@@ -113,6 +116,7 @@ impl Host {
             boot: procs::boot_id()?,
             installation: installation.to_string(),
             lock,
+            descriptors: raise_descriptor_limit(),
             entries: BTreeMap::new(),
             namespaces: UserNamespaces::default(),
             jobs: HashMap::new(),
@@ -267,7 +271,7 @@ impl Host {
             return Ok(());
         }
         match super::signals::send(entry, signal, group) {
-            Err(error) if error.raw_os_error() != Some(crate::sys::c::ESRCH) => {
+            Err(error) if error.raw_os_error() != Some(c::ESRCH) => {
                 Err(Fault::at(format_args!("signal {}", id), &error))
             }
             _ => Ok(()),
@@ -314,6 +318,17 @@ impl Host {
         let payload = Writer::new().text(1, fault.code).text(2, &fault.message).number(3, fault.errno as u64).finish();
         self.answer(client, kind::CLOSE, payload);
     }
+}
+
+/// The launcher holds descriptors for all that it watches, so its own limit goes as high as it may. Answers with the
+/// limit as it was.
+fn raise_descriptor_limit() -> c::rlimit_t {
+    let mut found = c::rlimit_t { soft: 0, hard: 0 };
+    unsafe {
+        c::getrlimit(RLIMIT_NOFILE, &mut found);
+        c::setrlimit(RLIMIT_NOFILE, &c::rlimit_t { soft: found.hard, hard: found.hard });
+    }
+    found
 }
 
 /// A handle of exactly this process, also when it is a zombie; None when it is gone.

@@ -8,13 +8,14 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
+use super::procs::stat;
 
 const MAGIC: &str = "cove-record 1\n";
 const EXIT_WIDTH: usize = 24;
 const STATE_WIDTH: usize = 9;
 use crate::sys::c::O_NOFOLLOW;
-/// Larger files are no records.
-const MAX_BYTES: u64 = 1 << 20;
+/// Larger files are no records: several times what a specification of the largest size leads to.
+const MAX_BYTES: u64 = 8 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
@@ -182,8 +183,24 @@ impl Records {
         let folder = state.join("records");
         match fs::create_dir(&folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => Ok(Records { folder }),
+            _ => {}
         }
+        let records = Records { folder };
+        records.remove_unfinished()?;
+        Ok(records)
+    }
+
+    /// Removes what a launcher left that was killed while it wrote.
+    fn remove_unfinished(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let writer = name.to_str().and_then(|name| name.strip_suffix(".tmp")?.rsplit('.').next()?.parse().ok());
+            if writer.map_or(false, |pid: i32| stat(pid).map_or(true, |stat| stat.zombie)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, id: &str) -> PathBuf {

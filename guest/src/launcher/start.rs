@@ -118,11 +118,11 @@ impl Host {
         let (stdio, held) = self.stdio(spec)?;
         let pipe = || sys::pipe(0).at(|| "make a pipe");
         let ((gate, opener), (status, reporter)) = (pipe()?, pipe()?);
-        let inherited = Inherited { placed, cgroups: joins, stdio, gate, status: reporter, user_namespace };
+        let inherited = Inherited { placed, cgroups: joins, stdio, gate, status: reporter, user_namespace, descriptors: self.descriptors };
 
         let pid = sys::check(unsafe { c::fork() }).at(|| "fork")?;
         if pid == 0 {
-            child::run(spec, inherited, self.lock);
+            child::run(spec, inherited, &[self.lock, opener.as_raw_fd()]);
         }
         drop(inherited);
         let leader = procs::key_of(pid).ok_or_else(|| Fault::new("driver-failed", "the child is gone"))?;

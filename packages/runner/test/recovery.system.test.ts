@@ -4,7 +4,7 @@ import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { noisyTalk } from './support/noise.ts'
-import { type Bench, eventually, isAlive, openBench } from './support/bench.ts'
+import { type Bench, eventually, GUEST_PROGRAM, isAlive, openBench } from './support/bench.ts'
 
 async function killLauncher(bench: Bench): Promise<void> {
   process.kill(await bench.launcherPid(), 'SIGKILL')
@@ -233,6 +233,26 @@ describe('the launcher', () => {
     await next.close()
     await eventually(() => !isAlive(idle) || undefined)
     expect(readdirSync(bench.stateDir).filter((name) => name.endsWith('.sock'))).toEqual([])
+  })
+
+  it('of a new version runs beside the old one, which still tells how its children end, then ends itself', async () => {
+    await using bench = await openBench()
+    const old = await bench.launcherPid()
+    const child = await bench.start('child', 'sleep 1000')
+    const other = await bench.start('other', 'sleep 1000')
+    await bench.launcher.close()
+    const binary = join(bench.folder, 'newer')
+    writeFileSync(binary, Buffer.concat([readFileSync(GUEST_PROGRAM), Buffer.from('newer')]), { mode: 0o755 })
+    const next = await bench.connect({ binary, idleMs: 100 })
+    const adopted = await next.get('child')
+    process.kill(child.pid, 'SIGTERM')
+    expect(await adopted?.exited).toEqual({ kind: 'signaled', signal: 15 })
+    await next.destroy('child')
+    expect(isAlive(old)).toBe(true)
+    await next.destroy('other')
+    expect(isAlive(other.pid)).toBe(false)
+    await eventually(() => !isAlive(old) || undefined)
+    await next.stopLauncher()
   })
 
   it('survives whatever is sent to its socket', async () => {

@@ -16,7 +16,7 @@ export interface Bench extends AsyncDisposable {
   readonly stateDir: string
   readonly launcher: Launcher
   /** Another connection, such as that of the daemon's successor. */
-  connect(options?: { installation?: string; idleMs?: number }): Promise<Launcher>
+  connect(options?: { installation?: string; idleMs?: number; binary?: string }): Promise<Launcher>
   /** Pid of the launcher program. */
   launcherPid(): Promise<number>
   record(id: string): Promise<string>
@@ -29,8 +29,8 @@ export async function openBench(options: { stateDir?: string; binary?: string } 
   await chmod(folder, 0o755)
   const stateDir = options.stateDir ?? join(folder, 's')
   const opened: Launcher[] = []
-  const connect: Bench['connect'] = async ({ installation = 'test', idleMs = 2000 } = {}) => {
-    const launcher = await openLauncher({ binary, stateDir, installation, idleMs })
+  const connect: Bench['connect'] = async ({ installation = 'test', idleMs = 2000, binary: other = binary } = {}) => {
+    const launcher = await openLauncher({ binary: other, stateDir, installation, idleMs })
     opened.push(launcher)
     return launcher
   }
