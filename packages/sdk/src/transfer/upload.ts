@@ -55,7 +55,11 @@ async function uploadTree(files: Files, local: string, remote: string, options: 
         continue
       }
       await files.mkdir(place(entry), { ...options, parents: true, mode: entry.mode | OWNER_ALL })
-      if ((entry.mode & OWNER_ALL) !== OWNER_ALL) locked.push({ path: place(entry), mode: entry.mode })
+      if ((entry.mode & OWNER_ALL) !== OWNER_ALL) {
+        // It may have been there already, and closed.
+        await files.chmod(place(entry), entry.mode | OWNER_ALL, options)
+        locked.push({ path: place(entry), mode: entry.mode })
+      }
       tally.entry()
     }
   }
