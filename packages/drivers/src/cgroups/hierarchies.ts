@@ -9,14 +9,16 @@ export type Controller = (typeof CONTROLLERS)[number]
 export interface Place {
   readonly version: 1 | 2
   readonly base: string
+  /** The tree also counts processor time. */
+  readonly countsCpu?: boolean
 }
 
 /** Where this host lets us make cgroups, controller by controller: v1, v2 and hybrid hosts differ only in this. */
 export interface Hierarchies {
   readonly controllers: Readonly<Record<Controller, Place | { readonly missing: string }>>
-  /** Our folder in the cgroup2 tree, which freezes, kills and counts processor time even without controllers. */
+  /** Our folder in the cgroup2 tree, which freezes and counts processor time even without controllers. */
   readonly unified?: string
-  /** Our folder in the v1 freezer tree, only where there is no unified one. */
+  /** Our folder in the v1 freezer tree. */
   readonly freezer?: string
   /** Every folder that was made, for `releaseHierarchies`. */
   readonly bases: readonly string[]
@@ -50,41 +52,39 @@ export async function detectHierarchies(name: string): Promise<Hierarchies> {
 /** Finds the trees and makes our folder in each, at its root or, where only that is ours, in our own cgroup. */
 export async function prepareHierarchies(options: DetectOptions): Promise<Hierarchies> {
   const trees = parseTrees(options.mountinfo, options.selfCgroup)
-  const bases: string[] = []
-  const unifiedTree = trees.find((tree) => tree.version === 2)
-  const unified = unifiedTree === undefined ? undefined : await prepareUnified(unifiedTree, options.name)
-  if (unified?.base !== undefined) bases.push(unified.base)
-
-  const controllers = {} as Record<Controller, Place | { readonly missing: string }>
-  for (const controller of CONTROLLERS) {
+  const bases = new Set<string>()
+  const first = async (controller: string): Promise<Place | { readonly missing: string } | undefined> => {
     const tree = trees.find((candidate) => candidate.version === 1 && candidate.options.includes(controller))
-    if (tree !== undefined) {
-      const made = await makeBase(tree, options.name)
-      if ('base' in made) {
-        controllers[controller] = { version: 1, base: made.base }
-        if (!bases.includes(made.base)) bases.push(made.base)
-      } else {
-        controllers[controller] = { missing: made.reason }
-      }
-    } else if (unified?.base !== undefined && unified.enabled.includes(controller)) {
-      controllers[controller] = { version: 2, base: unified.base }
-    } else {
-      controllers[controller] = { missing: unified?.reason ?? `the kernel offers no ${controller} cgroups here` }
-    }
+    if (tree === undefined) return undefined
+    const made = await makeBase(tree, options.name)
+    if (!('base' in made)) return { missing: made.reason }
+    bases.add(made.base)
+    return { version: 1, base: made.base, countsCpu: tree.options.includes('cpuacct') }
   }
-
-  const freezerTree =
-    unified?.base === undefined
-      ? trees.find((tree) => tree.version === 1 && tree.options.includes('freezer'))
-      : undefined
-  const freezer = freezerTree === undefined ? undefined : await makeBase(freezerTree, options.name)
+  const found = { memory: await first('memory'), cpu: await first('cpu'), pids: await first('pids') }
+  const freezer = await first('freezer')
   const freezerBase = freezer !== undefined && 'base' in freezer ? freezer.base : undefined
-  if (freezerBase !== undefined && !bases.includes(freezerBase)) bases.push(freezerBase)
 
+  // Joining a cgroup2 waits for the whole kernel to take note, joining a v1 cgroup does not: where v1 has everything
+  // it is used for everything.
+  const wanted = freezerBase === undefined || CONTROLLERS.some((controller) => found[controller] === undefined)
+  const unified = wanted ? await prepareUnified(trees, options.name) : undefined
+  const place = (controller: Controller): Place | { readonly missing: string } => {
+    const known = found[controller]
+    if (known !== undefined) return known
+    if (unified?.base !== undefined && unified.enabled.includes(controller)) return { version: 2, base: unified.base }
+    return { missing: unified?.reason ?? `the kernel offers no ${controller} cgroups here` }
+  }
+  const controllers = { memory: place('memory'), cpu: place('cpu'), pids: place('pids') }
+  const useless = freezerBase !== undefined && unified?.enabled.length === 0
+  if (unified?.base !== undefined) {
+    if (useless) await rmdir(unified.base).catch(() => undefined)
+    else bases.add(unified.base)
+  }
   return {
     controllers,
-    bases,
-    ...(unified?.base === undefined ? {} : { unified: unified.base }),
+    bases: [...bases],
+    ...(unified?.base === undefined || useless ? {} : { unified: unified.base }),
     ...(freezerBase === undefined ? {} : { freezer: freezerBase }),
   }
 }
@@ -100,7 +100,9 @@ interface Unified {
   readonly reason: string
 }
 
-async function prepareUnified(tree: Tree, name: string): Promise<Unified> {
+async function prepareUnified(trees: readonly Tree[], name: string): Promise<Unified | undefined> {
+  const tree = trees.find(({ version }) => version === 2)
+  if (tree === undefined) return undefined
   const made = await makeBase(tree, name)
   if (!('base' in made)) return { enabled: [], reason: made.reason }
   const available = words(await read(join(made.parent, 'cgroup.controllers')))

@@ -98,7 +98,18 @@ describe('on a host with cgroup v2', () => {
 })
 
 describe('on a hybrid host', () => {
-  it('limits through v1 and freezes through the unified tree', async () => {
+  it('uses v1 for everything when v1 has everything', async () => {
+    for (const name of ['memory', 'cpu', 'pids', 'freezer', 'unified']) await mkdir(join(root, name))
+    const hierarchies = await prepareHierarchies({
+      name: 'cove-x',
+      mountinfo: [v1('memory'), v1('cpu'), v1('pids'), v1('freezer'), v2(join(root, 'unified'))].join('\n'),
+      selfCgroup: '',
+    })
+    expect(await readdir(join(root, 'unified'))).toEqual([])
+    expect(planCgroups(hierarchies, 'm1', limits).files.freeze?.version).toBe(1)
+  })
+
+  it('limits through v1 and freezes through the unified tree where that is what there is', async () => {
     await mkdir(join(root, 'memory'))
     await mkdir(join(root, 'unified'))
     await writeFile(join(root, 'unified/cgroup.controllers'), 'hugetlb\n')

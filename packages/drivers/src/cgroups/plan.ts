@@ -21,6 +21,10 @@ export interface CgroupFiles {
   readonly processes?: string
   /** `cpu.stat` of cgroup2. */
   readonly cpuStat?: string
+  /** `cpuacct.usage` of v1. */
+  readonly cpuUsage?: string
+  /** Lists of the machine's processes, agent and workload. */
+  readonly processLists?: readonly string[]
   /** Counts the workload's processes that the kernel killed for memory: a line `oom_kill <count>`. */
   readonly workloadOom?: string
   /** The same for the agent's own group. */
@@ -63,6 +67,10 @@ export function planCgroups(hierarchies: Hierarchies, machine: string, limits: L
       files.agentOom = place.version === 1 ? join(group.path, oom) : join(group.path, 'agent', oom)
     } else if (name === 'processes') {
       files.processes = join(group.path, 'pids.current')
+      const agent = place.version === 1 ? group.path : join(group.path, 'agent')
+      files.processLists = [join(agent, 'cgroup.procs'), join(group.path, 'work/cgroup.procs')]
+    } else if (place.countsCpu === true) {
+      files.cpuUsage = join(group.path, 'cpuacct.usage')
     }
     if (limit === undefined) continue
     group.own.push(...settings(name, place.version, limit.value + RESERVE[name], limit.required))
@@ -74,7 +82,8 @@ export function planCgroups(hierarchies: Hierarchies, machine: string, limits: L
     const group = groupAt(groups, hierarchies.unified, 2, machine)
     files.cpuStat = join(group.path, 'cpu.stat')
     files.freeze = { version: 2, file: join(group.path, 'cgroup.freeze'), state: join(group.path, 'cgroup.events') }
-  } else if (hierarchies.freezer !== undefined) {
+  }
+  if (hierarchies.freezer !== undefined) {
     const { path } = groupAt(groups, hierarchies.freezer, 1, machine)
     files.freeze = { version: 1, file: join(path, 'freezer.state'), state: join(path, 'freezer.state') }
   }

@@ -4,16 +4,41 @@ import type { CgroupFiles } from '../cgroups/plan.ts'
 
 /** What the kernel has counted for a machine; what cannot be read is left out. */
 export async function readStats(files: CgroupFiles): Promise<MachineStats> {
-  const [memoryBytes, processes, cpuUs] = await Promise.all([
+  const [memoryBytes, processes, cpuMs] = await Promise.all([
     readNumber(files.memoryBytes),
     readNumber(files.processes),
-    readKey(files.cpuStat, 'usage_usec'),
+    readCpuMs(files),
   ])
   return {
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
     ...(processes === undefined ? {} : { processes }),
-    ...(cpuUs === undefined ? {} : { cpuMs: cpuUs / 1000 }),
+    ...(cpuMs === undefined ? {} : { cpuMs }),
   }
+}
+
+async function readCpuMs(files: CgroupFiles): Promise<number | undefined> {
+  const us = await readKey(files.cpuStat, 'usage_usec')
+  if (us !== undefined) return us / 1000
+  const ns = await readNumber(files.cpuUsage)
+  if (ns !== undefined) return ns / 1e6
+  return files.processLists === undefined ? undefined : sumOfProcesses(files.processLists)
+}
+
+/** Field 14 to 17 of `/proc/<pid>/stat` in hundredths of a second (USER_HZ, fixed by the kernel's ABI). */
+const MS_PER_TICK = 10
+
+/** Every ended process is counted with the one that reaped it, so that the living ones carry all of it. */
+async function sumOfProcesses(lists: readonly string[]): Promise<number | undefined> {
+  const texts = await Promise.all(lists.map(readText))
+  if (texts.every((text) => text === undefined)) return undefined
+  const pids = texts.flatMap((text) => (text ?? '').split('\n').filter(Boolean))
+  let ticks = 0
+  for (const pid of pids) {
+    const stat = (await readText(`/proc/${pid}/stat`)) ?? ''
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    for (const field of fields.slice(11, 15)) ticks += Number(field)
+  }
+  return ticks * MS_PER_TICK
 }
 
 /** How many of the agent's own group the kernel has killed for memory. */
@@ -36,6 +61,11 @@ export async function setFrozen(freeze: NonNullable<CgroupFiles['freeze']>, froz
     // The kernel offers no event in v1, and freezing takes well under a millisecond as a rule.
     await new Promise((resolve) => setTimeout(resolve, FREEZE_POLL_MS))
   }
+}
+
+/** Lets signals reach a machine that may stand still: a frozen v1 group does not even hear KILL. */
+export async function wakeForTheEnd(files: CgroupFiles): Promise<void> {
+  if (files.freeze?.version === 1) await writeFile(files.freeze.file, 'THAWED', { flag: 'r+' }).catch(() => undefined)
 }
 
 async function readNumber(path: string | undefined): Promise<number | undefined> {
