@@ -60,10 +60,11 @@ it.skipIf(!isRoot)('says that the disk is full, changes nothing, and goes on onc
     await clock.advance(1000)
     const abort = new AbortController()
     for await (const batch of store.watch({ prefix: 'leased', fromRevision: 3, signal: abort.signal })) {
-      expect(batch.changes).toEqual([{ type: 'delete', key: 'leased' }])
+      // What was refused has taken no revision.
+      expect(batch).toEqual({ revision: 3, changes: [{ type: 'delete', key: 'leased' }] })
       break
     }
-    expect((await store.txn([], [{ type: 'put', key: 'big', value }])).ok).toBe(true)
+    expect(await store.txn([], [{ type: 'put', key: 'big', value }])).toEqual({ ok: true, revision: 4 })
   }
   await using store = await openEmbeddedStore({ path: file, clock })
   expect((await store.range({ prefix: '' })).items.map(({ key }) => key)).toEqual(['big', 'kept'])
