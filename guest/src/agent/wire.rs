@@ -364,6 +364,9 @@ impl Agent {
             let _ = sys::write(wire.out(), &bytes);
             return false;
         }
+        if !wire.single {
+            self.tell_taken_over();
+        }
         self.end_session();
         if !wire.single {
             self.wire = None;
@@ -384,6 +387,14 @@ impl Agent {
         session.push_raw(&bytes);
         self.session = Some(session);
         true
+    }
+
+    /// The standing session is told why it ends, as far as its connection takes it.
+    fn tell_taken_over(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.refuse(0, &Fault::new("stale-session", "another session has taken over"));
+        }
+        self.flush();
     }
 
     /// Writes what waits; false when something still does.

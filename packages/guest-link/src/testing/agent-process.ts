@@ -60,9 +60,10 @@ export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
     },
     exited,
     async [Symbol.asyncDispose]() {
-      // Its death would take the agent along, but not once the agent has acted as another user.
-      for (const pid of childrenOf(child.pid)) process.kill(pid, 'SIGKILL')
+      const inside = childrenOf(child.pid)
       child.kill('SIGKILL')
+      // The death of the parent takes the agent along, but not once it has acted as another user.
+      for (const pid of inside) endProcess(pid)
       await exited
       for (const server of servers) {
         server.close()
@@ -84,6 +85,14 @@ function childrenOf(pid: number | undefined): number[] {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
   } catch {
     return []
+  }
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended already.
   }
 }
 
