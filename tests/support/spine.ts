@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { keepsDisks, type Driver, type KeepsDisks, type Log, type Store } from '@cove/domain'
 import { systemClock, systemRandom } from '@cove/domain/system'
@@ -19,7 +19,7 @@ export interface Spine extends AsyncDisposable {
   readonly store: Store
 }
 
-export const GUEST_PROGRAM = join(import.meta.dirname, '../../build/cove-guest')
+const BUILT = join(import.meta.dirname, '../../build/cove-guest')
 
 export async function openSpine(
   folder: string,
@@ -30,13 +30,14 @@ export async function openSpine(
   const log = options.log === undefined ? {} : { log: options.log }
   await using undo = new AsyncDisposableStack()
   mkdirSync(join(folder, 'run'), { recursive: true, mode: 0o700 })
+  // A copy: a build in the middle of a test would bring a second launcher, of the new version.
+  const guestProgram = join(folder, 'cove-guest')
+  if (!existsSync(guestProgram)) copyFileSync(BUILT, guestProgram)
   const store = undo.use(await openEmbeddedStore({ path: join(folder, 'node.db'), clock: systemClock, ...log }))
-  const launcher = undo.use(
-    await openLauncher({ binary: GUEST_PROGRAM, stateDir: join(folder, 'run/l'), installation }),
-  )
+  const launcher = undo.use(await openLauncher({ binary: guestProgram, stateDir: join(folder, 'run/l'), installation }))
   const driver = createBubblewrapDriver({
     launcher: stepping(launcher, 'launcher', ['start', 'destroy'], step),
-    guestProgram: GUEST_PROGRAM,
+    guestProgram,
     stateDir: join(folder, 'run'),
     installation,
     ...log,

@@ -86,7 +86,7 @@ async function stepsOfALife(): Promise<readonly string[]> {
   return daemon.fuse.steps
 }
 
-describe('a daemon that is killed', () => {
+describe('a daemon that is killed', { timeout: 30_000 }, () => {
   it('at any step loses nothing that was acknowledged and leaves nothing over', async () => {
     const steps = await stepsOfALife()
     expect(steps.length).toBeGreaterThan(60)

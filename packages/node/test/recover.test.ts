@@ -109,7 +109,7 @@ describe('after a daemon was killed', () => {
     dead.fuse.die()
     const began = performance.now()
     const { node, fuse } = await host.open()
-    expect(performance.now() - began).toBeLessThan(300)
+    expect(performance.now() - began).toBeLessThan(2_000)
     expect((await node.list()).filter(({ state }) => state === 'running')).toHaveLength(200)
     expect(fuse.steps).not.toContain('connect')
     const [spec] = specs
