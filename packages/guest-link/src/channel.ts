@@ -1,25 +1,12 @@
 import { CoveError } from '@cove/domain'
-import {
-  encodeCredit,
-  encodeDataHeader,
-  encodeFrame,
-  Fields,
-  findMark,
-  FRAME,
-  FrameError,
-  type StreamNumber,
-} from '@cove/frames'
+import { encodeCredit, encodeFrame, Fields, FRAME, FrameError, type StreamNumber } from '@cove/frames'
 import { cancelled } from './cancelled.ts'
 import { ReceiveQueue } from './receive-queue.ts'
-import { DEFAULT_WINDOW } from './wire/tags.ts'
+import { Sending, type SendingHost } from './sending.ts'
 
 /** What a channel needs of its session. */
-export interface ChannelHost {
-  readonly maxPayload: number
+export interface ChannelHost extends SendingHost {
   send(frame: Buffer): void
-  sendData(header: Buffer, payload: Uint8Array): void
-  /** True when the stream wants no more bytes now; `onDrain` is called once when it does again. */
-  congested(onDrain: () => void): boolean
   /** The guest broke a rule: ends the session. Returns the error that everything on it fails with. */
   violation(message: string): CoveError
   /** The channel needs no more frames. */
@@ -62,6 +49,7 @@ export class Channel {
   readonly #host: ChannelHost
   readonly #options: ChannelOptions
   readonly #queue = new ReceiveQueue<Marker>()
+  readonly #sending: Sending
   readonly #window: number
   #resolveOpened: ((fields: Fields) => void) | undefined
   #rejectOpened: ((error: CoveError) => void) | undefined
@@ -69,15 +57,12 @@ export class Channel {
   #state: 'opening' | 'open' | 'closing' | 'over' = 'opening'
   #error: CoveError | undefined
   #waiter: Waiter | undefined
-  #onProgress: (() => void) | undefined
   #onOver: (() => void) | undefined
   #receivable: number
   #taken = 0
-  #sendable = DEFAULT_WINDOW
   #events = 0
   #eventBytes = 0
   #overflowed = false
-  readonly #wake = (): void => this.#onProgress?.()
   readonly #onAbort = (): void => {
     const signal = this.#options.signal
     if (signal !== undefined) this.abandon(cancelled(signal))
@@ -87,6 +72,7 @@ export class Channel {
     this.#host = host
     this.#options = options
     this.number = options.number
+    this.#sending = new Sending(host, options.number)
     this.#window = options.window
     this.#receivable = options.window
     this.opened = new Promise((resolve, reject) => {
@@ -153,8 +139,7 @@ export class Channel {
 
   onCredit(bytes: number): void {
     if (this.ended) return
-    this.#sendable = Math.min(this.#sendable + bytes, Number.MAX_SAFE_INTEGER)
-    this.#onProgress?.()
+    this.#sending.grant(bytes)
   }
 
   onClose(error: CoveError | undefined): void {
@@ -189,20 +174,7 @@ export class Channel {
 
   /** Resolves when all of it has been handed to the stream within the guest's credit. */
   async send(stream: StreamNumber, bytes: Uint8Array): Promise<void> {
-    let at = 0
-    while (at < bytes.length) {
-      if (!this.#maySend()) await this.#untilProgress()
-      else {
-        const limit = Math.min(this.#sendable, this.#host.maxPayload)
-        let part = bytes.subarray(at, at + limit)
-        const mark = findMark(part)
-        if (mark > 0) part = part.subarray(0, mark)
-        at += part.length
-        this.#sendable -= part.length
-        this.#host.sendData(encodeDataHeader(this.number, stream, part.length), part)
-      }
-    }
-    if (this.ended) throw this.#gone()
+    await this.#sending.send(stream, bytes)
   }
 
   sendEnd(stream: StreamNumber): void {
@@ -292,20 +264,6 @@ export class Channel {
     this.#taken = 0
   }
 
-  #maySend(): boolean {
-    if (this.ended) throw this.#gone()
-    return this.#sendable > 0 && !this.#host.congested(this.#wake)
-  }
-
-  #untilProgress(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onProgress = () => {
-        this.#onProgress = undefined
-        resolve()
-      }
-    })
-  }
-
   #gone(): CoveError {
     return this.#error ?? new CoveError('wrong-state', 'the guest takes no more of this')
   }
@@ -319,7 +277,7 @@ export class Channel {
     if (error === undefined) waiter?.resolve(undefined)
     else waiter?.reject(error)
     this.#rejectOpened?.(error ?? new CoveError('cancelled', 'the call was closed'))
-    this.#onProgress?.()
+    this.#sending.end(this.#gone())
     const onOver = this.#onOver
     this.#onOver = undefined
     onOver?.()

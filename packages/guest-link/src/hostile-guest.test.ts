@@ -194,6 +194,16 @@ describe('a guest that breaks a rule loses its session, and the next call has a 
     await expect(collect(events)).rejects.toMatchObject(BROKEN)
   })
 
+  it('more credit than a channel may have', async () => {
+    await using link = await open({
+      onOpen(guest, channel) {
+        guest.send(FRAME.opened, channel)
+        for (let count = 0; count < 3; count += 1) guest.send(FRAME.credit, channel, Buffer.from('7fffffff', 'hex'))
+      },
+    })
+    await expect(link.writeFile('/x', chunks('x'))).rejects.toMatchObject(BROKEN)
+  })
+
   it('content before the answer', async () => {
     await using link = await open({ onOpen: (guest, channel) => guest.send(FRAME.data, channel, Buffer.from('x')) })
     await expect(link.readFile('/x')).rejects.toMatchObject(BROKEN)

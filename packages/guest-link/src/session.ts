@@ -72,6 +72,8 @@ export class Session implements FrameSink, ChannelHost {
     stream.on('close', () => this.#fail(unreachable()))
     this.#timer = setTimeout(() => this.#fail(unreachable(undefined, 'it does not answer')), options.greetingMs)
     this.send(this.#greeting.hello(options.token, options.epoch))
+    // A stream that has closed already tells nobody of it again.
+    if (stream.destroyed) this.#fail(unreachable())
   }
 
   get isOver(): boolean {

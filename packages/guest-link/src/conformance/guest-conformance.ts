@@ -3,6 +3,7 @@ import { fileStories } from './file-stories.ts'
 import type { GuestHarness, Traits } from './harness.ts'
 import { machineStories } from './machine-stories.ts'
 import { outputStories } from './output-stories.ts'
+import { pathStories } from './path-stories.ts'
 import { processStories } from './process-stories.ts'
 import { sessionStories } from './session-stories.ts'
 
@@ -13,6 +14,7 @@ export function guestConformance(name: string, make: () => Promise<GuestHarness>
     processStories(make, traits)
     outputStories(make, traits)
     fileStories(make, traits)
+    pathStories(make, traits)
     machineStories(make)
   })
 }

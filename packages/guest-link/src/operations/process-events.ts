@@ -13,6 +13,7 @@ export class ProcessEvents implements AsyncIterableIterator<ProcessEvent> {
   #offset: number | undefined
   #exited = false
   #done = false
+  #detached = false
 
   constructor(channel: Channel, terminal: boolean, offset: number | undefined) {
     this.#channel = channel
@@ -47,8 +48,6 @@ export class ProcessEvents implements AsyncIterableIterator<ProcessEvent> {
     }
     return { done: true, value: undefined }
   }
-
-  #detached = false
 
   return(): Promise<IteratorResult<ProcessEvent>> {
     this.#done = true

@@ -13,8 +13,8 @@ const BINARY = fileURLToPath(new URL('../../../../build/cove-guest', import.meta
 const LISTEN_FD = 3
 
 /**
- * The real agent as the first process of a pid namespace of its own, so that all it ever starts ends with it; the
- * file system and the network are the test's.
+ * The real agent as the first process of a pid namespace of its own, so that all it ever starts ends with it, and
+ * with a hostname of its own; the file system and the network are the test's.
  */
 export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
   if (!existsSync(BINARY)) throw new Error('build/cove-guest is missing: run tooling/build-guest.sh')
@@ -76,7 +76,7 @@ export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
 
 function launch(flags: readonly string[], stdio: StdioOptions): ChildProcess {
   const rootless = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
-  const namespace = [...rootless, '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc', '--']
+  const namespace = [...rootless, '--pid', '--uts', '--fork', '--kill-child=SIGKILL', '--mount-proc', '--']
   return spawn('unshare', [...namespace, BINARY, 'agent', ...flags], { stdio })
 }
 
