@@ -31,14 +31,12 @@ export async function composeDaemon(
   await using undo = new AsyncDisposableStack()
 
   const durability = settings.durability
-  // The stores first: their locks say whether another daemon uses this data directory.
-  const serverStore = undo.use(await openEmbeddedStore({ path: dataDir.serverStore, clock, log, durability }))
-  const [nodeStore, launcher] = await Promise.all([
+  // The stores' locks say whether another daemon uses this data directory; then nothing else has been touched.
+  const [serverStore, nodeStore] = await openTogether(undo, [
+    openEmbeddedStore({ path: dataDir.serverStore, clock, log, durability }),
     openEmbeddedStore({ path: dataDir.nodeStore, clock, log, durability }),
-    openLauncher({ binary: guestProgram, stateDir: dataDir.launcher, installation }),
   ])
-  undo.use(nodeStore)
-  undo.use(launcher)
+  const launcher = undo.use(await openLauncher({ binary: guestProgram, stateDir: dataDir.launcher, installation }))
 
   const drivers: Driver[] = [
     createBubblewrapDriver({
@@ -104,4 +102,14 @@ export async function composeDaemon(
       await owned.disposeAsync()
     },
   }
+}
+
+/** Waits for both, so that one that opens after the other has failed is closed too. */
+async function openTogether<Resource extends AsyncDisposable>(
+  owner: AsyncDisposableStack,
+  opening: readonly [Promise<Resource>, Promise<Resource>],
+): Promise<[Resource, Resource]> {
+  const settled = await Promise.allSettled(opening)
+  for (const result of settled) if (result.status === 'fulfilled') owner.use(result.value)
+  return Promise.all(opening)
 }
