@@ -3,6 +3,7 @@ import { Interrupts } from '../attach/interrupts.ts'
 import type { Context } from '../context.ts'
 import { STATUS } from '../exit-status.ts'
 import { addCommandOptions, addTimeoutOption, commandOptions, programArgv } from '../options/command-options.ts'
+import { UsageError } from '../usage-error.ts'
 import type { Run } from './registry.ts'
 import { runIn } from './run.ts'
 
@@ -27,8 +28,18 @@ export function define(command: Command, context: Context, run: Run): void {
     .passThroughOptions()
     .addHelpText('after', EXAMPLES)
     .action((id: string, program: string, words: string[]) =>
-      run(() => exec(command, context, id, programArgv([program, ...words]))),
+      run(() => exec(command, context, id, readProgram(program, words))),
     )
+}
+
+/** Behind the sandbox's name everything belongs to the program; a `--` before it may be there. */
+function readProgram(program: string, words: readonly string[]): string[] {
+  const argv = program === '--' ? [...words] : [program, ...words]
+  if (argv.length > 0 && argv[0]?.startsWith('-') === false) return programArgv(argv)
+  throw new UsageError(
+    argv.length === 0 ? 'there is no program' : `${argv[0]} is no program`,
+    "Write options before the sandbox's name: cove exec [options] <sandbox> <program> [arguments...]",
+  )
 }
 
 async function exec(command: Command, context: Context, id: string, argv: readonly string[]): Promise<number> {

@@ -1,0 +1,101 @@
+import { execFile } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { packSdk } from '../tooling/pack-sdk.ts'
+import { TestDaemon } from './support/daemon.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+/** The oldest Node that the package promises to work with. */
+const OLDEST_NODE = '22'
+const run = promisify(execFile)
+
+interface Example {
+  readonly title: string
+  readonly code: string
+  /** What it prints, where the page says so. */
+  readonly output: string | undefined
+}
+
+/** Every `ts` block of the page, with the `text` block right behind it. */
+function examples(): Example[] {
+  const page = readFileSync(join(ROOT, 'docs/sdk.md'), 'utf8')
+  return [...page.matchAll(/^```ts\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/gms)].map((match) => {
+    const heading =
+      page
+        .slice(0, match.index)
+        .match(/^#+ .*$/gm)
+        ?.at(-1) ?? ''
+    const line = page.slice(0, match.index).split('\n').length
+    return { title: `${heading.replace(/^#+ /, '')} (line ${line})`, code: match[1] ?? '', output: match[2] }
+  })
+}
+
+describe('the package @cove/sdk, installed into an empty project', () => {
+  let daemon: TestDaemon
+  let project: string
+  let nodes: Readonly<Record<string, string>>
+  const all = examples()
+
+  beforeAll(async () => {
+    project = mkdtempSync(join(tmpdir(), 'cove-test-package-'))
+    writeFileSync(join(project, 'package.json'), '{"private":true,"type":"module"}')
+    const tarball = packSdk(project)
+    const oldest = `node-linux-${process.arch}@${OLDEST_NODE}`
+    await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball, oldest], { cwd: project })
+    nodes = {
+      [OLDEST_NODE]: join(project, `node_modules/node-linux-${process.arch}/bin/node`),
+      current: process.execPath,
+    }
+    mkdirSync(join(project, 'src'))
+    all.forEach(({ code }, index) => writeFileSync(join(project, 'src', `example${index}.ts`), code))
+    daemon = await TestDaemon.start()
+  }, 240_000)
+  afterAll(async () => {
+    rmSync(project, { recursive: true, force: true })
+    await daemon[Symbol.asyncDispose]()
+  })
+
+  it('brings one dependency, and nothing of the workspace', () => {
+    const installed = readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'))
+    expect(installed.filter((name) => !name.startsWith('node-'))).toEqual(['@bufbuild', '@cove'])
+    expect(readdirSync(join(project, 'node_modules/@cove'))).toEqual(['sdk'])
+    expect(readdirSync(join(project, 'node_modules/@bufbuild'))).toEqual(['protobuf'])
+  })
+
+  it('has types that hold in a strict project, for every example of its page', async () => {
+    cpSync(join(ROOT, 'node_modules/@types'), join(project, 'node_modules/@types'), { recursive: true })
+    cpSync(join(ROOT, 'node_modules/undici-types'), join(project, 'node_modules/undici-types'), { recursive: true })
+    const compilerOptions = {
+      target: 'es2022',
+      lib: ['es2023', 'esnext.disposable'],
+      module: 'nodenext',
+      types: ['node'],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: false,
+      rootDir: 'src',
+      outDir: 'out',
+    }
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }))
+    const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', project]).catch(
+      (error: { stdout: string }) => error,
+    )
+    expect(stdout).toBe('')
+  })
+
+  describe.each([OLDEST_NODE, 'current'])('on Node %s', (node) => {
+    it.each(all.map((example, index) => [example.title, example, index] as const))(
+      'does what its page says: %s',
+      async (_title, { output }, index) => {
+        const env = { PATH: process.env['PATH'], COVE_URL: daemon.url, COVE_API_KEY: daemon.apiKey }
+        const { stdout, stderr } = await run(nodes[node] ?? '', [`out/example${index}.js`], { cwd: project, env })
+        expect(stderr).toBe('')
+        expect(stdout).toBe(output ?? stdout)
+        expect((await daemon.cove(['ls', '-q'])).stdout).toBe('')
+      },
+    )
+  })
+})
