@@ -71,6 +71,21 @@ export function outputStories(make: () => Promise<GuestHarness>, { real }: Trait
       expect(ran.exit?.exit).toEqual({ kind: 'exited', code: 0 })
     })
 
+    it('in full flow when the host is killed is there for the next one, with a gap at most', async () => {
+      await using host = new Host(await make())
+      const killed = await host.open()
+      const size = 3_000_000
+      const process = command(host.harness, ['head', '-c', String(size), '/dev/zero'])
+      const { events } = await killed.start(process)
+      await events[Symbol.asyncIterator]().next()
+      host.streams.at(-1)?.destroy()
+      const next = await host.open()
+      const ran = await collect((await next.attach(process.id, 0)).events)
+      const lost = ran.gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0)
+      expect(ran.stdout.length + lost).toBe(size)
+      expect(ran.exit?.exit).toEqual({ kind: 'exited', code: 0 })
+    })
+
     it('that is read slowly holds up its own process and nobody else', async () => {
       await using host = new Host(await make())
       const link = await host.open()

@@ -116,6 +116,15 @@ export class RawHost {
     }
   }
 
+  /** Waits until all that was sent has been handed to the stream, or the guest has ended it. */
+  settle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.stream.once('close', () => resolve())
+      if (this.stream.destroyed) resolve()
+      else this.stream.write(encodeFrame(FRAME.pad, 0), () => resolve())
+    })
+  }
+
   #onChunk(chunk: Buffer): void {
     let rest = chunk
     let from = 0
