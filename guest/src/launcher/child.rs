@@ -54,8 +54,9 @@ pub fn run(spec: &Spec, inherited: Inherited, strange: &[RawFd]) -> ! {
         report(status.as_raw_fd(), STEP_FAILED, &step, &error);
         unsafe { c::_exit(126) };
     }
-    if let Some(error) = exec(spec, &gate) {
-        report(status.as_raw_fd(), EXEC_FAILED, &spec.argv[0].to_string_lossy(), &error);
+    match exec(spec, &gate) {
+        Some(error) => report(status.as_raw_fd(), EXEC_FAILED, &spec.argv[0].to_string_lossy(), &error),
+        None => report(status.as_raw_fd(), STEP_FAILED, "wait for the launcher", &io::ErrorKind::BrokenPipe.into()),
     }
     unsafe { c::_exit(127) };
 }

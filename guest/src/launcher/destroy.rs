@@ -8,11 +8,11 @@ use std::os::unix::io::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::cgroups;
+use super::entry::Entry;
 use super::exit::Exit;
 use super::fault::Fault;
 use super::held;
-use super::host::{Client, Entry, Host};
-use super::procs;
+use super::host::{Client, Host};
 use super::record::{valid_id, ProcessKey, State};
 use super::remove::{remove, Removed};
 use super::signals;
@@ -177,39 +177,6 @@ impl Host {
         job.waiting = targets.iter().filter_map(|key| signals::send_exactly(*key, c::SIGKILL)).collect();
         entry.record.cgroups.iter().for_each(|group| cgroups::thaw(group));
         Step::Wait(LONGEST_DELAY)
-    }
-
-    /// Everything of this entry that runs.
-    fn targets(&self, entry: &Entry) -> HashSet<ProcessKey> {
-        let record = &entry.record;
-        let mut found = HashSet::new();
-        if record.boot != self.boot {
-            return found;
-        }
-        let mut queue: Vec<ProcessKey> = record.members.clone();
-        if record.leader.pid > 1 && procs::exists(record.leader) {
-            queue.push(record.leader);
-            // As long as the leader exists, dead or alive, nobody else can have its number as a session.
-            let session = record.leader.pid;
-            let leaders = self.own_leaders();
-            let lost_children = procs::children(self.me.pid).into_iter().filter(|pid| !leaders.contains(pid));
-            let others = if !entry.own && record.cgroups.is_empty() { procs::in_session(session) } else { Vec::new() };
-            for pid in lost_children.chain(others) {
-                if procs::stat(pid).map_or(false, |stat| stat.session == session) {
-                    queue.extend(procs::key_of(pid));
-                }
-            }
-        }
-        for group in &record.cgroups {
-            queue.extend(cgroups::members(group).into_iter().filter_map(procs::key_of));
-        }
-        while let Some(key) = queue.pop() {
-            if key.pid > 1 && key != self.me && !found.contains(&key) && procs::alive(key) {
-                found.insert(key);
-                queue.extend(procs::children(key.pid).into_iter().filter_map(procs::key_of));
-            }
-        }
-        found
     }
 
     fn remove_cgroups(&mut self, id: &str, job: &mut Job) -> Step {

@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 
 use super::child::RLIMIT_NOFILE;
 use super::destroy::Job;
+use super::entry::Entry;
 use super::exit::Exit;
 use super::fault::Fault;
 use super::held::Held;
 use super::log::Log;
 use super::namespaces::UserNamespaces;
 use super::procs;
-use super::record::{valid_id, Owner, ProcessKey, Record, Records, State};
-use super::start::Starting;
+use super::record::{valid_id, Owner, ProcessKey, Record, State};
+use super::records::Records;
+use super::signals::open_exactly;
 use crate::fields::Writer;
 use crate::frames::kind;
-use crate::sys::{c, pidfd};
+use crate::sys::c;
 
 /// Who asked: a channel of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,51 +36,6 @@ pub struct Message {
     pub to: Option<Client>,
     pub kind: u8,
     pub payload: Vec<u8>,
-}
-
-pub struct Entry {
-    pub record: Record,
-    /// A child of this launcher that has not been reaped: its pid cannot be used again.
-    pub own: bool,
-    /// Of a process that another launcher started: readable when it has ended.
-    pub handle: Option<OwnedFd>,
-    pub starting: Option<Starting>,
-    pub held: Option<Held>,
-    /// When to look again for an exit that another launcher is about to write.
-    pub look_again: Option<Instant>,
-}
-
-impl Entry {
-    pub fn new(record: Record) -> Entry {
-        Entry { record, own: false, handle: None, starting: None, held: None, look_again: None }
-    }
-
-    pub fn lives(&self) -> bool {
-        self.record.state != State::Preparing && self.record.exit.is_none()
-    }
-
-    /// Fields of an entry on the wire.
-    pub fn describe(&self) -> Writer {
-        let record = &self.record;
-        let state = match (record.state, record.exit) {
-            (State::Preparing, _) => 1,
-            (_, None) => 2,
-            (_, Some(_)) => 3,
-        };
-        let mut fields = Writer::new()
-            .text(1, &record.id)
-            .number(2, state)
-            .number(3, record.leader.pid as u64)
-            .number(4, record.leader.start)
-            .text(5, &record.note);
-        for problem in &record.problems {
-            fields.put(6, problem.as_bytes());
-        }
-        match record.exit {
-            Some(exit) if state == 3 => fields.number(7, exit.wire().0).number(8, exit.wire().1),
-            _ => fields,
-        }
-    }
 }
 
 pub struct Host {
@@ -329,17 +286,6 @@ fn raise_descriptor_limit() -> c::rlimit_t {
         c::setrlimit(RLIMIT_NOFILE, &c::rlimit_t { soft: found.hard, hard: found.hard });
     }
     found
-}
-
-/// A handle of exactly this process, also when it is a zombie; None when it is gone.
-pub fn open_exactly(key: ProcessKey) -> Option<OwnedFd> {
-    let handle = pidfd::open(key.pid).ok()?;
-    // The pid may have been used again before it was opened, but not between opening and looking.
-    if procs::exists(key) {
-        Some(handle)
-    } else {
-        None
-    }
 }
 
 /// Paths of the FIFOs that hold the output of one process.

@@ -85,3 +85,27 @@ pub fn in_session(session: i32) -> Vec<i32> {
 pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_pass_for_other_fields() {
+        let fields = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
+        for name in ["sh", "a b", ") Z 1 1 1 1", "((", "x) S 9 9"] {
+            let stat = parse_stat(format!("12 ({}) {}", name, fields).as_bytes()).unwrap();
+            assert_eq!((stat.start, stat.session, stat.zombie), (777, 3, false));
+        }
+        assert!(parse_stat(b"12 (sh) Z 1 2 3").is_none());
+        assert!(parse_stat(b"12 (sh)").is_none());
+        assert!(parse_stat(b"").is_none());
+    }
+
+    #[test]
+    fn this_process_is_alive_and_its_namesake_is_not() {
+        let key = key_of(std::process::id() as i32).unwrap();
+        assert!(alive(key) && exists(key));
+        assert!(!exists(ProcessKey { start: key.start + 1, ..key }));
+    }
+}

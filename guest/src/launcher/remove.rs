@@ -141,3 +141,6 @@ fn open_folder(parent: RawFd, name: &CStr) -> Result<OwnedFd, Errno> {
 fn to_io(error: Errno) -> io::Error {
     io::Error::from_raw_os_error(error.0)
 }
+
+#[cfg(test)]
+mod tests;

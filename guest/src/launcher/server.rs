@@ -246,7 +246,7 @@ impl Server {
         for id in due {
             self.host.advance(&id);
         }
-        let look = |entry: &&super::host::Entry| entry.look_again.map_or(false, |time| time <= now);
+        let look = |entry: &&super::entry::Entry| entry.look_again.map_or(false, |time| time <= now);
         let again: Vec<_> = self.host.entries.values().filter(look).map(|entry| entry.record.id.clone()).collect();
         for id in again {
             self.host.adopted_ended(&id);

@@ -1,9 +1,9 @@
 //! Signals that can only reach the process that was meant.
 
 use std::io;
-use std::os::unix::io::AsRawFd;
+use std::os::unix::io::{AsRawFd, OwnedFd};
 
-use super::host::{open_exactly, Entry};
+use super::entry::Entry;
 use super::procs;
 use super::record::ProcessKey;
 use crate::sys::{check, c, pidfd};
@@ -30,8 +30,19 @@ pub fn send(entry: &Entry, signal: i32, group: bool) -> io::Result<()> {
 }
 
 /// To exactly this process; the handle becomes readable when it has ended. None: it has ended already.
-pub fn send_exactly(key: ProcessKey, signal: i32) -> Option<std::os::unix::io::OwnedFd> {
+pub fn send_exactly(key: ProcessKey, signal: i32) -> Option<OwnedFd> {
     let handle = open_exactly(key)?;
     pidfd::send_signal(handle.as_raw_fd(), signal).ok()?;
     Some(handle)
+}
+
+/// A handle of exactly this process, also when it is a zombie; None when it is gone.
+pub fn open_exactly(key: ProcessKey) -> Option<OwnedFd> {
+    let handle = pidfd::open(key.pid).ok()?;
+    // The pid may have been used again before it was opened, but not between opening and looking.
+    if procs::exists(key) {
+        Some(handle)
+    } else {
+        None
+    }
 }

@@ -12,7 +12,8 @@ use super::child::{self, Inherited};
 use super::destroy::Waiter;
 use super::fault::{AtStep, Fault};
 use super::held::{self, Held};
-use super::host::{Client, Entry, Host};
+use super::entry::Entry;
+use super::host::{Client, Host};
 use super::procs;
 use super::record::{Owner, ProcessKey, Record, State};
 use super::spec::{Spec, UserNamespace};
@@ -135,8 +136,10 @@ impl Host {
             self.records.write(&entry.record).at(|| "write the record")?;
             entry.starting = Some(Starting { status, client });
         }
-        // Without this byte the child ends: whatever fails before, nothing has run.
-        sys::write(opener.as_raw_fd(), &[1]).at(|| "let the child go").map(drop)
+        // Without this byte the child ends: whatever fails before, nothing has run. A child that has failed already is
+        // not there to take it, and its report says why.
+        let _ = sys::write(opener.as_raw_fd(), &[1]);
+        Ok(())
     }
 
     fn stdio(&self, spec: &Spec) -> Result<([OwnedFd; 3], Option<Held>), Fault> {

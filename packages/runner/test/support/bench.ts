@@ -87,3 +87,10 @@ export async function eventually<T>(look: () => T | undefined | Promise<T | unde
 }
 
 export const isRoot = process.getuid?.() === 0
+
+/** Everything that a process with held output has said, once it has ended. */
+export const said = async (process: HostProcess): Promise<string> => {
+  await process.exited
+  const [out, err] = [await process.output('stdout'), await process.output('stderr')]
+  return Buffer.from(out).toString() + Buffer.from(err).toString()
+}

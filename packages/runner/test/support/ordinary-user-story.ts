@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { CoveError } from '@cove/domain'
 import type { HostProcess } from '../../src/index.ts'
-import { type Bench, eventually, isAlive, openBench } from './bench.ts'
+import { type Bench, eventually, isAlive, openBench, said } from './bench.ts'
 
 export interface Story {
   readonly uid: number
@@ -16,12 +16,6 @@ export interface Story {
   readonly adopted: string
   readonly treeLeft: number
   readonly left: readonly string[]
-}
-
-async function said(process: HostProcess): Promise<string> {
-  await process.exited
-  const [out, err] = [await process.output('stdout'), await process.output('stderr')]
-  return Buffer.from(out).toString() + Buffer.from(err).toString()
 }
 
 async function codeOf(start: Promise<HostProcess>): Promise<string> {

@@ -1,0 +1,54 @@
+//! One host process as this launcher knows it.
+
+use std::os::unix::io::OwnedFd;
+use std::time::Instant;
+
+use super::held::Held;
+use super::record::{Record, State};
+use super::start::Starting;
+use crate::fields::Writer;
+
+pub struct Entry {
+    pub record: Record,
+    /// A child of this launcher that has not been reaped: its pid cannot be used again.
+    pub own: bool,
+    /// Of a process that another launcher started: readable when it has ended.
+    pub handle: Option<OwnedFd>,
+    pub starting: Option<Starting>,
+    pub held: Option<Held>,
+    /// When to look again for an exit that another launcher is about to write.
+    pub look_again: Option<Instant>,
+}
+
+impl Entry {
+    pub fn new(record: Record) -> Entry {
+        Entry { record, own: false, handle: None, starting: None, held: None, look_again: None }
+    }
+
+    pub fn lives(&self) -> bool {
+        self.record.state != State::Preparing && self.record.exit.is_none()
+    }
+
+    /// Fields of an entry on the wire.
+    pub fn describe(&self) -> Writer {
+        let record = &self.record;
+        let state = match (record.state, record.exit) {
+            (State::Preparing, _) => 1,
+            (_, None) => 2,
+            (_, Some(_)) => 3,
+        };
+        let mut fields = Writer::new()
+            .text(1, &record.id)
+            .number(2, state)
+            .number(3, record.leader.pid as u64)
+            .number(4, record.leader.start)
+            .text(5, &record.note);
+        for problem in &record.problems {
+            fields.put(6, problem.as_bytes());
+        }
+        match record.exit {
+            Some(exit) if state == 3 => fields.number(7, exit.wire().0).number(8, exit.wire().1),
+            _ => fields,
+        }
+    }
+}
