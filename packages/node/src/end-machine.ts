@@ -10,6 +10,8 @@ import { abortable, anySignal, withDeadline } from './wait.ts'
 const MARGIN_MS = 1_000
 /** Longest wait for a guest that does not take the wish to shut down. */
 const REACH_MS = 5_000
+/** Longest wait for a machine that is ended by force; after that the caller hears it, and may try again. */
+const FORCE_MS = 30_000
 
 /** Hears of the machine's end and records it, unless somebody has asked for that end. */
 export function watchMachine(parts: NodeParts, slot: Slot, session: GuestSession): void {
@@ -43,7 +45,9 @@ export async function stopMachine(
   if (isEndedRecord(record)) return { ...record.exit }
   const session = sessionOf(slot, record)
   if (graceMs > 0 && !hurry.aborted) await askToEnd(parts, session, graceMs, hurry)
-  const exit = await session.machine.stop(0)
+  const exit = await withDeadline(parts.clock, FORCE_MS, 'ending the machine by force', undefined, () =>
+    session.machine.stop(0),
+  )
   await settleEnd(parts, slot, endRecord(record, 'stopped', exit))
   return { ...exit }
 }

@@ -238,4 +238,18 @@ describe('creating', () => {
     await expect(node.create({ spec: host.spec(), incarnation: 1 })).rejects.toMatchObject({ code: 'cancelled' })
     await expect(node.destroy(newSandboxId(host.random))).rejects.toMatchObject({ code: 'cancelled' })
   })
+
+  it('closes with the signal that it was opened with', async () => {
+    const host = new Host()
+    const stop = new AbortController()
+    const { node, links } = await host.open(undefined, { signal: stop.signal })
+    await node.create({ spec: host.spec(), incarnation: 1 })
+    const watch = Array.fromAsync(node.watch(new AbortController().signal))
+    stop.abort()
+    await node.close()
+    expect(await watch).toEqual([])
+    expect(await links.open[0]?.closed).toBeUndefined()
+    await expect(node.create({ spec: host.spec(), incarnation: 1 })).rejects.toMatchObject({ code: 'cancelled' })
+    expect(host.single.exit).toBeUndefined()
+  })
 })

@@ -37,6 +37,22 @@ describe('stopping and starting again', () => {
     await node.close()
   })
 
+  it('gives up on a machine that does not even end by force, and may be asked again', async () => {
+    const host = new Host()
+    const { node, driver } = await host.open()
+    const spec = host.spec()
+    await node.create({ spec, incarnation: 1 })
+    driver.beforeStop = () => new Promise(() => {})
+    const stop = node.stop(spec.id, 1, 0)
+    stop.catch(() => {})
+    await host.clock.advance(30_000)
+    await expect(stop).rejects.toMatchObject({ code: 'deadline-exceeded' })
+    expect(await stateOf(node, spec.id)).toMatchObject({ state: 'running' })
+    driver.beforeStop = async () => {}
+    expect(await node.stop(spec.id, 1, 0)).toEqual({ kind: 'exited', code: 0 })
+    await node.close()
+  })
+
   it('is cut short by a destroy', async () => {
     const host = new Host()
     const { node, links } = await host.open()

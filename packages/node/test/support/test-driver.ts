@@ -36,6 +36,7 @@ export class TestDriver implements Driver, KeepsDisks {
   proofs = 0
   /** The machine is half made then. */
   duringCreate: (id: MachineId, signal: AbortSignal) => Promise<void> = async () => {}
+  beforeStop: (id: MachineId) => Promise<void> = async () => {}
   beforeDestroy: (id: MachineId) => Promise<void> = async () => {}
   beforeFingerprint: () => Promise<void> = async () => {}
   beforeRecover: () => Promise<void> = async () => {}
@@ -105,6 +106,7 @@ export class TestDriver implements Driver, KeepsDisks {
 
   #stepping(machine: Machine): Machine {
     const fuse = this.#fuse
+    const beforeStop = (): Promise<void> => this.beforeStop(machine.id)
     return {
       id: machine.id,
       limits: machine.limits,
@@ -115,6 +117,7 @@ export class TestDriver implements Driver, KeepsDisks {
       },
       async stop(graceMs): Promise<Exit> {
         await fuse.step('stop begins')
+        await beforeStop()
         const exit = await machine.stop(graceMs)
         await fuse.step('machine is stopped')
         return exit
