@@ -268,6 +268,7 @@ impl Agent {
             self.drop_work(channel);
         }
         self.session = None;
+        self.quiesced = false;
     }
 
     /// Writes what waits, and lets every channel with something to send have its turn.

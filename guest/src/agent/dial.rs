@@ -72,7 +72,7 @@ impl Agent {
             };
             match socket::connect_tcp(host, port as u16) {
                 Err(Errno(c::ECONNREFUSED)) if other.take().is_some() => {
-                    socket::connect_tcp(IpAddr::V6(Ipv6Addr::LOCALHOST), port as u16).map_err(refused)?
+                    socket::connect_tcp(IpAddr::V6(Ipv6Addr::LOCALHOST), port as u16)?
                 }
                 other => other?,
             }
@@ -258,6 +258,10 @@ impl Agent {
 
     pub fn dial_data(&mut self, channel: u32, bytes: &[u8]) {
         if let Some(Work::Dial(dialing)) = self.works.get_mut(&channel) {
+            if dialing.written_ended {
+                // The server no longer reads; what is sent meanwhile goes nowhere.
+                return self.session().grant(channel, bytes.len() as u32);
+            }
             if dialing.host_ended {
                 return self.fail(channel, &Fault::invalid("content after the end"));
             }
@@ -330,8 +334,4 @@ impl Agent {
             self.finish(channel);
         }
     }
-}
-
-fn refused(errno: Errno) -> Fault {
-    Fault::from(errno)
 }

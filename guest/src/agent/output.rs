@@ -77,8 +77,28 @@ impl Agent {
                 }
             }
             if process.ring.capacity() == 0 {
-                process.ring.resize(SMALL);
-                self.processes.ring_bytes += SMALL;
+                // Most commands say little or nothing: the ring is made when there is something to keep.
+                match sys::read(fd, &mut self.scratch[..SMALL]) {
+                    Ok(count) if count > 0 => {
+                        process.ring.resize(SMALL);
+                        self.processes.ring_bytes += SMALL;
+                        let (first, second) = process.ring.free(count);
+                        let (head, tail) = self.scratch[..count].split_at(first.len());
+                        first.copy_from_slice(head);
+                        second.copy_from_slice(tail);
+                        process.ring.commit(count, output.stream);
+                        output.left = output.left.saturating_sub(count);
+                        if !process.terminal {
+                            break;
+                        }
+                        continue;
+                    }
+                    Err(Errno(c::EAGAIN)) => break,
+                    _ => {
+                        self.end_output(serial, which);
+                        return;
+                    }
+                }
             }
             let keep = process.readers.iter().map(|reader| reader.cursor).min().unwrap_or_else(|| process.ring.end());
             let room = process.ring.room(keep);

@@ -101,10 +101,6 @@ impl Process {
         self.readers.iter().map(|reader| reader.cursor).min().unwrap_or_else(|| self.ring.end())
     }
 
-    pub fn reader(&mut self, channel: u32) -> Option<&mut Reader> {
-        self.readers.iter_mut().find(|reader| reader.channel == channel)
-    }
-
     pub fn output_ended(&self) -> bool {
         self.outputs.iter().all(Option::is_none)
     }

@@ -123,10 +123,6 @@ impl Session {
         }
     }
 
-    pub fn is_open(&self, channel: u32) -> bool {
-        self.flows.contains_key(&channel)
-    }
-
     pub fn opened(&mut self, channel: u32, answer: Writer) {
         self.control(kind::OPENED, channel, answer.as_slice());
     }
@@ -235,10 +231,6 @@ impl Session {
 
     pub fn overfull(&self) -> bool {
         self.waiting().len() > MAX_WAITING
-    }
-
-    pub fn channels(&self) -> Vec<u32> {
-        self.flows.keys().copied().collect()
     }
 
     fn control(&mut self, kind: u8, channel: u32, payload: &[u8]) {
