@@ -8,7 +8,7 @@ import { DEFAULT_RETRY } from '../src/wire/retry.ts'
 import { Rpc } from '../src/wire/rpc.ts'
 import { errorFrame, eventFrame, outputFrame } from './support/frames.ts'
 import { InstantClock } from './support/instant-clock.ts'
-import { ManualClock } from './support/manual-clock.ts'
+import { ManualClock } from '@cove/domain/manual-clock'
 import { ScriptedServer, type Answer } from './support/scripted-server.ts'
 
 const SOURCE: ProcessSource = { sandbox: 'box', id: 'p', incarnation: 0, command: { argv: ['true'] }, from: 0 }
