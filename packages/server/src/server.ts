@@ -4,7 +4,7 @@ import { OriginCheck } from './auth/origin-check.ts'
 import { ConnectDoor } from './doors/connect/connect-door.ts'
 import { fileMethods } from './doors/connect/file-methods.ts'
 import { processMethods } from './doors/connect/process-methods.ts'
-import { buildRouter } from './doors/connect/router.ts'
+import { buildServices } from './doors/connect/router.ts'
 import { sandboxMethods } from './doors/connect/sandbox-methods.ts'
 import { systemMethods, templateMethods } from './doors/connect/system-methods.ts'
 import { Front } from './doors/front.ts'
@@ -13,6 +13,7 @@ import { Port, type ListenOptions } from './doors/port/port.ts'
 import { Lifecycle } from './lifecycle/lifecycle.ts'
 import { MetricsRegistry } from './metrics/registry.ts'
 import { DEFAULT_DEFAULTS, DEFAULT_LIMITS, HOST_TEMPLATE, type ServerOptions } from './options.ts'
+import { pooledRandom } from './pooled-random.ts'
 import { Activity } from './sandboxes/activity.ts'
 import type { Core } from './sandboxes/core.ts'
 import { Ledger } from './sandboxes/ledger.ts'
@@ -36,7 +37,8 @@ export interface CoveServer extends AsyncDisposable {
 }
 
 export async function openServer(options: ServerOptions): Promise<CoveServer> {
-  const { store, node, clock, random, log, keys } = options
+  const { store, node, clock, log, keys } = options
+  const random = pooledRandom(options.random)
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const templates = options.templates ?? [HOST_TEMPLATE]
   const view = new SandboxView()
@@ -63,7 +65,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
 
   await lifecycle.start()
 
-  const router = buildRouter(
+  const services = buildServices(
     {
       sandboxes: sandboxMethods(sandboxes, limits),
       processes: processMethods(sandboxes, random, limits),
@@ -84,7 +86,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const front = new Front({
     keys,
     origins: new OriginCheck(options.allowedHosts ?? []),
-    connect: new ConnectDoor(router, limits.unaryBytes, log),
+    connect: new ConnectDoor(services, limits.unaryBytes, log),
     http: new HttpDoor({ sandboxes, random, limits, metrics, notReady: () => notReady, closing: closing.signal, log }),
     random,
     headerBytes: limits.headerBytes,

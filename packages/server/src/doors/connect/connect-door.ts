@@ -1,19 +1,23 @@
-import { createContextValues, type ConnectRouter } from '@connectrpc/connect'
+import { createContextValues } from '@connectrpc/connect'
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol'
 import { CoveError, type Log } from '@cove/domain'
 import { clientSignal, cut, drained, unread, type Exchange, type Request } from '../exchange.ts'
 import { endUnread } from '../json-error.ts'
 import { toConnectError } from './connect-error.ts'
-import { exchangeKey, tooLarge } from './router.ts'
+import { tooLarge } from '../read-body.ts'
+import { exchangeKey, type Services } from './router.ts'
+import { handleUnary, unaryFormat, type UnaryMethod } from './unary-lane.ts'
 
 /** Brings HTTP exchanges to the services and their answers back, with backpressure in both directions. */
 export class ConnectDoor {
   readonly #handlers: ReadonlyMap<string, UniversalHandler>
+  readonly #unary: ReadonlyMap<string, UnaryMethod>
   readonly #unaryBytes: number
   readonly #log: Log
 
-  constructor(router: ConnectRouter, unaryBytes: number, log: Log) {
+  constructor({ router, unary }: Services, unaryBytes: number, log: Log) {
     this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]))
+    this.#unary = unary
     this.#unaryBytes = unaryBytes
     this.#log = log
   }
@@ -24,6 +28,9 @@ export class ConnectDoor {
 
   async handle(exchange: Exchange): Promise<void> {
     const { request, response, requestId, path } = exchange
+    const format = unaryFormat(request)
+    const method = format === undefined ? undefined : this.#unary.get(path)
+    if (format !== undefined && method !== undefined) return handleUnary(exchange, method, format, this.#unaryBytes)
     const handler = this.#handlers.get(path)
     if (handler === undefined) return
     const answer = await handler({

@@ -1,19 +1,31 @@
-/** Passes items on, and a sign of life whenever `ms` milliseconds pass without one. */
+/** Passes items on, and a sign of life whenever about `ms` milliseconds have passed without one. */
 export async function* withKeepAlive<Item>(
   items: AsyncIterable<Item>,
   ms: number,
   signOfLife: () => Item,
 ): AsyncGenerator<Item> {
   const iterator = items[Symbol.asyncIterator]()
+  let silent = false
+  let wake: ((nothing: undefined) => void) | undefined
+  // One timer for the whole stream: a timer for each item would cost more than the item.
+  const timer = setInterval(() => {
+    if (silent) wake?.(undefined)
+    silent = true
+  }, ms)
   let finished = false
   try {
     for (;;) {
       const pending = iterator.next()
-      let result = await orSilence(pending, ms)
-      while (result === undefined) {
+      let result: IteratorResult<Item> | undefined
+      for (;;) {
+        result = await new Promise<IteratorResult<Item> | undefined>((resolve, reject) => {
+          wake = resolve
+          pending.then(resolve, reject)
+        })
+        if (result !== undefined) break
         yield signOfLife()
-        result = await orSilence(pending, ms)
       }
+      silent = false
       if (result.done === true) {
         finished = true
         return
@@ -21,13 +33,7 @@ export async function* withKeepAlive<Item>(
       yield result.value
     }
   } finally {
+    clearInterval(timer)
     if (!finished) await iterator.return?.()
   }
-}
-
-function orSilence<Result>(pending: Promise<Result>, ms: number): Promise<Result | undefined> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms, undefined)
-    pending.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
 }

@@ -12,7 +12,9 @@ import type { ServerLimits } from '../../options.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Call, Methods } from './call.ts'
 import { stackOf } from '../stack-of.ts'
+import { tooLarge } from '../read-body.ts'
 import { toConnectError } from './connect-error.ts'
+import type { UnaryMethod } from './unary-lane.ts'
 
 export interface AllMethods {
   readonly sandboxes: Methods<typeof SandboxService>
@@ -24,22 +26,37 @@ export interface AllMethods {
 
 export const exchangeKey = createContextKey<Exchange | undefined>(undefined)
 
-/** All services behind Connect, gRPC and gRPC-Web. `closing` ends the streams when the server closes. */
-export function buildRouter(all: AllMethods, limits: ServerLimits, closing: AbortSignal, log: Log): ConnectRouter {
+export interface Services {
+  /** All of them behind Connect, gRPC and gRPC-Web. */
+  readonly router: ConnectRouter
+  /** The unary methods by path. */
+  readonly unary: ReadonlyMap<string, UnaryMethod>
+}
+
+/** `closing` ends the streams when the server closes. */
+export function buildServices(all: AllMethods, limits: ServerLimits, closing: AbortSignal, log: Log): Services {
+  const lane = new Map<string, UnaryMethod>()
   const router = createConnectRouter({
     acceptCompression: [],
     readMaxBytes: limits.unaryBytes,
     requestGate: (context) => checkRequest(context, limits.unaryBytes),
   })
   const add = <Service extends DescService>(service: Service, methods: Methods<Service>): void => {
-    router.service(service, adaptService(service, methods, closing, log))
+    const adapted = service.methods.map((method) => {
+      const run = methods[method.localName as keyof Methods<Service>] as AnyMethod
+      if (method.methodKind !== 'unary') return [method.localName, stream(run, method, closing, log)]
+      const told = reporting(run, method, log)
+      lane.set(`/${service.typeName}/${method.name}`, { input: method.input, output: method.output, run: told })
+      return [method.localName, unary(told)]
+    })
+    router.service(service, Object.fromEntries(adapted) as ServiceImpl<Service>)
   }
   add(SandboxService, all.sandboxes)
   add(ProcessService, all.processes)
   add(FileService, all.files)
   add(TemplateService, all.templates)
   add(SystemService, all.system)
-  return router
+  return { router, unary: lane }
 }
 
 /** Runs before anything of the body is read. */
@@ -53,35 +70,25 @@ function checkRequest({ values, requestHeader }: HandlerContext, unaryBytes: num
   if (length > unaryBytes) throw toConnectError(tooLarge(unaryBytes), requestId)
 }
 
-export function tooLarge(limit: number): CoveError {
-  return new CoveError('payload-too-large', `a request may have at most ${limit} bytes`, { limit })
-}
-
 type AnyMethod = (request: unknown, call: Call) => Promise<unknown> | AsyncIterable<unknown>
 
-function adaptService<Service extends DescService>(
-  service: Service,
-  methods: Methods<Service>,
-  closing: AbortSignal,
-  log: Log,
-): ServiceImpl<Service> {
-  const adapted = service.methods.map((method) => {
-    const run = methods[method.localName as keyof Methods<Service>] as AnyMethod
-    return [
-      method.localName,
-      method.methodKind === 'unary' ? unary(run, method, log) : stream(run, method, closing, log),
-    ]
-  })
-  return Object.fromEntries(adapted) as ServiceImpl<Service>
+function reporting(run: AnyMethod, method: DescMethod, log: Log): UnaryMethod['run'] {
+  return async (request, call) => {
+    try {
+      return await run(request, call)
+    } catch (error) {
+      report(error, method, call, log)
+      throw error
+    }
+  }
 }
 
-function unary(run: AnyMethod, method: DescMethod, log: Log) {
+function unary(run: UnaryMethod['run']) {
   return async (request: unknown, context: HandlerContext): Promise<unknown> => {
     const call = callOf(context, context.signal)
     try {
       return await run(request, call)
     } catch (error) {
-      report(error, method, call, log)
       throw toConnectError(error, call.requestId)
     }
   }

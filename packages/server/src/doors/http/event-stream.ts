@@ -5,8 +5,9 @@ import { bad } from '../../sandboxes/request.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import { parseCommand, parseProcess } from '../connect/from-wire.ts'
 import { toProcess, toProcessEvent } from '../connect/to-wire.ts'
-import { clientSignal, cut, drained, unread, type Exchange, type Response } from '../exchange.ts'
+import { clientSignal, cut, drained, type Exchange, type Response } from '../exchange.ts'
 import { errorBody } from '../json-error.ts'
+import { readBody } from '../read-body.ts'
 import type { Query } from './query.ts'
 
 export interface StreamOptions {
@@ -50,14 +51,7 @@ export async function getOutput(
 }
 
 async function readStart({ request }: Exchange, limit: number): Promise<StartProcessRequest> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of unread(request)) {
-    length += chunk.length
-    if (length > limit) throw new CoveError('payload-too-large', `a request may have at most ${limit} bytes`, { limit })
-    chunks.push(chunk)
-  }
-  const body = Buffer.concat(chunks)
+  const body = await readBody(request, limit)
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   try {
     if (type === 'application/proto') return fromBinary(StartProcessRequestSchema, body)
