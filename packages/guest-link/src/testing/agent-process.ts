@@ -25,8 +25,8 @@ export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
   const path = join(base, 'agent')
   const listener = singleStream ? undefined : await listenOnly(join(base, 'first'), path)
   const child = singleStream
-    ? launch(['--stdio'], ['pipe', 'pipe', 'inherit'])
-    : launch(['--listen-fd', String(LISTEN_FD)], ['ignore', 'ignore', 'inherit', descriptor(listener)])
+    ? launch(['--stdio'], ['pipe', 'pipe', 'pipe'])
+    : launch(['--listen-fd', String(LISTEN_FD)], ['ignore', 'ignore', 'pipe', descriptor(listener)])
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   listener?.close()
   let shared: SharedStream | undefined
@@ -60,10 +60,12 @@ export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
     },
     exited,
     async [Symbol.asyncDispose]() {
+      // The agent first, so that its parent reaps it; where it is not there yet, its parent alone.
       const inside = childrenOf(child.pid)
-      child.kill('SIGKILL')
-      // The death of the parent takes the agent along, but not once it has acted as another user.
+      // What `unshare` has to say about a child that was killed is of no use.
+      child.stderr?.removeAllListeners('data').resume()
       for (const pid of inside) endProcess(pid)
+      if (inside.length === 0) child.kill('SIGKILL')
       await exited
       for (const server of servers) {
         server.close()
@@ -77,7 +79,9 @@ export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
 function launch(flags: readonly string[], stdio: StdioOptions): ChildProcess {
   const rootless = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
   const namespace = [...rootless, '--pid', '--uts', '--fork', '--kill-child=SIGKILL', '--mount-proc', '--']
-  return spawn('unshare', [...namespace, BINARY, 'agent', ...flags], { stdio })
+  const child = spawn('unshare', [...namespace, BINARY, 'agent', ...flags], { stdio })
+  child.stderr?.on('data', (text: Buffer) => process.stderr.write(text))
+  return child
 }
 
 function childrenOf(pid: number | undefined): number[] {
