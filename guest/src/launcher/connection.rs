@@ -7,8 +7,9 @@ use std::os::unix::net::UnixStream;
 use super::spec::MAX_SPEC;
 use crate::frames::{append, kind, Header, Parser};
 
-/// Specifications that may be on their way at once.
+/// Specifications that may be on their way at once, and their bytes.
 const MAX_UPLOADS: usize = 64;
+const MAX_UPLOADED: usize = 16 << 20;
 /// A daemon that does not read its answers is let go when this much waits for it.
 const MAX_WAITING: usize = 16 << 20;
 const READ: usize = 65_536;
@@ -82,8 +83,9 @@ impl Connection {
 
     /// False: too much. What belongs to no upload is ignored, for both sides may close at once.
     pub fn upload(&mut self, channel: u32, data: &[u8]) -> bool {
+        let uploaded: usize = self.uploads.values().map(Vec::len).sum();
         match self.uploads.get_mut(&channel) {
-            Some(bytes) if bytes.len() + data.len() > MAX_SPEC => {
+            Some(bytes) if bytes.len() + data.len() > MAX_SPEC || uploaded + data.len() > MAX_UPLOADED => {
                 self.uploads.remove(&channel);
                 false
             }

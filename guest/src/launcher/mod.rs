@@ -29,7 +29,7 @@ mod values;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::io::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -93,9 +93,13 @@ fn serve(options: &Options) -> io::Result<i32> {
     make_state_folder(&options.state)?;
     let path = |suffix: &str| options.state.join(format!("{}.{}", options.instance, suffix));
     let lock = fs::OpenOptions::new().write(true).create(true).mode(0o600).open(path("lock"))?;
-    if !try_lock(lock.as_raw_fd()).map_err(to_io)? {
+    let locked = try_lock(lock.as_raw_fd()).map_err(to_io)?;
+    // A lock on a file that was just removed by the cleaning of another launcher locks nobody out.
+    let current = fs::metadata(path("lock")).map_or(false, |facts| lock.metadata().map_or(0, |own| own.ino()) == facts.ino());
+    if !locked || !current {
         return Ok(BUSY);
     }
+    remove_dead(&options.state, &options.instance);
     let socket = path("sock");
     let listener = listen(&socket, &path("new"))?;
 
@@ -136,6 +140,22 @@ fn listen(socket: &Path, temporary: &Path) -> io::Result<UnixListener> {
     listener.set_nonblocking(true)?;
     fs::rename(temporary, socket)?;
     Ok(listener)
+}
+
+/// Removes locks and sockets of other launchers that do not run any more, such as those of earlier versions.
+fn remove_dead(state: &Path, instance: &str) {
+    for entry in fs::read_dir(state).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension() != Some("lock".as_ref()) || path.file_stem() == Some(instance.as_ref()) {
+            continue;
+        }
+        if let Ok(lock) = fs::OpenOptions::new().write(true).open(&path) {
+            if let Ok(true) = try_lock(lock.as_raw_fd()) {
+                let _ = fs::remove_file(path.with_extension("sock"));
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
 }
 
 /// True in the parent.

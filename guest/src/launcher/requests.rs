@@ -34,7 +34,7 @@ pub fn handle(server: &mut Server, client: Client, frame: &Frame) -> bool {
             let taken = (server.connections.get_mut(&client.connection))
                 .map_or(true, |connection| connection.upload(client.channel, &frame.payload));
             if !taken {
-                server.host.refuse(client, &Fault::new("payload-too-large", "the specification is over 1 MiB"));
+                server.host.refuse(client, &Fault::new("payload-too-large", "the specification is too large"));
             }
             true
         }

@@ -10,15 +10,19 @@ export interface HostProcessSpec {
   readonly owner: 'durable' | { readonly pid: number; readonly startTime: number }
   /** Free text for the owner, at most 4 KiB, kept in the record. Never secret. */
   readonly note?: string
+  /** Starts with the absolute path of the program: no PATH is searched. */
   readonly argv: readonly string[]
   /** The whole environment; nothing is inherited. */
   readonly env: Readonly<Record<string, string>>
   readonly cwd?: string
   /** `null` device, or kept by the launcher in a bounded ring per stream that `output()` reads. */
   readonly stdio?: 'null' | 'held'
-  /** Folders made before anything else, parents must exist; `owner: 'mapped-root'` gives them to uid 0 of the user namespace. */
+  /**
+   * Folders made before anything else. Parents must exist, the folder itself must not; it outlives the process unless
+   * it stands in `removeOnDestroy`. `owner: 'mapped-root'` gives it to uid 0 of the user namespace.
+   */
   readonly folders?: readonly { readonly path: string; readonly mode: number; readonly owner?: 'mapped-root' }[]
-  /** Listening unix stream sockets, bound by the launcher and passed as this descriptor. */
+  /** Listening unix stream sockets, bound by the launcher and passed as this descriptor (3 to 255). */
   readonly listen?: readonly { readonly fd: number; readonly path: string; readonly mode: number }[]
   /** Bytes passed as a sealed memory file at this descriptor, positioned at 0. */
   readonly blobs?: readonly { readonly fd: number; readonly data: Uint8Array }[]

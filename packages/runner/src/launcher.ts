@@ -11,7 +11,8 @@ export interface Launcher extends AsyncDisposable {
    * what it made and everything in `removeOnDestroy` is gone. When the signal aborts the start is undone and the call
    * fails with `cancelled`. `already-exists` (nothing changed) for an id that has a record, or when a folder, cgroup
    * or socket that should be made is there already; `command-not-found` when there is no such program; `no-space`;
-   * `permission-denied`; `driver-failed` for everything else that the kernel refuses.
+   * `permission-denied`; `limit-not-enforceable` for a required setting of a control group; `driver-failed` for
+   * everything else that the kernel refuses. After `launcher-unavailable` nobody knows how far it came: destroy the id.
    */
   start(spec: HostProcessSpec, signal?: AbortSignal): Promise<HostProcess>
   /** All recorded, also those that an older or killed launcher started, in the order of their ids. */

@@ -1,5 +1,5 @@
 import { CoveError } from '@cove/domain'
-import { FieldsWriter } from '@cove/frames'
+import { FieldsWriter, FrameError } from '@cove/frames'
 import type { CgroupSpec, HostProcessSpec, MountSpec, UserNamespaceSpec } from './host-process-spec.ts'
 
 /** Bytes of one encoded specification, memory files included. */
@@ -7,6 +7,15 @@ export const MAX_SPEC_BYTES = 1024 * 1024
 
 /** A specification as it goes over the wire. `invalid-argument` when a value cannot be written at all. */
 export function encodeSpec(spec: HostProcessSpec): Buffer {
+  try {
+    return encode(spec)
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error
+    throw new CoveError('invalid-argument', `the specification of ${spec.id}: ${error.message}`, {}, { cause: error })
+  }
+}
+
+function encode(spec: HostProcessSpec): Buffer {
   const fields = new FieldsWriter().text(2, spec.id)
   if (spec.owner !== 'durable') {
     fields.fields(3, new FieldsWriter().number(1, spec.owner.pid).number(2, spec.owner.startTime))

@@ -70,6 +70,25 @@ describe.runIf(isRoot)('mounts', () => {
     expect(readdirSync(bench.folder).toSorted()).toEqual(['low', 's'])
   })
 
+  it('reach folders that only the daemon may enter', async () => {
+    await using bench = await openBench()
+    const path = (name: string): string => join(bench.folder, 'private', name)
+    mkdirSync(join(bench.folder, 'private'), { mode: 0o700 })
+    mkdirSync(path('low'))
+    writeFileSync(path('low/file'), 'below')
+    const folders = ['up', 'work'].map((name) => ({ path: path(name), mode: 0o700, owner: 'mapped-root' }) as const)
+    const process = await bench.start('private', 'cat /mnt/file; echo above > /mnt/new; ls /mnt', {
+      stdio: 'held',
+      userNamespace: RANGE,
+      folders,
+      mounts: [
+        { kind: 'overlay', lower: [path('low')], upper: path('up'), work: path('work'), target: '/mnt', mapped: true },
+      ],
+    })
+    expect(await said(process)).toBe('belowfile\nnew\n')
+    expect(readFileSync(path('up/new'), 'utf8')).toBe('above\n')
+  })
+
   it('stack many mapped folders, bind read-only, and give a tmpfs its size', async () => {
     await using bench = await openBench()
     const path = (name: string): string => join(bench.folder, name)

@@ -253,6 +253,9 @@ describe('the launcher', () => {
     expect(isAlive(other.pid)).toBe(false)
     await eventually(() => !isAlive(old) || undefined)
     await next.stopLauncher()
+    await using last = await bench.connect()
+    expect(await last.list()).toEqual([])
+    expect(readdirSync(bench.stateDir).filter((name) => name.endsWith('.lock'))).toHaveLength(1)
   })
 
   it('survives whatever is sent to its socket', async () => {

@@ -80,3 +80,13 @@ fn leaves_the_rest_when_the_budget_is_used_up() {
     assert!(left > 0 && left < 50, "{} left", left);
     assert!(matches!(remove(&folder.path("a"), 100), Ok(Removed::All)));
 }
+
+#[test]
+fn leaves_large_files_to_a_helper() {
+    let folder = Folder::new("large");
+    fs::create_dir(folder.path("a")).unwrap();
+    fs::write(folder.path("a/file"), vec![1; 5 << 20]).unwrap();
+    assert!(matches!(remove(&folder.path("a"), 100), Ok(Removed::TooMuch)));
+    assert!(matches!(remove(&folder.path("a"), u64::MAX), Ok(Removed::All)));
+    assert!(!Path::new(&folder.path("a")).exists());
+}
