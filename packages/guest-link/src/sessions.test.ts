@@ -69,6 +69,21 @@ describe('a link', () => {
     expect(connections).toBe(2)
   })
 
+  it('called in the very turn of the drop connects again', async () => {
+    const guest = fake()
+    const streams: Duplex[] = []
+    await using link = await openGuestLink(
+      optionsFor(async () => {
+        const stream = await guest.connect()
+        streams.push(stream)
+        return stream
+      }),
+    )
+    const later = new Promise((resolve) => streams[0]?.once('close', () => resolve(link.metrics())))
+    streams[0]?.destroy()
+    await expect(later).resolves.toMatchObject({ processes: 0 })
+  })
+
   it('follows an agent that was started anew', async () => {
     let guest = fake()
     await using link = await openGuestLink(optionsFor(() => guest.connect()))

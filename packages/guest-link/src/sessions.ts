@@ -38,6 +38,9 @@ export class Sessions {
   /** The session that lives, or a new one. */
   async get(signal: AbortSignal | undefined): Promise<Greeted> {
     throwIfCancelled(signal)
+    const current = this.#current
+    // It may have ended in this very turn.
+    if (current?.session.isOver === true) this.#onOver(current.session, await current.session.over)
     if (this.#final !== undefined) throw this.#final
     if (this.#current !== undefined) return this.#current
     this.#attempt ??= this.#connect().finally(() => {

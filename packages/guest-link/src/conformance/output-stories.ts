@@ -6,7 +6,7 @@ import { chunks, collect, command, Host, run, script, type GuestHarness, type Tr
 const RING = 262_144
 
 /** Output: in bulk, attached again, overwritten, and read slowly. */
-export function outputStories(make: () => Promise<GuestHarness>, { real }: Traits): void {
+export function outputStories(make: () => Promise<GuestHarness>, { real, singleStream }: Traits): void {
   describe('output', () => {
     it('of many megabytes arrives whole', async () => {
       await using host = new Host(await make())
@@ -118,20 +118,24 @@ export function outputStories(make: () => Promise<GuestHarness>, { real }: Trait
       expect((await untilEnded(link, process.id)).outputTo).toBe(5_000_000)
     })
 
-    it.runIf(real)('of one gigabyte in one line leaves the memory flat', { timeout: 60_000 }, async () => {
-      await using host = new Host(await make())
-      const link = await host.open()
-      const { events } = await link.start(script(host.harness, "head -c 1000000000 /dev/zero | tr '\\0' x"))
-      let total = 0
-      let peak = 0
-      const before = process.memoryUsage().rss
-      for await (const event of events) {
-        if (event.type === 'output') total += event.data.length
-        if (total % 50 < 1) peak = Math.max(peak, process.memoryUsage().rss - before)
-      }
-      expect(total).toBe(1_000_000_000)
-      expect(peak).toBeLessThan(192 * 1024 * 1024)
-    })
+    it.runIf(real && !singleStream)(
+      'of one gigabyte in one line leaves the memory flat',
+      { timeout: 60_000 },
+      async () => {
+        await using host = new Host(await make())
+        const link = await host.open()
+        const { events } = await link.start(script(host.harness, "head -c 1000000000 /dev/zero | tr '\\0' x"))
+        let total = 0
+        let peak = 0
+        const before = process.memoryUsage().rss
+        for await (const event of events) {
+          if (event.type === 'output') total += event.data.length
+          if (total % 50 < 1) peak = Math.max(peak, process.memoryUsage().rss - before)
+        }
+        expect(total).toBe(1_000_000_000)
+        expect(peak).toBeLessThan(192 * 1024 * 1024)
+      },
+    )
   })
 }
 
