@@ -18,7 +18,9 @@ export interface Response extends EventEmitter {
   setHeader(name: string, value: string | number): unknown
   writeHead(status: number): unknown
   write(chunk: Uint8Array | string): boolean
-  end(chunk?: Uint8Array | string, encoding?: 'latin1'): unknown
+  end(): unknown
+  end(chunk: Uint8Array | string): unknown
+  end(chunk: string, encoding: 'latin1'): unknown
   addTrailers(trailers: Record<string, string>): void
   writeContinue(): void
   destroy(): unknown

@@ -81,10 +81,10 @@ function isRefusal({ code, transient }: CoveError): boolean {
 }
 
 /** A removal that came in between is what the caller has to know, not the conflict that it caused. */
-function explainOvertaken(core: Core, id: SandboxId, error: unknown): CoveError {
+export function explainOvertaken(core: Core, id: SandboxId, error: unknown): CoveError {
   const now = core.view.sandbox(id)
   if (now === undefined || now.status.state === 'deleting' || now.status.state === 'deleted') {
-    return new CoveError('sandbox-gone', `sandbox ${id} was deleted while it was being made`, { sandbox: id })
+    return new CoveError('sandbox-gone', `sandbox ${id} was deleted meanwhile`, { sandbox: id })
   }
   return CoveError.from(error)
 }

@@ -1,7 +1,7 @@
 import { CoveError, type Sandbox, type SandboxId } from '@cove/domain'
 import type { Core } from './core.ts'
 import { endedError } from './ledger.ts'
-import { make } from './make.ts'
+import { explainOvertaken, make } from './make.ts'
 import type { Entry } from './view.ts'
 
 /**
@@ -21,9 +21,13 @@ export function stop(core: Core, id: SandboxId, graceMs: number): Promise<Sandbo
       if (core.view.entry(id)?.status.state === 'stopping') {
         await core.ledger.transition(id, 'failed', () => ({ reason: 'crashed', message }))
       }
-      throw cause
+      throw explainOvertaken(core, id, cause)
     }
-    return core.ledger.transition(id, 'stopped')
+    try {
+      return await core.ledger.transition(id, 'stopped')
+    } catch (error) {
+      throw explainOvertaken(core, id, error)
+    }
   })
 }
 

@@ -21,12 +21,14 @@ export interface MuxOptions {
 export class Mux {
   readonly server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #undecided = new Set<Socket>()
 
   constructor(options: MuxOptions) {
     this.server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
-      peek(socket, options)
+      this.#undecided.add(socket)
+      peek(socket, options, () => this.#undecided.delete(socket))
     })
     this.server.maxConnections = options.connections
     this.server.on('drop', options.onRefused)
@@ -34,6 +36,11 @@ export class Mux {
 
   get connections(): number {
     return this.#sockets.size
+  }
+
+  /** Closes those that have not shown yet what they speak. */
+  destroyUndecided(): void {
+    for (const socket of this.#undecided) socket.destroy()
   }
 
   destroyAll(): void {
@@ -44,11 +51,12 @@ export class Mux {
 /** A connection that breaks before it said anything is nobody's concern. */
 const ignore = (): void => undefined
 
-function peek(socket: Socket, { http1, http2, peekMs }: MuxOptions): void {
+function peek(socket: Socket, { http1, http2, peekMs }: MuxOptions, decided: () => void): void {
   const timer = setTimeout(() => socket.destroy(), peekMs)
   socket.on('error', ignore)
   const stop = (): void => {
     clearTimeout(timer)
+    decided()
     socket.off('readable', look)
     socket.off('close', stop)
     socket.off('error', ignore)

@@ -1,4 +1,4 @@
-import { createServer as createHttp1, type Server } from 'node:http'
+import { createServer as createHttp1, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createHttp2, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { CoveError, type Log } from '@cove/domain'
@@ -25,6 +25,7 @@ export class Port {
   readonly #http2: Http2Server
   readonly #mux: Mux
   readonly #sessions = new Set<ServerHttp2Session>()
+  #closing = false
 
   constructor(handler: Handler, limits: ServerLimits, log: Log) {
     this.#http1 = createHttp1({
@@ -35,8 +36,12 @@ export class Port {
       keepAliveTimeout: limits.idleConnectionMs,
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
     })
-    this.#http1.on('request', handler)
-    this.#http1.on('checkContinue', handler)
+    const handleHttp1 = (request: IncomingMessage, response: ServerResponse): void => {
+      response.once('close', this.#afterAnswer)
+      handler(request, response)
+    }
+    this.#http1.on('request', handleHttp1)
+    this.#http1.on('checkContinue', handleHttp1)
     // It never listens itself, and looks for slow headers only from that event on.
     this.#http1.emit('listening')
     this.#http2 = createHttp2({
@@ -84,15 +89,22 @@ export class Port {
   /** Takes nothing new, lets what is under way end for up to `graceMs` milliseconds, then cuts it. */
   async close(graceMs: number): Promise<void> {
     const { server } = this.#mux
+    this.#closing = true
     const closed = new Promise<void>((resolve) => (server.listening ? server.close(() => resolve()) : resolve()))
     // Also stops the timer that looks for slow headers; its connections are the mux's.
     this.#http1.close()
     this.#http1.closeIdleConnections()
+    this.#mux.destroyUndecided()
     for (const session of this.#sessions) session.close()
     const timer = setTimeout(() => this.#mux.destroyAll(), graceMs)
     await closed
     clearTimeout(timer)
     this.#http2.close()
+  }
+
+  /** A connection that has got its answer would wait for the next request; not while the server closes. */
+  readonly #afterAnswer = (): void => {
+    if (this.#closing) setImmediate(() => this.#http1.closeIdleConnections())
   }
 
   #keep(session: ServerHttp2Session, idleMs: number): void {
