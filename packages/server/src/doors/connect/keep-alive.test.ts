@@ -31,8 +31,7 @@ async function* breaking(): AsyncGenerator<number> {
 }
 
 test('an error of the source is an error of the stream', async () => {
-  const read = async (): Promise<void> => {
-    for await (const item of withKeepAlive(breaking(), 1_000, () => 0)) expect(item).toBe(1)
-  }
-  await expect(read()).rejects.toThrow('broken')
+  const stream = withKeepAlive(breaking(), 1_000, () => 0)
+  expect((await stream.next()).value).toBe(1)
+  await expect(stream.next()).rejects.toThrow('broken')
 })
