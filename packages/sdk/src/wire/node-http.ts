@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CoveError } from '@cove/domain'
 import { aborted, connectionFailure } from './failures.ts'
+import { flow } from './flow.ts'
 import type { HttpBody, HttpRequest, HttpResponse, HttpSend } from './http.ts'
 
 /** Streams hold a connection each; more than this many wait for a free one. */
@@ -73,16 +74,25 @@ function exchange(client: Client, options: RequestOptions, request: HttpRequest,
 function sendBody(call: http.ClientRequest, body: HttpBody | undefined, fail: (error: unknown) => void): void {
   if (body === undefined) {
     call.end()
-  } else if (body instanceof Uint8Array) {
+    return
+  }
+  if (body instanceof Uint8Array) {
     call.setHeader('content-length', body.byteLength)
     call.end(body)
-  } else {
-    const stream = body instanceof Blob ? Readable.fromWeb(body.stream()) : Readable.from(body, { objectMode: false })
-    // The server may answer before it has taken everything, for example to refuse: then its answer is the result.
-    pipeline(stream, call).catch((error: unknown) => {
-      if (!call.destroyed || call.listenerCount('error') > 0) fail(error)
-    })
+    return
   }
+  let broken: CoveError | undefined
+  const source = body instanceof Blob ? body.stream() : body
+  // What fails while it is read here is no fault of the connection.
+  const watched = async function* () {
+    try {
+      yield* source
+    } catch (thrown) {
+      broken = CoveError.from(thrown, 'io-error')
+      throw broken
+    }
+  }
+  pipeline(Readable.from(watched(), { objectMode: false }), call).catch((error: unknown) => fail(broken ?? error))
 }
 
 class NodeResponse implements HttpResponse {
@@ -111,7 +121,7 @@ class NodeResponse implements HttpResponse {
 
   async *#read(): AsyncGenerator<Uint8Array> {
     try {
-      for await (const chunk of this.#message) yield chunk as Uint8Array
+      yield* flow(this.#message)
     } catch (error) {
       throw connectionFailure(error, this.#url, this.#signal)
     }
