@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe } from 'vitest'
 import { badSpecsChapter } from './bad-specs.ts'
 import { createChapter } from './create.ts'
 import { destroyChapter } from './destroy.ts'
@@ -28,9 +28,7 @@ export function driverConformance(name: string, factory: RigFactory, options: Co
     const stage = new Stage(factory)
     beforeAll(() => stage.open())
     afterAll(() => stage.close())
-    afterEach(async () => {
-      expect(await stage.clear()).toEqual([])
-    })
+    afterEach(() => stage.expectCleared())
     createChapter(stage)
     guestStreamChapter(stage)
     execChapter(stage)

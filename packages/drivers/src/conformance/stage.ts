@@ -129,6 +129,12 @@ export class Stage {
     this.#disks.clear()
     return this.rig.leftovers()
   }
+
+  /** For after each story. */
+  async expectCleared(): Promise<void> {
+    const left = await this.clear()
+    if (left.length > 0) throw new Error(`left behind:\n${left.join('\n')}`)
+  }
 }
 
 export async function collect(events: AsyncIterable<ProcessEvent>): Promise<Result> {
