@@ -4,8 +4,13 @@
 mod agent;
 mod fields;
 mod frames;
+#[cfg(fuzzing)]
+#[path = "../fuzz/driver.rs"]
+mod fuzz;
 mod launcher;
 mod sys;
+#[cfg(test)]
+mod vectors;
 
 fn main() {
     let mut args = std::env::args_os().skip(1);
@@ -14,6 +19,8 @@ fn main() {
     let status = match face.as_ref().and_then(|face| face.to_str()) {
         Some("agent") => agent::main(&rest),
         Some("launcher") => launcher::main(&rest),
+        #[cfg(fuzzing)]
+        Some("fuzz") => fuzz::main(&rest),
         Some("version") => {
             println!("{}", VERSION);
             0

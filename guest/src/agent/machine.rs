@@ -110,12 +110,6 @@ impl Agent {
         self.reap_all();
     }
 
-    pub fn finish_if_empty(&mut self) {
-        if !sys::process::has_children() {
-            self.status = Some(0);
-        }
-    }
-
     fn send_to_all(&self, signal: i32) {
         if self.is_init {
             let _ = kill(-1, signal);

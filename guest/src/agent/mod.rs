@@ -3,7 +3,7 @@
 
 mod core;
 mod dial;
-mod fault;
+pub mod fault;
 mod files;
 mod machine;
 mod oom;
@@ -14,8 +14,8 @@ mod paths;
 mod process;
 mod reap;
 mod requests;
-mod ring;
-mod session;
+pub mod ring;
+pub mod session;
 mod start;
 mod stdin;
 mod timers;

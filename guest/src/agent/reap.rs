@@ -31,15 +31,24 @@ impl Agent {
     }
 
     pub fn reap_all(&mut self) {
-        while let Some((pid, status)) = reap() {
-            if let Some(serial) = self.processes.by_pid.remove(&pid) {
-                self.process_ended(serial, status);
-            } else {
-                self.errand_ended(pid, status);
+        loop {
+            match reap() {
+                Ok(Some((pid, status))) => {
+                    if let Some(serial) = self.processes.by_pid.remove(&pid) {
+                        self.process_ended(serial, status);
+                    } else {
+                        self.errand_ended(pid, status);
+                    }
+                }
+                Ok(None) => return,
+                // Nobody is left.
+                Err(_) => {
+                    if self.ending {
+                        self.status = Some(0);
+                    }
+                    return;
+                }
             }
-        }
-        if self.ending {
-            self.finish_if_empty();
         }
     }
 

@@ -195,19 +195,20 @@ pub enum Status {
     Signaled(i32),
 }
 
-/// The next child that has ended, if there is one.
-pub fn reap() -> Option<(c::Pid, Status)> {
+/// The next child that has ended, if there is one; `ECHILD` when there are no children at all.
+pub fn reap() -> Result<Option<(c::Pid, Status)>> {
     let mut status = 0;
     loop {
         let pid = unsafe { c::waitpid(-1, &mut status, c::WNOHANG) };
-        if pid <= 0 {
-            if pid < 0 && Errno::last() == Errno(c::EINTR) {
-                continue;
-            }
-            return None;
+        match check(pid) {
+            Err(Errno(c::EINTR)) => continue,
+            Err(errno) => return Err(errno),
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
         }
         let signal = status & 0x7f;
-        return Some((pid, if signal == 0 { Status::Exited((status >> 8) & 0xff) } else { Status::Signaled(signal) }));
+        let ended = if signal == 0 { Status::Exited((status >> 8) & 0xff) } else { Status::Signaled(signal) };
+        return Ok(Some((pid, ended)));
     }
 }
 
@@ -338,16 +339,4 @@ pub fn become_user(identity: &Identity) -> Result<()> {
 /// The agent's own user and group.
 pub fn own_ids() -> (u32, u32) {
     unsafe { (c::geteuid(), c::getegid()) }
-}
-
-/// False when nothing is left to wait for.
-pub fn has_children() -> bool {
-    extern "C" {
-        fn waitid(kind: c::Int, id: c::Int, info: *mut [u64; 16], options: c::Int) -> c::Int;
-    }
-    const P_ALL: c::Int = 0;
-    const WEXITED: c::Int = 4;
-    const WNOWAIT: c::Int = 0x0100_0000;
-    let mut info = [0; 16];
-    check(unsafe { waitid(P_ALL, 0, &mut info, WEXITED | WNOWAIT | c::WNOHANG) }) != Err(Errno(c::ECHILD))
 }
