@@ -79,6 +79,18 @@ export function fileStories(make: () => Promise<GuestHarness>, { real }: Traits)
       expect((await readAll((await link.readFile(path, as)).content)).toString()).toBe('newer')
     })
 
+    it('is written through a link, which stays', async () => {
+      await using host = new Host(await make())
+      const link = await host.open()
+      const as = { user: host.harness.owner }
+      const { folder } = host.harness
+      await link.writeFile(`${folder}/real`, chunks('old'), as)
+      await link.symlink('real', `${folder}/link`, as)
+      await link.writeFile(`${folder}/link`, chunks('new'), as)
+      expect((await link.stat(`${folder}/link`, as)).type).toBe('symlink')
+      expect((await readAll((await link.readFile(`${folder}/real`, as)).content)).toString()).toBe('new')
+    })
+
     it('is not changed by a write that breaks off, and nothing is left of it', async () => {
       await using host = new Host(await make())
       const link = await host.open()

@@ -148,8 +148,9 @@ export function machineStories(make: () => Promise<GuestHarness>): void {
     it('that runs out of time says so', async () => {
       await using host = new Host(await make())
       const link = await host.open()
-      const { events } = await link.start(command(host.harness, ['sleep', '60']), AbortSignal.timeout(20))
-      await expect(gather(events)).rejects.toMatchObject({ code: 'deadline-exceeded' })
+      const signal = AbortSignal.timeout(50)
+      const ran = async () => gather((await link.start(command(host.harness, ['sleep', '60']), signal)).events)
+      await expect(ran()).rejects.toMatchObject({ code: 'deadline-exceeded' })
     })
 
     it('after close is refused', async () => {

@@ -29,6 +29,17 @@ export function outputStories(make: () => Promise<GuestHarness>, { real, singleS
       expect(ran.exit?.exit).toEqual({ kind: 'exited', code: 0 })
     })
 
+    it('is told from its end when more is asked for than there is', async () => {
+      await using host = new Host(await make())
+      const link = await host.open()
+      const process = command(host.harness, ['echo', 'abc'])
+      await run(link, process)
+      const ran = await collect((await link.attach(process.id, 1000)).events)
+      expect(ran.stdout.length).toBe(0)
+      expect(ran.gaps).toEqual([])
+      expect(ran.exit?.exit).toEqual({ kind: 'exited', code: 0 })
+    })
+
     it('is told from now on only when that is asked for', async () => {
       await using host = new Host(await make())
       const link = await host.open()

@@ -49,6 +49,16 @@ export function processStories(make: () => Promise<GuestHarness>, { real }: Trai
       expect((await run(link, script(host.harness, 'echo $GREETING'))).stdout.toString()).toBe('bye\n')
     })
 
+    it('knows its user, and where it is', async () => {
+      await using host = new Host(await make())
+      const link = await host.open()
+      const { harness } = host
+      const plain = { id: newId(), argv: ['sh', '-c', 'echo $USER $HOME $LANG; pwd'], env: {}, user: harness.owner }
+      expect((await run(link, plain)).stdout.toString()).toBe('root /root C.UTF-8\n/root\n')
+      const moved = await run(link, command(harness, ['pwd'], { cwd: harness.folder }))
+      expect(moved.stdout.toString()).toBe(`${harness.folder}\n`)
+    })
+
     it('that does not exist, or has no such user or folder, is refused', async () => {
       await using host = new Host(await make())
       const link = await host.open()
@@ -135,7 +145,7 @@ export function processStories(make: () => Promise<GuestHarness>, { real }: Trai
 
     it('is ended at its timeout, with what it has written by then', async () => {
       await using host = new Host(await make())
-      const ran = await run(await host.open(), script(host.harness, 'echo partial; sleep 60', { timeoutMs: 100 }))
+      const ran = await run(await host.open(), script(host.harness, 'echo partial; sleep 60', { timeoutMs: 500 }))
       expect(ran.stdout.toString()).toBe('partial\n')
       expect(ran.exit).toEqual({ type: 'exit', exit: { kind: 'signaled', signal: 15 }, timedOut: true })
     })
@@ -143,7 +153,7 @@ export function processStories(make: () => Promise<GuestHarness>, { real }: Trai
     it('that ignores TERM is killed after the grace', async () => {
       await using host = new Host(await make())
       const text = "trap '' TERM; echo ready; sleep 60; sleep 60"
-      const ran = await run(await host.open(), script(host.harness, text, { timeoutMs: 100, graceMs: 100 }))
+      const ran = await run(await host.open(), script(host.harness, text, { timeoutMs: 500, graceMs: 100 }))
       expect(ran.exit).toEqual({ type: 'exit', exit: { kind: 'signaled', signal: 9 }, timedOut: true })
     })
 

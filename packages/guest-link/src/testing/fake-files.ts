@@ -68,7 +68,7 @@ export class FakeFiles {
   write(path: string, content: Buffer, user: FakeUser, mode = 0o644, parents = false): FakeNode {
     this.mayWrite(path, user, parents)
     const { parent, name, node: old } = this.#find(path, user, true)
-    const file = this.#node('file', old?.mode ?? mode, user)
+    const file = old === undefined ? this.#node('file', mode, user) : { ...old, modifiedAt: this.#clock.now() }
     file.content = content
     parent.entries.set(name, file)
     this.#changed(old === undefined ? 'created' : 'modified', path)
@@ -81,7 +81,7 @@ export class FakeFiles {
     const { parent, node } = this.#find(path, user, true)
     if (node?.type === 'directory') fail('is-a-directory', 'is a directory', 21)
     if (node?.type === 'other') fail('invalid-argument', 'is not a regular file', 22)
-    allow(parent, user, 2)
+    allow(node ?? parent, user, 2)
   }
 
   makeDirectory(path: string, mode: number, user: FakeUser, asRoot = false): void {

@@ -21,6 +21,7 @@ import { fakeDial } from './fake-dial.ts'
 import { FAKE_FILE_OPERATIONS } from './fake-file-operations.ts'
 import type { FakeGuest } from './fake-guest.ts'
 import { FakeProcess, type Program } from './fake-process.ts'
+import type { FakeUser } from './fake-files.ts'
 import { fakeUser } from './fake-user.ts'
 
 export type FakeOperation = (guest: FakeGuest, channel: FakeChannel, request: Fields) => Promise<void>
@@ -38,7 +39,7 @@ export const FAKE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
     if (guest.processes.has(id)) throw new CoveError('already-exists', 'a process with this id exists')
     const argv = request.allTexts(START.argv)
     const user = fakeUser(request.text(START.user))
-    const env = { ...guest.env, ...readEnv(request.allTexts(START.env)) }
+    const env = { ...userEnv(user), ...guest.env, ...readEnv(request.allTexts(START.env)) }
     const rows = request.number(START.rows)
     const columns = request.number(START.columns)
     const cwd = request.text(START.cwd) ?? user.home
@@ -152,9 +153,9 @@ export const FAKE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
 /** Sends a process's output from `from` on, or from now, and its exit. */
 async function follow(channel: FakeChannel, process: FakeProcess, from: number | undefined): Promise<void> {
   const { ring } = process
-  if (from !== undefined && from > ring.to) throw new CoveError('invalid-argument', 'that much has not been written')
   channel.opened(writeProcessEntry(process.info()))
-  const wanted = from ?? ring.to
+  // Beyond the last byte is the last byte.
+  const wanted = Math.min(from ?? ring.to, ring.to)
   const begin = Math.max(wanted, ring.from)
   const reader = ring.attach(begin)
   try {
@@ -192,6 +193,11 @@ function findProgram(guest: FakeGuest, path: string): Program {
   const program = Object.hasOwn(guest.programs, name) ? guest.programs[name] : undefined
   if (program === undefined) throw new CoveError('command-not-found', `no program ${path}`, { errno: 2 })
   return program
+}
+
+function userEnv(user: FakeUser): Record<string, string> {
+  const { name, home } = user
+  return { PATH: '/usr/bin:/bin', HOME: home, USER: name, LOGNAME: name, SHELL: '/bin/sh', LANG: 'C.UTF-8' }
 }
 
 function readEnv(lines: readonly string[]): Record<string, string> {
