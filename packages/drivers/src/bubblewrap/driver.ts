@@ -19,7 +19,6 @@ import {
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import type { HostProcess, Launcher } from '@cove/runner'
-import { releaseHierarchies } from '../cgroups/hierarchies.ts'
 import type { CgroupPlan } from '../cgroups/plan.ts'
 import { agentOomKills, wakeForTheEnd } from '../host/cgroup-readings.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
@@ -195,9 +194,9 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     await (await this.#open()).holdings.removeDisk(id)
   }
 
-  async close(): Promise<void> {
-    const parts = await this.#opening?.catch(() => undefined)
-    if (parts !== undefined) await releaseHierarchies(parts.prepared.hierarchies)
+  /** It has no sockets or watchers of its own: the launcher is its caller's. */
+  close(): Promise<void> {
+    return Promise.resolve()
   }
 
   /** Prepares once; a failure is tried again by the next call. */

@@ -59,7 +59,7 @@ export async function prepare(options: {
   const ids = process.getuid?.() === 0 ? 'range' : 'self'
   const [template, hierarchies, bwrap, images] = await Promise.all([
     buildHostTemplate(folders.templates, ids === 'range' ? 'root-and-user' : 'user'),
-    detectHierarchies(`cove-${options.installation}-bwrap`),
+    detectHierarchies(options.installation),
     findProgram('bwrap', options.bwrap),
     ids === 'range' ? DiskImages.open(folders.images) : undefined,
     buildStage(folders.stage, options.guestProgram),

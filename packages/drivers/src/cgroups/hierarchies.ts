@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -5,28 +6,27 @@ import { join } from 'node:path'
 export const CONTROLLERS = ['memory', 'cpu', 'pids'] as const
 export type Controller = (typeof CONTROLLERS)[number]
 
-/** A folder of ours in one tree of cgroups; machines get a folder each inside it. */
+/** Where machines' folders go in one tree of cgroups. */
 export interface Place {
   readonly version: 1 | 2
-  readonly base: string
+  readonly parent: string
   /** The tree also counts processor time. */
   readonly countsCpu?: boolean
 }
 
 /** Where this host lets us make cgroups, controller by controller: v1, v2 and hybrid hosts differ only in this. */
 export interface Hierarchies {
+  /** What the names of machines' folders begin with. */
+  readonly prefix: string
   readonly controllers: Readonly<Record<Controller, Place | { readonly missing: string }>>
-  /** Our folder in the cgroup2 tree, which freezes and counts processor time even without controllers. */
+  /** In the cgroup2 tree, which freezes and counts processor time even without controllers. */
   readonly unified?: string
-  /** Our folder in the v1 freezer tree. */
+  /** In the v1 freezer tree. */
   readonly freezer?: string
-  /** Every folder that was made, for `releaseHierarchies`. */
-  readonly bases: readonly string[]
 }
 
 export interface DetectOptions {
-  /** Name of our folder in every tree. */
-  readonly name: string
+  readonly prefix: string
   /** Text of `/proc/self/mountinfo`. */
   readonly mountinfo: string
   /** Text of `/proc/self/cgroup`. */
@@ -41,81 +41,72 @@ interface Tree {
   readonly own: string
 }
 
-export async function detectHierarchies(name: string): Promise<Hierarchies> {
+/** All folders are named after the installation, so that whoever finds one knows whose it is. */
+export async function detectHierarchies(installation: string): Promise<Hierarchies> {
   const [mountinfo, selfCgroup] = await Promise.all([
     readFile('/proc/self/mountinfo', 'utf8'),
     readFile('/proc/self/cgroup', 'utf8'),
   ])
-  return prepareHierarchies({ name, mountinfo, selfCgroup })
+  return findHierarchies({ prefix: `cove-${installation}-`, mountinfo, selfCgroup })
 }
 
-/** Finds the trees and makes our folder in each, at its root or, where only that is ours, in our own cgroup. */
-export async function prepareHierarchies(options: DetectOptions): Promise<Hierarchies> {
-  const trees = parseTrees(options.mountinfo, options.selfCgroup)
-  const bases = new Set<string>()
+/** Tries every tree at its root and, where only that is ours, in our own cgroup. Leaves nothing in them. */
+export async function findHierarchies({ prefix, mountinfo, selfCgroup }: DetectOptions): Promise<Hierarchies> {
+  const trees = parseTrees(mountinfo, selfCgroup)
   const first = async (controller: string): Promise<Place | { readonly missing: string } | undefined> => {
     const tree = trees.find((candidate) => candidate.version === 1 && candidate.options.includes(controller))
     if (tree === undefined) return undefined
-    const made = await makeBase(tree, options.name)
-    if (!('base' in made)) return { missing: made.reason }
-    bases.add(made.base)
-    return { version: 1, base: made.base, countsCpu: tree.options.includes('cpuacct') }
+    const found = await findParent(tree, prefix)
+    if (!('parent' in found)) return { missing: found.reason }
+    return { version: 1, parent: found.parent, countsCpu: tree.options.includes('cpuacct') }
   }
   const found = { memory: await first('memory'), cpu: await first('cpu'), pids: await first('pids') }
   const freezer = await first('freezer')
-  const freezerBase = freezer !== undefined && 'base' in freezer ? freezer.base : undefined
+  const freezerParent = freezer !== undefined && 'parent' in freezer ? freezer.parent : undefined
 
   // Joining a cgroup2 waits for the whole kernel to take note, joining a v1 cgroup does not: where v1 has everything
   // it is used for everything.
-  const wanted = freezerBase === undefined || CONTROLLERS.some((controller) => found[controller] === undefined)
-  const unified = wanted ? await prepareUnified(trees, options.name) : undefined
+  const wanted = freezerParent === undefined || CONTROLLERS.some((controller) => found[controller] === undefined)
+  const unified = wanted ? await findUnified(trees, prefix) : undefined
   const place = (controller: Controller): Place | { readonly missing: string } => {
     const known = found[controller]
     if (known !== undefined) return known
-    if (unified?.base !== undefined && unified.enabled.includes(controller)) return { version: 2, base: unified.base }
+    if (unified?.parent !== undefined && unified.enabled.includes(controller)) {
+      return { version: 2, parent: unified.parent }
+    }
     return { missing: unified?.reason ?? `the kernel offers no ${controller} cgroups here` }
   }
-  const controllers = { memory: place('memory'), cpu: place('cpu'), pids: place('pids') }
-  const useless = freezerBase !== undefined && unified?.enabled.length === 0
-  if (unified?.base !== undefined) {
-    if (useless) await rmdir(unified.base).catch(() => undefined)
-    else bases.add(unified.base)
-  }
+  const useless = freezerParent !== undefined && unified?.enabled.length === 0
   return {
-    controllers,
-    bases: [...bases],
-    ...(unified?.base === undefined || useless ? {} : { unified: unified.base }),
-    ...(freezerBase === undefined ? {} : { freezer: freezerBase }),
+    prefix,
+    controllers: { memory: place('memory'), cpu: place('cpu'), pids: place('pids') },
+    ...(unified?.parent === undefined || useless ? {} : { unified: unified.parent }),
+    ...(freezerParent === undefined ? {} : { freezer: freezerParent }),
   }
-}
-
-/** Removes our folders again where no machine is left in them. */
-export async function releaseHierarchies(hierarchies: Hierarchies): Promise<void> {
-  for (const base of hierarchies.bases) await rmdir(base).catch(() => undefined)
 }
 
 interface Unified {
-  readonly base?: string
+  readonly parent?: string
   readonly enabled: readonly Controller[]
   readonly reason: string
 }
 
-async function prepareUnified(trees: readonly Tree[], name: string): Promise<Unified | undefined> {
+async function findUnified(trees: readonly Tree[], prefix: string): Promise<Unified | undefined> {
   const tree = trees.find(({ version }) => version === 2)
   if (tree === undefined) return undefined
-  const made = await makeBase(tree, name)
-  if (!('base' in made)) return { enabled: [], reason: made.reason }
-  const available = words(await read(join(made.parent, 'cgroup.controllers')))
+  const found = await findParent(tree, prefix)
+  if (!('parent' in found)) return { enabled: [], reason: found.reason }
+  const { parent } = found
+  const available = words(await read(join(parent, 'cgroup.controllers')))
   const enabled: Controller[] = []
-  let reason = `the cgroup ${made.parent} has none of its controllers`
+  let reason = `the cgroup ${parent} has none of its controllers`
   for (const controller of CONTROLLERS) {
     if (!available.includes(controller)) continue
-    // The parent hands the controller to our folder, and our folder to the machines in it.
-    const problem = (await enable(made.parent, controller)) ?? (await enable(made.base, controller))
+    const problem = await enable(parent, controller)
     if (problem === undefined) enabled.push(controller)
     else reason = problem
   }
-  return { base: made.base, enabled, reason }
+  return { parent, enabled, reason }
 }
 
 async function enable(folder: string, controller: Controller): Promise<string | undefined> {
@@ -129,19 +120,17 @@ async function enable(folder: string, controller: Controller): Promise<string | 
   }
 }
 
-async function makeBase(
+async function findParent(
   tree: Tree,
-  name: string,
-): Promise<{ readonly base: string; readonly parent: string } | { readonly reason: string }> {
-  const parents = [...new Set([tree.mountPoint, join(tree.mountPoint, tree.own)])]
+  prefix: string,
+): Promise<{ readonly parent: string } | { readonly reason: string }> {
   let reason = ''
-  for (const parent of parents) {
-    const base = join(parent, name)
+  for (const parent of new Set([tree.mountPoint, join(tree.mountPoint, tree.own)])) {
+    const probe = join(parent, `${prefix}probe-${randomUUID().slice(0, 8)}`)
     try {
-      await mkdir(base, { mode: 0o755 }).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error
-      })
-      return { base, parent }
+      await mkdir(probe, { mode: 0o755 })
+      await rmdir(probe)
+      return { parent }
     } catch (error) {
       reason = `no cgroup can be made in ${parent}: ${errorText(error)}`
     }

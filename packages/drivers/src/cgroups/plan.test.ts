@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { parseTrees, prepareHierarchies, releaseHierarchies } from './hierarchies.ts'
+import { parseTrees, findHierarchies } from './hierarchies.ts'
 import { planCgroups } from './plan.ts'
 
 const MiB = 1024 * 1024
@@ -26,13 +26,13 @@ const v2 = (path: string) => `41 31 0:38 / ${path} rw - cgroup2 cgroup2 rw`
 describe('on a host with cgroup v1', () => {
   it('gives each controller its own tree, the agent a reserve and the workload the limits', async () => {
     for (const name of ['memory', 'cpu,cpuacct', 'pids', 'freezer']) await mkdir(join(root, name))
-    const hierarchies = await prepareHierarchies({
-      name: 'cove-x',
+    const hierarchies = await findHierarchies({
+      prefix: 'cove-x-',
       mountinfo: [v1('memory'), v1('cpu,cpuacct'), v1('pids'), v1('freezer')].join('\n'),
       selfCgroup: '4:memory:/elsewhere\n1:cpu,cpuacct:/\n',
     })
     const plan = planCgroups(hierarchies, 'm1', limits)
-    const memory = join(root, 'memory/cove-x/m1')
+    const memory = join(root, 'memory/cove-x-m1')
     expect(plan.cgroups.filter(({ path }) => path.startsWith(memory))).toEqual([
       {
         path: memory,
@@ -51,15 +51,14 @@ describe('on a host with cgroup v1', () => {
       },
     ])
     expect(plan.workloadJoin).toEqual(
-      ['memory', 'cpu,cpuacct', 'pids'].map((name) => join(root, name, 'cove-x/m1/work/tasks')),
+      ['memory', 'cpu,cpuacct', 'pids'].map((name) => join(root, name, 'cove-x-m1/work/tasks')),
     )
     const work = plan.cgroups.filter(({ path }) => path.endsWith('/work')).flatMap(({ set }) => set)
     expect(work).toContainEqual({ file: 'cpu.cfs_quota_us', value: '50000', required: false })
     expect(work).toContainEqual({ file: 'pids.max', value: '64', required: true })
-    expect(plan.files.freeze?.file).toBe(join(root, 'freezer/cove-x/m1/freezer.state'))
+    expect(plan.files.freeze?.file).toBe(join(root, 'freezer/cove-x-m1/freezer.state'))
     expect(plan.reports.every(({ enforced }) => enforced)).toBe(true)
 
-    await releaseHierarchies(hierarchies)
     expect(await readdir(join(root, 'memory'))).toEqual([])
   })
 })
@@ -68,11 +67,11 @@ describe('on a host with cgroup v2', () => {
   it('hands the controllers down and keeps agent and workload in leaves of one group', async () => {
     await writeFile(join(root, 'cgroup.controllers'), 'cpuset cpu io memory pids\n')
     await writeFile(join(root, 'cgroup.subtree_control'), '\n')
-    const hierarchies = await prepareHierarchies({ name: 'cove-x', mountinfo: v2(root), selfCgroup: '0::/\n' })
-    expect(await readFile(join(root, 'cove-x/cgroup.subtree_control'), 'utf8')).toBe('+pids')
+    const hierarchies = await findHierarchies({ prefix: 'cove-x-', mountinfo: v2(root), selfCgroup: '0::/\n' })
+    expect(await readFile(join(root, 'cgroup.subtree_control'), 'utf8')).toBe('+pids')
 
     const plan = planCgroups(hierarchies, 'm1', limits)
-    const machine = join(root, 'cove-x/m1')
+    const machine = join(root, 'cove-x-m1')
     expect(plan.cgroups.map(({ path }) => path)).toEqual([machine, join(machine, 'agent'), join(machine, 'work')])
     expect(plan.cgroups.map(({ join: joined }) => joined === true)).toEqual([false, true, false])
     expect(plan.cgroups[0]?.set).toContainEqual({
@@ -100,8 +99,8 @@ describe('on a host with cgroup v2', () => {
 describe('on a hybrid host', () => {
   it('uses v1 for everything when v1 has everything', async () => {
     for (const name of ['memory', 'cpu', 'pids', 'freezer', 'unified']) await mkdir(join(root, name))
-    const hierarchies = await prepareHierarchies({
-      name: 'cove-x',
+    const hierarchies = await findHierarchies({
+      prefix: 'cove-x-',
       mountinfo: [v1('memory'), v1('cpu'), v1('pids'), v1('freezer'), v2(join(root, 'unified'))].join('\n'),
       selfCgroup: '',
     })
@@ -113,19 +112,19 @@ describe('on a hybrid host', () => {
     await mkdir(join(root, 'memory'))
     await mkdir(join(root, 'unified'))
     await writeFile(join(root, 'unified/cgroup.controllers'), 'hugetlb\n')
-    const hierarchies = await prepareHierarchies({
-      name: 'cove-x',
+    const hierarchies = await findHierarchies({
+      prefix: 'cove-x-',
       mountinfo: [v1('memory'), v2(join(root, 'unified'))].join('\n'),
       selfCgroup: '',
     })
     const plan = planCgroups(hierarchies, 'm1', limits)
     expect(plan.cgroups.map(({ path }) => path)).toEqual([
-      join(root, 'memory/cove-x/m1'),
-      join(root, 'memory/cove-x/m1/work'),
-      join(root, 'unified/cove-x/m1'),
+      join(root, 'memory/cove-x-m1'),
+      join(root, 'memory/cove-x-m1/work'),
+      join(root, 'unified/cove-x-m1'),
     ])
-    expect(plan.files.freeze?.file).toBe(join(root, 'unified/cove-x/m1/cgroup.freeze'))
-    expect(plan.files.cpuStat).toBe(join(root, 'unified/cove-x/m1/cpu.stat'))
+    expect(plan.files.freeze?.file).toBe(join(root, 'unified/cove-x-m1/cgroup.freeze'))
+    expect(plan.files.cpuStat).toBe(join(root, 'unified/cove-x-m1/cpu.stat'))
     const unenforced = plan.reports.filter(({ enforced }) => !enforced)
     expect(unenforced.map(({ name }) => name)).toEqual(['cpus', 'processes'])
     expect(unenforced[0]?.reason).toContain('has none of its controllers')
@@ -133,7 +132,7 @@ describe('on a hybrid host', () => {
 })
 
 it('says so where there are no cgroups at all', async () => {
-  const hierarchies = await prepareHierarchies({ name: 'cove-x', mountinfo: '', selfCgroup: '' })
+  const hierarchies = await findHierarchies({ prefix: 'cove-x-', mountinfo: '', selfCgroup: '' })
   const plan = planCgroups(hierarchies, 'm1', limits)
   expect(plan.cgroups).toEqual([])
   expect(plan.reports.map(({ reason }) => reason)).toEqual([

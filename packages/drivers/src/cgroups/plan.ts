@@ -46,6 +46,7 @@ export interface CgroupPlan {
  */
 export function planCgroups(hierarchies: Hierarchies, machine: string, limits: Limits): CgroupPlan {
   const groups = new Map<string, Group>()
+  const folder = hierarchies.prefix + machine
   const reports: LimitReport[] = []
   const files: { -readonly [Key in keyof CgroupFiles]: CgroupFiles[Key] } = {}
 
@@ -57,7 +58,7 @@ export function planCgroups(hierarchies: Hierarchies, machine: string, limits: L
       if (limit !== undefined) reports.push({ name, value: limit.value, enforced: false, reason: place.missing })
       continue
     }
-    const group = groupAt(groups, place.base, place.version, machine)
+    const group = groupAt(groups, place.parent, place.version, folder)
     group.inner = true
     if (place.version === 2) group.controllers.push(controller)
     if (name === 'memoryBytes') {
@@ -79,12 +80,12 @@ export function planCgroups(hierarchies: Hierarchies, machine: string, limits: L
   }
 
   if (hierarchies.unified !== undefined) {
-    const group = groupAt(groups, hierarchies.unified, 2, machine)
+    const group = groupAt(groups, hierarchies.unified, 2, folder)
     files.cpuStat = join(group.path, 'cpu.stat')
     files.freeze = { version: 2, file: join(group.path, 'cgroup.freeze'), state: join(group.path, 'cgroup.events') }
   }
   if (hierarchies.freezer !== undefined) {
-    const { path } = groupAt(groups, hierarchies.freezer, 1, machine)
+    const { path } = groupAt(groups, hierarchies.freezer, 1, folder)
     files.freeze = { version: 1, file: join(path, 'freezer.state'), state: join(path, 'freezer.state') }
   }
 
@@ -112,8 +113,8 @@ interface Group {
   readonly work: Setting[]
 }
 
-function groupAt(groups: Map<string, Group>, base: string, version: 1 | 2, machine: string): Group {
-  const path = join(base, machine)
+function groupAt(groups: Map<string, Group>, parent: string, version: 1 | 2, folder: string): Group {
+  const path = join(parent, folder)
   const known = groups.get(path)
   if (known !== undefined) return known
   const group: Group = { path, version, inner: false, controllers: [], own: [], work: [] }

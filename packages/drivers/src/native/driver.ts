@@ -19,7 +19,7 @@ import {
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import type { HostProcess, HostProcessSpec, Launcher } from '@cove/runner'
-import { detectHierarchies, releaseHierarchies, type Hierarchies } from '../cgroups/hierarchies.ts'
+import { detectHierarchies, type Hierarchies } from '../cgroups/hierarchies.ts'
 import { planCgroups, type CgroupPlan } from '../cgroups/plan.ts'
 import {
   diskReport,
@@ -221,9 +221,9 @@ class NativeDriver implements Driver, KeepsDisks {
     await (await this.#open()).disks.remove(id)
   }
 
-  async close(): Promise<void> {
-    const parts = await this.#opening?.catch(() => undefined)
-    if (parts !== undefined) await releaseHierarchies(parts.hierarchies)
+  /** It has no sockets or watchers of its own: the launcher is its caller's. */
+  close(): Promise<void> {
+    return Promise.resolve()
   }
 
   #open(): Promise<Parts> {
@@ -246,7 +246,7 @@ class NativeDriver implements Driver, KeepsDisks {
     await mkdir(machines, { recursive: true, mode: 0o700 })
     const disks = new DiskStore(join(stateDir, 'disks'))
     await disks.open()
-    const hierarchies = await detectHierarchies(`cove-${installation}-native`)
+    const hierarchies = await detectHierarchies(installation)
     const parts: Parts = { machines, proof: join(stateDir, 'proof'), disks, hierarchies }
     for (const { note } of await this.#records()) this.#learn(parts, note)
     this.#missing = { ...missingCgroupLimits(hierarchies), diskBytes: NO_DISK }

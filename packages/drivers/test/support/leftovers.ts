@@ -36,12 +36,7 @@ async function cgroups(installation: string): Promise<readonly string[]> {
   const found: string[] = []
   const root = '/sys/fs/cgroup'
   for (const tree of [root, ...(await list(root)).map((name) => join(root, name))]) {
-    for (const base of await list(tree)) {
-      if (!base.includes(installation)) continue
-      for (const file of await readdir(join(tree, base), { withFileTypes: true })) {
-        if (file.isDirectory()) found.push(`cgroup ${join(tree, base, file.name)}`)
-      }
-    }
+    for (const group of await list(tree)) if (group.includes(installation)) found.push(`cgroup ${join(tree, group)}`)
   }
   return found
 }
