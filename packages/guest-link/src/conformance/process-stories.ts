@@ -216,6 +216,9 @@ export function processStories(make: () => Promise<GuestHarness>, { real }: Trai
       await expect(link.start(command(host.harness, ['true']))).rejects.toMatchObject({ code: 'busy' })
       await link.quiesce(false)
       expect((await run(link, command(host.harness, ['true']))).exit?.exit).toEqual({ kind: 'exited', code: 0 })
+      await link.quiesce(true)
+      host.streams.at(-1)?.destroy()
+      expect((await run(link, command(host.harness, ['true']))).exit?.exit).toEqual({ kind: 'exited', code: 0 })
     })
 
     it('goes on when the call that started it is cancelled', async () => {

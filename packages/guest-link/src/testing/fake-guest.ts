@@ -131,6 +131,8 @@ export class FakeGuest implements SessionHost {
     this.#token = hello.token
     this.#epoch = hello.epoch
     this.#session?.takenOver()
+    // Quiet lasts no longer than the session that asked for it.
+    this.quiet = false
     this.#session = session
     return Math.min(hello.newest, this.newestVersion)
   }
