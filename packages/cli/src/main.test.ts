@@ -1,0 +1,63 @@
+import { Writable, Readable } from 'node:stream'
+import { describe, expect, it } from 'vitest'
+import { COMMANDS } from './commands/registry.ts'
+import type { Io } from './io.ts'
+import { main } from './main.ts'
+
+function sink(take: (text: string) => void): Writable {
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      take(chunk.toString())
+      done()
+    },
+  })
+}
+
+/** Everything that a command line writes, with nothing real behind it. */
+async function cove(...argv: readonly string[]) {
+  let stdout = ''
+  let stderr = ''
+  const io: Io = {
+    stdin: Readable.from([]),
+    stdout: sink((text) => (stdout += text)),
+    stderr: sink((text) => (stderr += text)),
+    env: { COVE_DATA_DIR: '/nonexistent' },
+  }
+  const status = await main(argv, io)
+  return { status, stdout, stderr }
+}
+
+describe('the command line', () => {
+  it.each(COMMANDS.map(({ name }) => name))('explains cove %s', async (name) => {
+    const { status, stdout, stderr } = await cove(name, '--help')
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toContain(`Usage: cove ${name}`)
+  })
+
+  it('guesses what was meant', async () => {
+    expect(await cove('stauts')).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: "error: unknown command 'stauts'\nfix: Did you mean status?\n",
+    })
+  })
+
+  it('finds the command behind its own options', async () => {
+    const { status, stderr } = await cove('--url', 'ls', 'run')
+    expect(status).toBe(2)
+    expect(stderr).toContain("missing required argument 'program'")
+  })
+
+  it('refuses an address that is none', async () => {
+    const { status, stderr } = await cove('--url', 'ftp://x', 'ls')
+    expect(status).toBe(1)
+    expect(stderr).toContain('"ftp://x" is not an HTTP URL')
+  })
+
+  it('has every setting of the daemon as an option of up', async () => {
+    const { stdout } = await cove('up', '--help')
+    for (const option of ['--listen', '--data-dir', '--idle-timeout', '--allow-native', '--log-file', '--config']) {
+      expect(stdout).toContain(`  ${option} `)
+    }
+  })
+})
