@@ -29,7 +29,7 @@ function importsOf(room: string): Import[] {
   return globSync('{src,test}/**/*.ts', { cwd: folder }).flatMap((name) => {
     const file = join(folder, name)
     const text = readFileSync(file, 'utf8')
-    return [...text.matchAll(/(?:\bfrom|\bimport|\bimport\s*\()\s*'([^']+)'/g)].map(([, target]) => ({
+    return [...text.matchAll(/(?:\bfrom|\bimport|\bimport\s*\()\s*'([^'\s]+)'/g)].map(([, target]) => ({
       file,
       target: target ?? '',
     }))
@@ -70,7 +70,7 @@ describe('the house', () => {
     ])
     const missing = importsOf(room)
       .filter(({ file }) => !/\.test\.ts$|\/conformance\//.test(file))
-      .map(({ target }) => /^(@[^/]+\/[^/]+|[^@./][^/]*)/.exec(target)?.[1] ?? '')
+      .map(({ target }) => /^(@[^/]+\/[^/]+|[^@./#][^/]*)/.exec(target)?.[1] ?? '')
       .filter((name) => name !== '' && !name.startsWith('node:') && name !== `@cove/${room}` && !declared.has(name))
     expect([...new Set(missing)]).toEqual([])
   })
