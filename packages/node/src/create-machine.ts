@@ -134,6 +134,7 @@ async function make(
   try {
     return await parts.creates.run(signal, async () => {
       slot.record = record
+      slot.doomed = undefined
       await parts.records.put(record)
       throwIfAborted(signal)
       const context = { signal, progress: wish.progress }

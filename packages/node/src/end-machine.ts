@@ -43,6 +43,7 @@ export async function stopMachine(
 ): Promise<Exit> {
   const record = recordOf(slot, incarnation)
   if (isEndedRecord(record)) return { ...record.exit }
+  await parts.recoveries.wait(record.driver, hurry)
   const session = sessionOf(slot, record)
   if (graceMs > 0 && !hurry.aborted) await askToEnd(parts, session, graceMs, hurry)
   const exit = await withDeadline(parts.clock, FORCE_MS, 'ending the machine by force', undefined, () =>

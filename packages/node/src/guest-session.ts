@@ -44,6 +44,7 @@ export class GuestSession {
   #link: Promise<GuestLink> | undefined
   /** The same link once it stands, so that a call does not wait for what is there. */
   #open: GuestLink | undefined
+  #released: Promise<void> | undefined
   #configured = false
 
   constructor(sandbox: SandboxId, machine: Machine, token: Uint8Array, parts: SessionParts) {
@@ -87,23 +88,18 @@ export class GuestSession {
     this.#configured = true
   }
 
-  /** The machine has ended or is being ended: `reason` is what every later call is told. Safe to call twice. */
+  /** Nobody gets through from now on: `reason` is what every later call is told. Safe to call twice. */
   end(reason: CoveError): void {
     if (this.#ended !== undefined) return
     this.#ended = reason
-    this.#release(reason)
+    this.#over.abort(reason)
+    this.#released = this.#dropLink()
   }
 
-  /** Lets go of the link; the machine and its guest go on. */
-  async close(): Promise<void> {
-    const link = this.#link
-    this.#link = undefined
-    this.#open = undefined
-    if (link === undefined) return
-    await link.then(
-      async (open) => await open.close(),
-      () => {},
-    )
+  /** Ends the session and resolves when the link is closed; the machine and its guest go on. */
+  async close(reason: CoveError): Promise<void> {
+    this.end(reason)
+    await this.#released
   }
 
   async #followMachine(sandbox: SandboxId): Promise<void> {
@@ -112,11 +108,15 @@ export class GuestSession {
     this.end(new CoveError('wrong-state', message, { state: 'ended' }))
   }
 
-  #release(reason: CoveError): void {
-    this.#over.abort(reason)
-    this.close().catch((error: unknown) =>
-      this.#parts.log.debug('closing a guest link failed', { error: String(error) }),
-    )
+  async #dropLink(): Promise<void> {
+    const link = this.#link
+    this.#link = undefined
+    this.#open = undefined
+    try {
+      await (await link)?.close()
+    } catch (error) {
+      this.#parts.log.debug('closing a guest link failed', { error: String(error) })
+    }
   }
 
   #openLink(): Promise<GuestLink> {

@@ -148,7 +148,7 @@ export class MachineNode implements CoveNode {
     const orderly = Promise.all([...[...slots.values()].map((slot) => slot.idle()), background.settled(), this.#fresh])
     await Promise.race([orderly, clock.sleep(CLOSE_MS, late.signal).catch(() => {})])
     late.abort()
-    await Promise.all([...slots.values()].map(async ({ session }) => await session?.close()))
+    await Promise.all([...slots.values()].map(async ({ session }) => await session?.close(reason)))
   }
 
   async #session(id: SandboxId, incarnation: number): Promise<GuestSession> {

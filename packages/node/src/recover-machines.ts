@@ -31,23 +31,17 @@ export async function recoverMachines(parts: NodeParts, driver: Driver, signal: 
     const slot = known.get(id)
     known.delete(id)
     if (slot === undefined) parts.strays.add({ driver, machine: id })
-    else await settle(parts, slot, driver, id, found)
+    else settle(parts, slot, driver, id, found)
     if (slot?.session !== undefined) adopted++
   }
-  for (const [id, slot] of known) await settle(parts, slot, driver, id, undefined)
+  for (const [id, slot] of known) settle(parts, slot, driver, id, undefined)
   if (keepsDisks(driver)) await findStrayDisks(parts, driver)
   parts.strays.removeInBackground()
   parts.log.info('machines recovered', { driver: driver.name, adopted })
 }
 
 /** Decides about one recorded machine; `found` is absent when the driver does not know it. */
-async function settle(
-  parts: NodeParts,
-  slot: Slot,
-  driver: Driver,
-  id: MachineId,
-  found: Recovered | undefined,
-): Promise<void> {
+function settle(parts: NodeParts, slot: Slot, driver: Driver, id: MachineId, found: Recovered | undefined): void {
   const { record } = slot
   if (record?.machine !== id || slot.session !== undefined) return
   if (isEndedRecord(record)) {
