@@ -76,8 +76,9 @@ export class Session implements FrameSink, ChannelHost {
     if (stream.destroyed) this.#fail(unreachable())
   }
 
+  /** True from the moment that nothing can be sent any more; `over` resolves soon after. */
   get isOver(): boolean {
-    return this.#reason !== undefined
+    return this.#reason !== undefined || this.#stream.destroyed
   }
 
   get maxPayload(): number {
