@@ -12,6 +12,8 @@ import {
   NOTE_TEXT,
   PROCESS,
   specOf,
+  startTicker,
+  writeNote,
   type Kill,
   type LifeOptions,
   type Victim,
@@ -44,6 +46,9 @@ beforeAll(() => {
 afterAll(async () => {
   standby?.kill('SIGKILL')
   const spine = await openSpine(folder, installation)
+  // Only what a failed test has left.
+  for (const { id } of await spine.node.list()) await spine.node.destroy(id)
+  await spine.node.settled()
   await spine.launcher.stopLauncher()
   await spine[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true, force: true })
@@ -176,6 +181,32 @@ describe('the kill matrix', () => {
         const ledger = await killAndReopen(victim, { afterMs })
         expect(ledger.lines.length).toBeGreaterThan(0)
       }
+    },
+    300_000,
+  )
+
+  it.each<Victim>(['daemon', 'launcher', 'both'])(
+    'loses nothing when %s dies at any step of opening over a running sandbox',
+    async (victim) => {
+      const sandbox = newSandboxId(systemRandom)
+      await using first = await openSpine(folder, installation)
+      await first.node.create({ spec: specOf(sandbox), incarnation: 1 })
+      await startTicker(await first.node.guest(sandbox, 1))
+      await writeNote(await first.node.guest(sandbox, 1))
+      await first[Symbol.asyncDispose]()
+      const life = { folder, installation, sandbox, victim, openOnly: true }
+      const { lines } = await live({ ...life, kill: { step: -1 } })
+      const steps = lines.filter((line) => line.startsWith('step '))
+      expect(steps).toContain('step store.txn')
+      for (let step = 0; step < steps.length; step++) {
+        const dead = await live({ ...life, kill: { step } })
+        expect(dead.lines).toContain(`kill ${steps[step]?.slice('step '.length)}`)
+        await using spine = await openSpine(folder, installation)
+        await checkKept(spine, sandbox, { ...dead, done: new Set(['create 1', 'exec', 'write']), doing: 'write' })
+      }
+      await using last = await openSpine(folder, installation)
+      await last.node.destroy(sandbox)
+      await checkNothingLeft(last)
     },
     300_000,
   )

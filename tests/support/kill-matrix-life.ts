@@ -7,7 +7,7 @@
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { CoveError, parseProcessId, parseSandboxId, type SandboxSpec } from '@cove/domain'
+import { CoveError, parseProcessId, parseSandboxId, type Guest, type SandboxSpec } from '@cove/domain'
 import type { CoveNode } from '@cove/node'
 import { launcherPids, openSpine } from './spine.ts'
 
@@ -19,6 +19,8 @@ export interface LifeOptions {
   readonly sandbox: string
   readonly victim: Victim
   readonly kill: Kill
+  /** Only opens over what is there, and ends; the steps are those of opening. */
+  readonly openOnly?: boolean
 }
 
 /** At one step (-1: at none, and every step is said), or so many milliseconds after the first call. */
@@ -48,7 +50,7 @@ const say = (line: string): void => void writeSync(1, `${line}\n`)
 async function live(options: LifeOptions): Promise<void> {
   const killAt = 'step' in options.kill ? options.kill.step : Number.NaN
   let taken = 0
-  let armed = false
+  let armed = options.openOnly === true
   const kill = (where: string): void => {
     say(`kill ${where}`)
     if (options.victim !== 'daemon') for (const pid of launcherPids(options.folder)) process.kill(pid, 'SIGKILL')
@@ -64,6 +66,11 @@ async function live(options: LifeOptions): Promise<void> {
   await using spine = await openSpine(options.folder, options.installation, { step })
   const { node } = spine
   await node.ready()
+  if (options.openOnly === true) {
+    await node.settled()
+    await step('the end')
+    return
+  }
   armed = true
   const timer = 'afterMs' in options.kill ? setTimeout(kill, options.kill.afterMs, 'at this moment') : undefined
   await useSandbox(node, specOf(options.sandbox))
@@ -76,19 +83,25 @@ async function live(options: LifeOptions): Promise<void> {
 async function useSandbox(node: CoveNode, spec: SandboxSpec): Promise<void> {
   const { id } = spec
   await call('create 1', () => node.create({ spec, incarnation: 1 }))
-  await call('exec', async () => {
-    const guest = await node.guest(id, 1)
-    const argv = ['/bin/sh', '-c', 'echo unread; exec sleep 1000']
-    await guest.start({ id: PROCESS, argv, env: {} }).catch((error: unknown) => {
-      if (!(error instanceof CoveError) || error.code !== 'already-exists') throw error
-    })
-  })
-  await call('write', async () => {
-    await (await node.guest(id, 1)).writeFile(NOTE, content())
-  })
+  await call('exec', async () => await startTicker(await node.guest(id, 1)))
+  await call('write', async () => await writeNote(await node.guest(id, 1)))
   await call('stop', () => node.stop(id, 1, 200))
   await call('create 2', () => node.create({ spec, incarnation: 2 }))
   await call('destroy', () => node.destroy(id))
+}
+
+/** A process that goes on for long, with output that nobody reads. */
+export async function startTicker(guest: Guest): Promise<void> {
+  try {
+    await guest.start({ id: PROCESS, argv: ['/bin/sh', '-c', 'echo unread; exec sleep 1000'], env: {} })
+  } catch (error) {
+    // A start that was repeated: the first one was carried out, only its answer was lost.
+    if (!(error instanceof CoveError) || error.code !== 'already-exists') throw error
+  }
+}
+
+export async function writeNote(guest: Guest): Promise<void> {
+  await guest.writeFile(NOTE, content())
 }
 
 async function* content(): AsyncGenerator<Uint8Array, void> {
