@@ -40,17 +40,20 @@ export function answerError(exchange: Exchange, thrown: unknown): void {
 }
 
 /** How long a client whose body is not read any more may take to see the answer, and how much of it is skipped. */
-const LINGER_MS = 1_000
-const LINGER_BYTES = 8 * 1024 * 1024
+const LINGER_MS = 2_000
+const LINGER_BYTES = 256 * 1024 * 1024
 
 /**
  * An answer that comes before the whole body was read ends the connection; but at once would make the kernel reset
- * it, and the client would not see the answer. So the rest is skipped for a bounded while.
+ * it, and the client would not see the answer. So only our side is ended, and the rest is skipped for a bounded
+ * while.
  */
 export function endUnread({ request, response }: Exchange): void {
   if (request.complete || 'stream' in request) return
   const { socket } = request
   response.setHeader('connection', 'close')
+  // This is what Node calls behind the last answer of a connection.
+  socket.destroySoon = () => void socket.end()
   let skipped = 0
   request.on('data', (chunk: Buffer) => {
     skipped += chunk.length
@@ -58,5 +61,4 @@ export function endUnread({ request, response }: Exchange): void {
   })
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('close', () => clearTimeout(timer))
-  request.once('end', () => clearTimeout(timer))
 }

@@ -77,7 +77,7 @@ async function send(exchange: Exchange, { status, header, body, trailer }: Unive
   const { response } = exchange
   header?.forEach((value, name) => void response.setHeader(name, value))
   if (status === 401) response.setHeader('www-authenticate', 'Bearer')
-  endUnread(exchange)
+  if (status >= 400) endUnread(exchange)
   // HTTP/2 loses the trailers of an answer without a body unless its headers are sent first.
   response.writeHead(status)
   if (body !== undefined) {

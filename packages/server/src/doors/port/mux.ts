@@ -4,6 +4,9 @@ import { createServer, type Server, type Socket } from 'node:net'
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 
+/** A client of HTTP/1.1 that has said everything may still wait for its answer. */
+const SOCKETS = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }
+
 export interface MuxOptions {
   readonly http1: HttpServer
   readonly http2: Http2Server
@@ -24,7 +27,7 @@ export class Mux {
   readonly #undecided = new Set<Socket>()
 
   constructor(options: MuxOptions) {
-    this.server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
+    this.server = createServer(SOCKETS, (socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
       this.#undecided.add(socket)
@@ -54,11 +57,13 @@ const ignore = (): void => undefined
 function peek(socket: Socket, { http1, http2, peekMs }: MuxOptions, decided: () => void): void {
   const timer = setTimeout(() => socket.destroy(), peekMs)
   socket.on('error', ignore)
+  const leave = (): void => void socket.destroy()
   const stop = (): void => {
     clearTimeout(timer)
     decided()
     socket.off('readable', look)
     socket.off('close', stop)
+    socket.off('end', leave)
     socket.off('error', ignore)
   }
   let seen: Buffer = Buffer.alloc(0)
@@ -71,8 +76,11 @@ function peek(socket: Socket, { http1, http2, peekMs }: MuxOptions, decided: () 
     if (fits && seen.length < PREFACE.length) return
     stop()
     socket.unshift(seen)
+    // With HTTP/2 the end of the connection is the end of everything on it.
+    socket.allowHalfOpen = !fits
     ;(fits ? http2 : http1).emit('connection', socket)
   }
   socket.on('readable', look)
+  socket.once('end', leave)
   socket.once('close', stop)
 }
