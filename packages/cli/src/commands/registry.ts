@@ -54,6 +54,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: INSTALLATION,
     load: () => import('./doctor.ts'),
   },
+  {
+    name: 'setup',
+    summary: 'install and build what `up` needs, without starting',
+    group: INSTALLATION,
+    load: () => import('./setup.ts'),
+  },
   { name: 'config', summary: 'show the configuration', group: INSTALLATION, load: () => import('./config.ts') },
   { name: 'key', summary: 'show the API key', group: INSTALLATION, load: () => import('./key.ts') },
   { name: 'version', summary: 'show the version', group: INSTALLATION, load: () => import('./version.ts') },
