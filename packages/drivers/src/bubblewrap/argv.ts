@@ -60,6 +60,8 @@ export function bwrapArgv(options: BwrapOptions): readonly string[] {
   // Root inside owns the sysctls of its namespaces; nothing inside has reason to change them.
   add('--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys', '--dev', '/dev')
   add('--perms', '1777', '--size', `${options.tmpBytes}`, '--tmpfs', '/tmp')
+  // bwrap's own /dev/shm is for root only and has no size.
+  add('--perms', '1777', '--size', `${Math.floor(options.tmpBytes / 2)}`, '--tmpfs', '/dev/shm')
   add('--perms', '0755', '--size', `${RUN_BYTES}`, '--tmpfs', '/run')
   add('--ro-bind', `${STAGE}/program`, AGENT_PATH)
   add('--seccomp', `${options.seccompFd}`, '--chdir', '/', '--', AGENT_PATH, ...options.agent)

@@ -19,7 +19,7 @@ export interface HostTemplate {
 const FROM_ETC = ['ssl/certs', 'alternatives', 'ld.so.cache']
 const TOP_LEVEL = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']
 /** Raised when the generated files change, so that old layers are not taken for new ones. */
-const GENERATION = 1
+const GENERATION = 2
 
 /**
  * Makes the layers below `folder`, or finds them made. They are never changed afterwards, for running machines

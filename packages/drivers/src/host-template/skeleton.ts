@@ -30,7 +30,8 @@ export function skeleton(users: Users): readonly Entry[] {
     { path: 'etc/passwd', text: passwd(users) },
     { path: 'etc/group', text: group(users) },
     { path: 'etc/hosts', text: HOSTS },
-    { path: 'etc/hostname', text: 'sandbox\n' },
+    // The kernel knows the machine's own name.
+    { path: 'etc/hostname', link: '/proc/sys/kernel/hostname' },
     { path: 'etc/resolv.conf', text: '' },
     { path: 'etc/nsswitch.conf', text: NSSWITCH },
     { path: 'etc/profile', text: PROFILE },

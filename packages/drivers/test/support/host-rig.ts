@@ -7,7 +7,7 @@ import { systemRandom } from '@cove/domain/system'
 import { openLauncher, type Launcher } from '@cove/runner'
 import type { DriverRig } from '../../src/conformance/index.ts'
 import { FaultyLauncher } from './faulty-launcher.ts'
-import { leftoversOf } from './leftovers.ts'
+import { launcherPid, leftoversOf } from './leftovers.ts'
 
 /** The guest program as `tooling/build-guest.sh` builds it, or another one to try. */
 export const GUEST_PROGRAM =
@@ -26,6 +26,8 @@ export interface HostRig extends DriverRig {
   readonly parts: HostParts
   /** Host pid of a machine's guest agent. */
   agentPid(id: MachineId): Promise<number>
+  /** With KILL; the next call starts another one. */
+  killLauncher(): Promise<void>
 }
 
 /** A launcher and a driver's folder of their own; everything of it carries the installation's random name. */
@@ -66,6 +68,10 @@ export async function openHostRig(options: {
     killGuest: async (id) => {
       process.kill(await agentPid(id), 'SIGKILL')
       return { kind: 'signaled', signal: 9 }
+    },
+    killLauncher: async () => {
+      const pid = await launcherPid(folder)
+      process.kill(pid, 'SIGKILL')
     },
     leftovers: () => leftoversOf(folder, installation),
     faults: launcher.faults,

@@ -12,24 +12,41 @@ export async function leftoversOf(folder: string, installation: string): Promise
   ]
 }
 
-/** Everything below the launcher of this folder. */
-async function descendants(folder: string): Promise<readonly string[]> {
-  const processes = new Map<number, { parent: number; command: string }>()
+interface Seen {
+  readonly parent: number
+  readonly command: string
+}
+
+async function processes(): Promise<ReadonlyMap<number, Seen>> {
+  const found = new Map<number, Seen>()
   for (const name of await list('/proc')) {
     if (!/^\d+$/.test(name)) continue
     const stat = await read(`/proc/${name}/stat`)
     const [state = '', parent = '0'] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const command = (await read(`/proc/${name}/cmdline`)).replaceAll('\0', ' ')
     // What has ended and waits for whoever reaps it is no leftover of ours.
-    if (stat !== '' && state !== 'Z' && state !== 'X') processes.set(Number(name), { parent: Number(parent), command })
+    if (stat !== '' && state !== 'Z' && state !== 'X') found.set(Number(name), { parent: Number(parent), command })
   }
-  const isLauncher = (pid: number) =>
-    /launcher/.test(processes.get(pid)?.command ?? '') && (processes.get(pid)?.command ?? '').includes(folder)
+  return found
+}
+
+const isLauncher = ({ command }: Seen, folder: string): boolean => command.includes(` launcher --state ${folder}`)
+
+/** The launcher of this folder. */
+export async function launcherPid(folder: string): Promise<number> {
+  for (const [pid, seen] of await processes()) if (isLauncher(seen, folder)) return pid
+  throw new Error(`no launcher in ${folder}`)
+}
+
+/** Everything below the launcher of this folder. */
+async function descendants(folder: string): Promise<readonly string[]> {
+  const all = await processes()
   const below = (pid: number): boolean => {
-    const parent = processes.get(pid)?.parent ?? 0
-    return parent > 1 && (isLauncher(parent) || below(parent))
+    const parent = all.get(pid)?.parent ?? 0
+    const above = all.get(parent)
+    return above !== undefined && (isLauncher(above, folder) || below(parent))
   }
-  return [...processes].filter(([pid]) => below(pid)).map(([pid, { command }]) => `process ${pid}: ${command}`)
+  return [...all].filter(([pid]) => below(pid)).map(([pid, { command }]) => `process ${pid}: ${command}`)
 }
 
 async function cgroups(installation: string): Promise<readonly string[]> {

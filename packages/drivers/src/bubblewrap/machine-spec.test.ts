@@ -1,0 +1,120 @@
+import type { MachineId, MachineSpec } from '@cove/domain'
+import { describe, expect, it } from 'vitest'
+import { planCgroups } from '../cgroups/plan.ts'
+import { AGENT_PATH } from './argv.ts'
+import { hostProcessSpec, type MachineRequest } from './machine-spec.ts'
+import type { Prepared } from './prepare.ts'
+
+const MiB = 1024 * 1024
+const id = 'abcdefghijklmnop' as MachineId
+const spec: MachineSpec = { from: { kind: 'host' }, limits: {}, network: { kind: 'none' }, hostname: 'name' }
+
+const prepared: Prepared = {
+  folders: {
+    machines: '/s/machines',
+    disks: '/s/disks',
+    templates: '/s/templates',
+    stage: '/s/stage',
+    images: '/s/images',
+    proof: '/s/proof',
+  },
+  ids: 'range',
+  bwrap: '/usr/bin/bwrap',
+  template: { name: 't', root: '/s/templates/t/root', usr: '/s/templates/t/usr', unmerged: [] },
+  seccomp: Uint8Array.of(1, 2, 3),
+  hierarchies: {
+    prefix: 'cove-x-',
+    controllers: { memory: { version: 1, parent: '/cg/memory' }, cpu: { missing: 'no' }, pids: { missing: 'no' } },
+  },
+  images: undefined,
+}
+
+function request(more: Partial<MachineRequest> = {}) {
+  return hostProcessSpec({
+    prepared,
+    bwrap: '/usr/bin/bwrap',
+    id,
+    spec,
+    writable: { kind: 'folder', path: `/s/machines/${id}`, exists: false },
+    base: 0x1000_0000,
+    note: 'note',
+    cgroups: planCgroups(prepared.hierarchies, id, spec.limits),
+    ...more,
+  })
+}
+
+const after = (argv: readonly string[], word: string) => argv[argv.indexOf(word) + 1]
+
+describe('a machine with a range of ids', () => {
+  const made = request()
+
+  it('gets its own root, and its own layer over the /usr of the host', () => {
+    expect(made.mounts).toEqual([
+      { kind: 'bind', source: '/s/stage', target: '/sys', readOnly: false },
+      expect.objectContaining({ kind: 'overlay', target: '/sys/root', mapped: true, lower: [prepared.template.root] }),
+      expect.objectContaining({ target: '/sys/usr', mapped: true, lower: [prepared.template.usr, '/usr'] }),
+    ])
+    expect(made.userNamespace).toEqual({ kind: 'range', base: 0x1000_0000, count: 65_536 })
+  })
+
+  it('is root of nothing but its namespaces', () => {
+    expect(after(made.argv, '--cap-drop')).toBe('ALL')
+    expect(made.argv).not.toContain('CAP_SYS_ADMIN')
+    expect(made.argv).not.toContain('CAP_SYS_PTRACE')
+    for (const name of ['pid', 'ipc', 'uts', 'net', 'cgroup']) expect(made.argv).toContain(`--unshare-${name}`)
+    expect(made.writes).toEqual([{ path: '/proc/sys/user/max_user_namespaces', text: '0' }])
+    expect(made.rlimits).toContainEqual({ name: 'core', soft: 0, hard: 0 })
+  })
+
+  it('passes the socket, the filter and the files of the workload by number', () => {
+    const agent = made.argv.slice(made.argv.lastIndexOf(AGENT_PATH) + 1)
+    expect(after(agent, '--listen-fd')).toBe(String(made.listen?.[0]?.fd))
+    expect(after(made.argv, '--seccomp')).toBe(String(made.blobs?.[0]?.fd))
+    const join = made.files?.find(({ path }) => path.endsWith('/work/tasks'))
+    expect(after(agent, '--workload-cgroup-fd')).toBe(String(join?.fd))
+    const oom = made.files?.find(({ path }) => path.endsWith('/work/memory.oom_control'))
+    expect(oom?.write).toBe(false)
+    expect(after(agent, '--oom-event-fd')).toBe(String(oom?.fd))
+    expect(agent).toContain('--drop-bounding-set')
+  })
+
+  it('makes its folders, and removes with itself only what is its own', () => {
+    expect(made.folders?.map(({ path }) => path)).toEqual(
+      ['', '/ru', '/rw', '/uu', '/uw'].map((name) => `/s/machines/${id}${name}`),
+    )
+    expect(made.removeOnDestroy).toEqual([`/s/machines/${id}`])
+    const kept = request({ spec, writable: { kind: 'folder', path: '/s/disks/d', exists: true } })
+    expect(kept.folders?.map(({ path }) => path)).toEqual([`/s/machines/${id}`])
+    expect(kept.removeOnDestroy).toEqual([`/s/machines/${id}`])
+  })
+})
+
+it('writes to an image that is mounted before the layers', () => {
+  const { mounts } = request({ writable: { kind: 'image', image: '/s/disks/d/disk.img' } })
+  expect(mounts?.slice(1, 3)).toEqual([
+    { kind: 'image', image: '/s/disks/d/disk.img', target: '/sys/disk' },
+    expect.objectContaining({ upper: '/sys/disk/ru', work: '/sys/disk/rw' }),
+  ])
+})
+
+it('shows nothing of the host to a machine from layers', () => {
+  const made = request({ spec: { ...spec, from: { kind: 'layers', lower: ['/top', '/bottom'] } } })
+  expect(made.mounts?.filter(({ kind }) => kind === 'overlay')).toEqual([
+    expect.objectContaining({ lower: ['/top', '/bottom'], target: '/sys/root' }),
+  ])
+  expect(made.argv).not.toContain('/sys/usr')
+})
+
+it('has one id, and leaves user namespaces to bwrap, as an ordinary user', () => {
+  const made = request({ base: undefined })
+  expect(made.userNamespace).toEqual({ kind: 'self', uid: 0, gid: 0 })
+  expect(made.argv).toContain('--disable-userns')
+  expect(after(made.argv, '--uid')).toBe('1000')
+  expect(made.argv).not.toContain('--cap-add')
+  expect(made.writes).toEqual([])
+})
+
+it('bounds /tmp by the memory that the machine may use', () => {
+  const limits = { memoryBytes: { value: 64 * MiB, required: true } }
+  expect(after(request({ spec: { ...spec, limits } }).argv, '--size')).toBe(String(32 * MiB))
+})
