@@ -1,13 +1,26 @@
 #!/bin/sh
 # Builds guest/ into build/cove-guest: one static program, standard library only, no cargo needed.
-# RUSTC chooses the compiler. Does nothing when the result is newer than every source.
+# RUSTC chooses the compiler. Does nothing when the result is newer than every source; builds at the same time wait for
+# each other.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=${1:-$root/build/cove-guest}
 mkdir -p "$(dirname "$out")"
-if [ -x "$out" ] && [ -z "$(find "$root/guest/src" "$root/tooling/build-guest.sh" -newer "$out" -print -quit)" ]; then
-  exit 0
-fi
+
+is_current() {
+  [ -x "$out" ] && [ -z "$(find "$root/guest/src" "$root/tooling/build-guest.sh" -newer "$out" -print -quit)" ]
+}
+is_current && exit 0
+
+exec 9>"$out.lock"
+if command -v flock >/dev/null 2>&1; then flock 9; fi
+is_current && exit 0
+
+# The time of the result is that of the build's start, so that an edit in the meantime is not missed.
+work=$(mktemp -d "$out.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+touch "$work/start"
 "${RUSTC:-rustc}" --edition 2021 --crate-name cove_guest -C opt-level=2 -C panic=abort -C lto=fat \
-  -C codegen-units=1 -C strip=symbols -C target-feature=+crt-static -o "$out.new" "$root/guest/src/main.rs"
-mv "$out.new" "$out"
+  -C codegen-units=1 -C strip=symbols -C target-feature=+crt-static -o "$work/cove-guest" "$root/guest/src/main.rs"
+touch -r "$work/start" "$work/cove-guest"
+mv "$work/cove-guest" "$out"

@@ -14,7 +14,7 @@ export async function ensureGuestProgram(policy: InstallPolicy, io: Io): Promise
   const program = join(ROOT, 'build/cove-guest')
   const script = join(ROOT, 'tooling/build-guest.sh')
   if (await isCurrent(program)) return program
-  let env: NodeJS.ProcessEnv = { ...process.env, ...io.env }
+  const env: NodeJS.ProcessEnv = { ...process.env, ...io.env }
   if ((await findProgram('rustc', env['PATH'])) === undefined) {
     await installDistributionPackage(['rustc', 'gcc', 'libc6-dev'], policy, io)
   }
@@ -23,7 +23,7 @@ export async function ensureGuestProgram(policy: InstallPolicy, io: Io): Promise
   if (result.status !== 0 || !existsSync(program)) {
     throw new CoveError(
       'io-error',
-      `the guest program could not be built:\n${result.output.trim()}`,
+      `the guest program could not be built:\n${errorsOf(result.output)}`,
       {},
       {
         fix: 'Install rustc 1.63 or later and a C linker (Debian: apt-get install rustc gcc libc6-dev).',
@@ -31,6 +31,12 @@ export async function ensureGuestProgram(policy: InstallPolicy, io: Io): Promise
     )
   }
   return program
+}
+
+/** The compiler's first error and what follows, without the warnings before it. */
+function errorsOf(output: string): string {
+  const first = output.search(/^error/m)
+  return (first === -1 ? output : output.slice(first)).trim()
 }
 
 /** Compares times in this process: starting a shell for it would cost a tenth of a later start. */
