@@ -1,10 +1,8 @@
 //! Ending a host process and removing what belongs to it, step by step and never blocking: kill, wait, control
 //! groups, paths, record. The record goes last, so that whoever comes after a crash can start over.
 
-use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::io::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::cgroups;
@@ -12,50 +10,14 @@ use super::entry::Entry;
 use super::exit::Exit;
 use super::fault::Fault;
 use super::held;
-use super::host::{Client, Host};
-use super::record::{valid_id, ProcessKey, State};
+use super::host::Host;
+use super::job::{Job, Phase, Step, Waiter, DEADLINE, FIRST_DELAY};
+use super::procs;
+use super::record::{valid_id, State};
 use super::remove::{remove, Removed};
 use super::signals;
 use crate::sys::{self, c, host};
 
-/// Who is told when it is done.
-pub enum Waiter {
-    Destroyed(Client),
-    /// A start that failed: it is answered with its own fault.
-    Failed(Client, Fault),
-}
-
-enum Phase {
-    Kill,
-    Cgroups,
-    Paths,
-    /// A helper removes what is too large to be removed here.
-    Helper,
-}
-
-pub struct Job {
-    phase: Phase,
-    waiters: Vec<Waiter>,
-    /// Handles of killed processes that have not ended yet.
-    pub waiting: Vec<OwnedFd>,
-    pub next: Instant,
-    deadline: Instant,
-    delay: Duration,
-    stopped: HashSet<ProcessKey>,
-    stop_rounds: u32,
-}
-
-enum Step {
-    Again,
-    Wait(Duration),
-    Failed(Fault),
-    Done,
-}
-
-const DEADLINE: Duration = Duration::from_secs(30);
-/// Rounds of stopping before killing: a tree that grows faster is killed while it runs.
-const STOP_ROUNDS: u32 = 8;
-const FIRST_DELAY: Duration = Duration::from_millis(1);
 const LONGEST_DELAY: Duration = Duration::from_millis(50);
 /// Entries removed on the loop; more are left to a helper.
 const BUDGET: u64 = 128;
@@ -74,17 +36,7 @@ impl Host {
         let starter = entry.starting.take().map(|starting| {
             Waiter::Failed(starting.client, Fault::new("cancelled", format!("the start of {} was cancelled", id)))
         });
-        let now = Instant::now();
-        let job = self.jobs.entry(id.to_string()).or_insert_with(|| Job {
-            phase: Phase::Kill,
-            waiters: Vec::new(),
-            waiting: Vec::new(),
-            next: now,
-            deadline: now + DEADLINE,
-            delay: FIRST_DELAY,
-            stopped: HashSet::new(),
-            stop_rounds: 0,
-        });
+        let job = self.jobs.entry(id.to_string()).or_insert_with(|| Job::new(Instant::now()));
         job.waiters.extend(starter);
         job.waiters.extend(waiter);
         self.advance(id);
@@ -142,8 +94,8 @@ impl Host {
             None => return Step::Done,
         };
         let targets = self.targets(entry);
-        if targets.is_empty() && !entry.own {
-            job.waiting.clear();
+        // Killed is not gone: the tree that led to a process may have ended before it.
+        if targets.is_empty() && job.waiting.is_empty() && !entry.own {
             job.phase = Phase::Cgroups;
             if entry.lives() {
                 self.adopted_ended(id);
@@ -156,25 +108,22 @@ impl Host {
             return Step::Again;
         }
         if Instant::now() >= job.deadline {
-            let pids: Vec<_> = targets.iter().take(8).map(|key| key.pid.to_string()).collect();
+            let left = job.killed.iter().filter(|key| procs::alive(**key));
+            let pids: Vec<_> = left.take(8).map(|key| key.pid.to_string()).collect();
             let message = format!("processes of {} cannot be killed: {}", id, pids.join(", "));
             return Step::Failed(Fault::new("deadline-exceeded", message));
         }
         // Without a control group the tree is all there is to go by, and it falls apart when parents die first.
-        if entry.record.cgroups.is_empty() && job.stop_rounds < STOP_ROUNDS {
-            const SIGSTOP: i32 = 19;
-            job.stop_rounds += 1;
-            let mut grown = false;
-            for key in &targets {
-                if job.stopped.insert(*key) {
-                    grown |= signals::send_exactly(*key, SIGSTOP).is_some();
-                }
-            }
-            if grown {
-                return Step::Again;
+        if entry.record.cgroups.is_empty() && Instant::now() < job.stopping_until {
+            if let Some(step) = job.stop(&targets) {
+                return step;
             }
         }
-        job.waiting = targets.iter().filter_map(|key| signals::send_exactly(*key, c::SIGKILL)).collect();
+        for key in targets {
+            if job.killed.insert(key) {
+                job.waiting.extend(signals::send_exactly(key, c::SIGKILL));
+            }
+        }
         entry.record.cgroups.iter().for_each(|group| cgroups::thaw(group));
         Step::Wait(LONGEST_DELAY)
     }

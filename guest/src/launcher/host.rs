@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::child::RLIMIT_NOFILE;
-use super::destroy::Job;
 use super::entry::Entry;
 use super::exit::Exit;
 use super::fault::Fault;
 use super::held::Held;
+use super::job::Job;
 use super::log::Log;
 use super::namespaces::UserNamespaces;
 use super::procs;

@@ -10,6 +10,7 @@ mod exits;
 mod fault;
 mod held;
 mod host;
+mod job;
 mod log;
 mod mounts;
 mod namespaces;

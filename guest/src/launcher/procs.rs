@@ -9,6 +9,8 @@ pub struct Stat {
     pub start: u64,
     pub session: i32,
     pub zombie: bool,
+    /// Stopped or ended. One that waits in the kernel may be in the middle of a fork and does not count.
+    pub still: bool,
 }
 
 /// None when there is no such process.
@@ -26,6 +28,7 @@ fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     let fields: Vec<&str> = text.split(' ').collect();
     Some(Stat {
         zombie: matches!(*fields.first()?, "Z" | "X"),
+        still: matches!(*fields.first()?, "T" | "t" | "Z" | "X"),
         session: fields.get(3)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,
     })
@@ -45,7 +48,12 @@ pub fn exists(key: ProcessKey) -> bool {
     stat(key.pid).map_or(false, |stat| stat.start == key.start)
 }
 
-/// Children of all threads.
+/// True when exactly this process cannot start others now.
+pub fn still(key: ProcessKey) -> bool {
+    stat(key.pid).map_or(true, |stat| stat.start != key.start || stat.still)
+}
+
+/// Children of all threads. The kernel may leave some out while others come and go, unless the process is stopped.
 pub fn children(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     let threads = match fs::read_dir(format!("/proc/{}/task", pid)) {

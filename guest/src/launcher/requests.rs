@@ -1,9 +1,9 @@
 //! What a daemon can ask. `docs/launcher-protocol.md` is the contract.
 
 use super::connection::Frame;
-use super::destroy::Waiter;
 use super::fault::Fault;
 use super::host::{Client, Host};
+use super::job::Waiter;
 use super::server::Server;
 use crate::fields::{Fields, Writer, OPERATION};
 use crate::frames::{kind, NEWEST_VERSION, OLDEST_VERSION};

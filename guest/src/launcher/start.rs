@@ -9,11 +9,11 @@ use std::path::Path;
 
 use super::cgroups;
 use super::child::{self, Inherited};
-use super::destroy::Waiter;
 use super::fault::{AtStep, Fault};
 use super::held::{self, Held};
 use super::entry::Entry;
 use super::host::{Client, Host};
+use super::job::Waiter;
 use super::procs;
 use super::record::{Owner, ProcessKey, Record, State};
 use super::spec::{Spec, UserNamespace};
