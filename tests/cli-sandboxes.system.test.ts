@@ -95,6 +95,19 @@ describe('the commands of cove', () => {
     await table.saw(new RegExp(`${id} .*running`))
   })
 
+  it('take a -- before the program, and say where options belong', async () => {
+    await ok('create', '--name', 'box')
+    expect(await ok('exec', 'box', '--', 'echo', '--', 'x')).toBe('-- x\n')
+    const wrong = await daemon.cove(['exec', 'box', '-u', 'root', 'id'])
+    expect(wrong).toMatchObject({ status: 2, stderr: expect.stringContaining('before the sandbox') as string })
+  })
+
+  it('do not mind that nobody reads their output', async () => {
+    using list = new CliProcess(['ls'], { COVE_DATA_DIR: daemon.dataDir })
+    list.closeOutput()
+    expect(await list.ended).toMatchObject({ stderr: '' })
+  })
+
   it('show the key only when asked to', async () => {
     expect(await ok('key')).not.toContain(daemon.apiKey)
     expect(await ok('key', 'show')).toBe(`${daemon.apiKey}\n`)

@@ -15,6 +15,8 @@ export async function start(): Promise<void> {
       return () => process.off(signal, handler)
     },
   }
+  // Whoever read the output may have gone; who streams to it notices for himself.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const status = await main(process.argv.slice(2), io)
   // Leaving at once: an unread terminal and idle connections would hold the process for no reason.
   await Promise.all([flushed(io.stdout), flushed(io.stderr)])
