@@ -17,6 +17,8 @@ export interface ServerLimits {
   readonly createMs: number
   /** Bytes of one unary request. */
   readonly unaryBytes: number
+  /** Milliseconds for the whole body of a unary request. */
+  readonly unaryBodyMs: number
   /** Bytes of the headers of one request. */
   readonly headerBytes: number
   readonly connections: number
@@ -38,6 +40,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   idempotencyKeys: 50_000,
   createMs: 300_000,
   unaryBytes: 4 * 1024 * 1024,
+  unaryBodyMs: 60_000,
   headerBytes: 16 * 1024,
   connections: 4_096,
   headersMs: 10_000,

@@ -14,6 +14,7 @@ import { Lifecycle } from './lifecycle/lifecycle.ts'
 import { MetricsRegistry } from './metrics/registry.ts'
 import { DEFAULT_DEFAULTS, DEFAULT_LIMITS, HOST_TEMPLATE, type ServerOptions } from './options.ts'
 import { pooledRandom } from './pooled-random.ts'
+import { Readiness } from './readiness.ts'
 import { Activity } from './sandboxes/activity.ts'
 import type { Core } from './sandboxes/core.ts'
 import { Ledger } from './sandboxes/ledger.ts'
@@ -61,10 +62,11 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const sandboxes = new Sandboxes(core)
   const metrics = new MetricsRegistry()
   const closing = new AbortController()
-  let notReady: string | undefined = 'starting'
+  const readiness = new Readiness(node)
 
   await lifecycle.start()
 
+  const body = { bytes: limits.unaryBytes, ms: limits.unaryBodyMs }
   const services = buildServices(
     {
       sandboxes: sandboxMethods(sandboxes, limits),
@@ -86,8 +88,16 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const front = new Front({
     keys,
     origins: new OriginCheck(options.allowedHosts ?? []),
-    connect: new ConnectDoor(services, limits.unaryBytes, log),
-    http: new HttpDoor({ sandboxes, random, limits, metrics, notReady: () => notReady, closing: closing.signal, log }),
+    connect: new ConnectDoor(services, body, log),
+    http: new HttpDoor({
+      sandboxes,
+      random,
+      limits,
+      metrics,
+      notReady: () => readiness.problem(),
+      closing: closing.signal,
+      log,
+    }),
     random,
     headerBytes: limits.headerBytes,
     log,
@@ -103,7 +113,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
 
   let closed: Promise<void> | undefined
   const close = async (graceMs: number): Promise<void> => {
-    notReady = 'closing'
+    readiness.state = 'closing'
     const until = clock.monotonic() + graceMs
     closing.abort(new CoveError('daemon-not-running', 'the server is closing'))
     await port.close(graceMs)
@@ -115,7 +125,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     reconciled: lifecycle.reconciled,
     async listen(at) {
       const address = await port.listen(at)
-      notReady = undefined
+      readiness.state = 'listening'
       return address
     },
     close: (graceMs) => (closed ??= close(graceMs)),

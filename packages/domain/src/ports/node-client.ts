@@ -12,7 +12,10 @@ import type { Guest } from './guest.ts'
  */
 export interface NodeClient {
   readonly name: string
+  /** The newest verdicts; waits only for the first ones. */
   drivers(signal?: AbortSignal): Promise<readonly DriverReport[]>
+  /** Proves every driver anew. */
+  diagnose(signal: AbortSignal): Promise<readonly DriverReport[]>
   /**
    * Makes the machine of this incarnation, or returns the one that is there already. On failure nothing of this
    * incarnation is left; the disk of an earlier one stays. `driver-failed` when this incarnation's machine has been

@@ -16,7 +16,10 @@ let house: House
 let base: string
 
 beforeAll(async () => {
-  house = await openHouse({ limits: { sandboxesPerProject: 2_000, headersMs: 500 }, allowedHosts: ['cove.example'] })
+  house = await openHouse({
+    limits: { sandboxesPerProject: 2_000, headersMs: 500, unaryBodyMs: 400 },
+    allowedHosts: ['cove.example'],
+  })
   base = await house.listen()
 })
 afterAll(() => house[Symbol.asyncDispose]())
@@ -152,6 +155,28 @@ describe('curl-like JSON', () => {
     expect(answer.json['message']).toContain(field)
   })
 
+  test('reading calls may be a GET, and unknown methods are said', async () => {
+    const query = new URLSearchParams({ encoding: 'json', message: '{}', connect: 'v1' }).toString()
+    const got = await ask(`${base}/cove.v1.TemplateService/ListTemplates?${query}`)
+    expect(got.json['templates']).toMatchObject([{ name: 'host', source: 'host' }])
+    expect((await ask(`${base}/cove.v1.SandboxService/CreateSandbox?${query}`)).status).toBe(405)
+    expect((await call(base, 'SandboxService/Nothing', {})).status).toBe(404)
+    const text = await call(base, 'SandboxService/ListSandboxes', {}, { headers: { 'content-type': 'text/plain' } })
+    expect(text.status).toBe(415)
+    const odd = await call(base, 'SandboxService/ListSandboxes', {}, { body: '{"filter":7}' })
+    expect(odd.json).toMatchObject({ code: 'invalid_argument' })
+    await call(base, 'SystemService/Diagnose', {})
+    expect(house.node.calls).toContain('diagnose')
+  })
+
+  test('a body that does not come is given up', async () => {
+    const head = `POST /cove.v1.SandboxService/CreateSandbox HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${KEY}\r\n`
+    for (const type of ['application/json', 'application/grpc-web+proto']) {
+      const answer = await bare(base, [`${head}Content-Type: ${type}\r\nContent-Length: 9\r\n\r\n{`])
+      expect(answer).toMatch(/^(HTTP\/1.1 504|$)/)
+    }
+  })
+
   test('a body of 100 MB is refused before it is read', async () => {
     const began = performance.now()
     const body = Buffer.alloc(100_000_000, 0x20)
@@ -189,6 +214,20 @@ describe('keys, hosts and origins', () => {
       }
     },
   )
+
+  test('it is not ready while no driver can make sandboxes', async () => {
+    const drivers = house.node.drivers.bind(house.node)
+    house.node.drivers = () => Promise.resolve([])
+    const none = await ask(`${base}/readyz`, { key: null })
+    expect([none.status, none.body.toString()]).toEqual([503, expect.stringContaining('cove doctor')])
+    house.node.drivers = (signal) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(signal.reason as Error))
+      })
+    expect((await ask(`${base}/readyz`, { key: null })).body.toString()).toContain('being proven')
+    house.node.drivers = drivers
+    expect((await ask(`${base}/readyz`, { key: null })).status).toBe(200)
+  })
 
   test('health needs none, and the key may come as X-API-Key', async () => {
     for (const path of ['/healthz', '/readyz']) expect((await ask(base + path, { key: null })).status).toBe(200)

@@ -5,8 +5,19 @@ export function tooLarge(limit: number): CoveError {
   return new CoveError('payload-too-large', `a request may have at most ${limit} bytes`, { limit })
 }
 
-/** The whole body, refused as soon as it is longer than `limit` bytes: by its announcement, or while it comes. */
-export function readBody(request: Request, limit: number): Promise<Buffer> {
+export interface BodyLimits {
+  readonly bytes: number
+  /** Milliseconds for the whole body. */
+  readonly ms: number
+}
+
+export function tooSlow(ms: number): CoveError {
+  return new CoveError('deadline-exceeded', `the request did not come whole within ${ms} ms`)
+}
+
+/** The whole body, refused as soon as it is too long: by its announcement, or while it comes; or when it is slow. */
+export function readBody(request: Request, limits: BodyLimits): Promise<Buffer> {
+  const limit = limits.bytes
   return new Promise((resolve, reject) => {
     if (Number(request.headers['content-length'] ?? 0) > limit) {
       reject(tooLarge(limit))
@@ -14,7 +25,12 @@ export function readBody(request: Request, limit: number): Promise<Buffer> {
     }
     const chunks: Buffer[] = []
     let length = 0
+    const timer = setTimeout(() => {
+      settle()
+      reject(tooSlow(limits.ms))
+    }, limits.ms)
     const settle = (): void => {
+      clearTimeout(timer)
       request.off('data', take)
       request.off('end', finish)
       request.off('error', fail)

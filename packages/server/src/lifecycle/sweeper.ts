@@ -38,17 +38,22 @@ export class Sweeper {
 export function outdated({ view, limits, clock }: Core): readonly string[] {
   const now = clock.now()
   const keys: string[] = []
-  let surplus = view.tombstoneCount - limits.tombstones
+  let surplus = surplusOf(view.tombstoneCount, limits.tombstones)
   for (const { spec, status } of view.tombstones()) {
     if (surplus <= 0 && status.changedAt + limits.tombstoneMs > now) break
     keys.push(tombstoneKey(spec.id))
     surplus--
   }
-  surplus = view.idempotencyCount - limits.idempotencyKeys
+  surplus = surplusOf(view.idempotencyCount, limits.idempotencyKeys)
   for (const [key, expiresAt] of view.idempotencyKeys()) {
     if (surplus <= 0 && expiresAt > now) break
     keys.push(key)
     surplus--
   }
   return keys
+}
+
+/** Over the limit, a hundredth more than needed goes, so that not every new one costs a transaction. */
+function surplusOf(count: number, limit: number): number {
+  return count > limit ? count - limit + Math.floor(limit / 100) : 0
 }

@@ -23,9 +23,14 @@ export class StubNode implements NodeClient {
   onDestroy: (id: SandboxId) => Promise<void> = () => Promise.resolve()
   readonly #listeners = new Set<(event: NodeEvent) => void>()
 
-  async drivers(): Promise<readonly DriverReport[]> {
+  async drivers(_signal?: AbortSignal): Promise<readonly DriverReport[]> {
     const fingerprint = { proven: true, native: true, details: { version: '1' }, enforces: ['memoryBytes'] } as const
     return [{ name: 'stub', isolation: 'namespace', chosen: true, fingerprint }]
+  }
+
+  diagnose(): Promise<readonly DriverReport[]> {
+    this.calls.push('diagnose')
+    return this.drivers()
   }
 
   async create(request: NodeCreate, signal?: AbortSignal): Promise<NodeSandbox> {

@@ -4,7 +4,7 @@ import { CoveError, type Log } from '@cove/domain'
 import { clientSignal, cut, drained, unread, type Exchange, type Request } from '../exchange.ts'
 import { endUnread } from '../json-error.ts'
 import { toConnectError } from './connect-error.ts'
-import { tooLarge } from '../read-body.ts'
+import { tooLarge, tooSlow, type BodyLimits } from '../read-body.ts'
 import { exchangeKey, type Services } from './router.ts'
 import { handleUnary, unaryFormat, type UnaryMethod } from './unary-lane.ts'
 
@@ -12,13 +12,13 @@ import { handleUnary, unaryFormat, type UnaryMethod } from './unary-lane.ts'
 export class ConnectDoor {
   readonly #handlers: ReadonlyMap<string, UniversalHandler>
   readonly #unary: ReadonlyMap<string, UnaryMethod>
-  readonly #unaryBytes: number
+  readonly #limits: BodyLimits
   readonly #log: Log
 
-  constructor({ router, unary }: Services, unaryBytes: number, log: Log) {
+  constructor({ router, unary }: Services, limits: BodyLimits, log: Log) {
     this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]))
     this.#unary = unary
-    this.#unaryBytes = unaryBytes
+    this.#limits = limits
     this.#log = log
   }
 
@@ -30,7 +30,7 @@ export class ConnectDoor {
     const { request, response, requestId, path } = exchange
     const format = unaryFormat(request)
     const method = format === undefined ? undefined : this.#unary.get(path)
-    if (format !== undefined && method !== undefined) return handleUnary(exchange, method, format, this.#unaryBytes)
+    if (format !== undefined && method !== undefined) return handleUnary(exchange, method, format, this.#limits)
     const handler = this.#handlers.get(path)
     if (handler === undefined) return
     const answer = await handler({
@@ -50,15 +50,26 @@ export class ConnectDoor {
     }
   }
 
-  /** Stops a body that is longer than announced, or whose length was not announced, at the limit. */
+  /** Stops a body that is longer than announced, whose length was not announced, or that does not come. */
   async *#body(request: Request, requestId: string): AsyncGenerator<Uint8Array> {
+    const { bytes, ms } = this.#limits
+    let slow = false
+    const timer = setTimeout(() => {
+      slow = true
+      request.destroy()
+    }, ms)
     // The envelope of the streaming protocols is 5 bytes more.
-    const limit = this.#unaryBytes + 5
-    let received = 0
-    for await (const chunk of unread(request)) {
-      received += chunk.length
-      if (received > limit) throw toConnectError(tooLarge(this.#unaryBytes), requestId)
-      yield chunk
+    let left = bytes + 5
+    try {
+      for await (const chunk of unread(request)) {
+        left -= chunk.length
+        if (left < 0) throw toConnectError(tooLarge(bytes), requestId)
+        yield chunk
+      }
+    } catch (error) {
+      throw slow ? toConnectError(tooSlow(ms), requestId) : error
+    } finally {
+      clearTimeout(timer)
     }
   }
 }

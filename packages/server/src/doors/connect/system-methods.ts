@@ -30,7 +30,7 @@ export function systemMethods(
       }
     },
     async diagnose(_request, { signal }) {
-      return { drivers: (await node.drivers(signal)).map(toDriver) }
+      return { drivers: (await node.diagnose(signal)).map(toDriver) }
     },
   }
 }

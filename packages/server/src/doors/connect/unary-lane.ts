@@ -11,7 +11,7 @@ import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol
 import { CoveError } from '@cove/domain'
 import { clientSignal, isGone, type Exchange, type Request } from '../exchange.ts'
 import { endUnread } from '../json-error.ts'
-import { readBody } from '../read-body.ts'
+import { readBody, type BodyLimits } from '../read-body.ts'
 import type { Call } from './call.ts'
 import { toConnectError } from './connect-error.ts'
 
@@ -49,12 +49,12 @@ export async function handleUnary(
   exchange: Exchange,
   { input, output, run }: UnaryMethod,
   format: Format,
-  limit: number,
+  limits: BodyLimits,
 ): Promise<void> {
   const { principal, requestId, request, response } = exchange
   try {
     if (principal === undefined) throw new CoveError('unauthenticated', 'a valid API key is needed')
-    const message = parse(input, await readBody(request, limit), format)
+    const message = parse(input, await readBody(request, limits), format)
     const answer = await run(message, { project: principal.project, requestId, signal: clientSignal(response) })
     const whole = create(output, answer as Message)
     if (format === 'json') send(exchange, 200, 'application/json', toJsonString(output, whole))

@@ -7,7 +7,7 @@ import { parseCommand, parseProcess } from '../connect/from-wire.ts'
 import { toProcess, toProcessEvent } from '../connect/to-wire.ts'
 import { clientSignal, cut, drained, type Exchange, type Response } from '../exchange.ts'
 import { errorBody } from '../json-error.ts'
-import { readBody } from '../read-body.ts'
+import { readBody, type BodyLimits } from '../read-body.ts'
 import type { Query } from './query.ts'
 
 export interface StreamOptions {
@@ -16,7 +16,7 @@ export interface StreamOptions {
   readonly sandbox: string
   readonly random: Random
   readonly keepAliveMs: number
-  readonly unaryBytes: number
+  readonly body: BodyLimits
   /** Aborts when the server closes. */
   readonly closing: AbortSignal
 }
@@ -29,7 +29,7 @@ const STREAMS: Readonly<Record<OutputStream, number>> = { stdout: 1, stderr: 2, 
 /** `POST /v1/sandboxes/{sandbox}/processes`: starts a process and streams from its first byte. */
 export async function postProcess(exchange: Exchange, options: StreamOptions): Promise<void> {
   const { sandboxes, project, sandbox, random, closing } = options
-  const { command, incarnation } = await readStart(exchange, options.unaryBytes)
+  const { command, incarnation } = await readStart(exchange, options.body)
   const request = parseCommand(command, random)
   using lease = await sandboxes.guest(project, sandbox, incarnation)
   const signal = AbortSignal.any([clientSignal(exchange.response), closing])
@@ -50,8 +50,8 @@ export async function getOutput(
   await streamEvents(exchange, await lease.guest.attach(id, query.count('offset') ?? 'now', signal), options)
 }
 
-async function readStart({ request }: Exchange, limit: number): Promise<StartProcessRequest> {
-  const body = await readBody(request, limit)
+async function readStart({ request }: Exchange, limits: BodyLimits): Promise<StartProcessRequest> {
+  const body = await readBody(request, limits)
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   try {
     if (type === 'application/proto') return fromBinary(StartProcessRequestSchema, body)

@@ -15,7 +15,7 @@ export interface HttpDoorOptions {
   readonly limits: ServerLimits
   readonly metrics: MetricsRegistry
   /** Why it takes no work yet, or undefined when it does. */
-  readonly notReady: () => string | undefined
+  readonly notReady: () => Promise<string | undefined>
   readonly closing: AbortSignal
   readonly log: Log
 }
@@ -48,7 +48,7 @@ export class HttpDoor {
     const { metrics } = this.#options
     if (path === '/healthz') return text(exchange, 200, 'ok\n')
     if (path === '/readyz') {
-      const reason = this.#options.notReady()
+      const reason = await this.#options.notReady()
       return text(exchange, reason === undefined ? 200 : 503, `${reason ?? 'ready'}\n`)
     }
     if (principal === undefined) throw new CoveError('unauthenticated', 'a valid API key is needed')
@@ -63,8 +63,9 @@ export class HttpDoor {
     const query = new Query(exchange.query)
     const route = `${request.method ?? ''} ${what}${process === undefined ? '' : '/output'}`
     const file = { sandboxes, project, sandbox, query, stalledMs: limits.stalledUploadMs }
-    const { keepAliveMs, unaryBytes } = limits
-    const stream = { sandboxes, project, sandbox, random, closing, keepAliveMs, unaryBytes }
+    const { keepAliveMs } = limits
+    const body = { bytes: limits.unaryBytes, ms: limits.unaryBodyMs }
+    const stream = { sandboxes, project, sandbox, random, closing, keepAliveMs, body }
     switch (route) {
       case 'GET files':
       case 'HEAD files':
