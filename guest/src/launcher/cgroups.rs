@@ -103,6 +103,11 @@ pub fn members(path: &str) -> Vec<i32> {
     pids
 }
 
+/// Members cannot fork any more: a fork bomb would outrun whoever kills it one by one.
+pub fn forbid_forks(path: &str) {
+    let _ = write(&Path::new(path).join("pids.max"), "0");
+}
+
 /// Lets frozen members run again: a frozen process cannot be killed on v1.
 pub fn thaw(path: &str) {
     let folder = Path::new(path);

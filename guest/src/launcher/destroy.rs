@@ -93,6 +93,9 @@ impl Host {
             Some(entry) => entry,
             None => return Step::Done,
         };
+        if job.killed.is_empty() {
+            entry.record.cgroups.iter().for_each(|group| cgroups::forbid_forks(group));
+        }
         let targets = self.targets(entry);
         // Killed is not gone: the tree that led to a process may have ended before it.
         if targets.is_empty() && job.waiting.is_empty() && !entry.own {

@@ -69,6 +69,16 @@ describe.runIf(isRoot && hasV1)('control groups', () => {
     expect(existsSync(freezer.path)).toBe(false)
   })
 
+  it('end a fork bomb', async () => {
+    await using bench = await openBench()
+    const pids = group('pids', [{ file: 'pids.max', value: '100', required: true }])
+    await bench.start('bomb', 'bomb() { bomb & bomb & }; bomb 2>/dev/null; wait', { cgroups: [pids] })
+    const failed = (): number => Number(readFileSync(join(pids.path, 'pids.events'), 'utf8').replace('max ', ''))
+    await eventually(() => failed() > 0 || undefined)
+    await bench.launcher.destroy('bomb')
+    expect(existsSync(pids.path)).toBe(false)
+  })
+
   it('find what has left its session and lost its parents', async () => {
     await using bench = await openBench()
     const pids = group('pids')
