@@ -20,7 +20,7 @@ is_current && exit 0
 work=$(mktemp -d "$out.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 touch "$work/start"
-"${RUSTC:-rustc}" --edition 2021 --crate-name cove_guest -C opt-level=2 -C panic=abort -C lto=fat \
+"${RUSTC:-rustc}" --edition 2021 --crate-name cove_guest -C opt-level=s -C panic=abort -C lto=fat \
   -C codegen-units=1 -C strip=symbols -C target-feature=+crt-static -o "$work/cove-guest" "$root/guest/src/main.rs"
 touch -r "$work/start" "$work/cove-guest"
 mv "$work/cove-guest" "$out"

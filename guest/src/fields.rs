@@ -21,6 +21,7 @@ pub enum FieldError {
 }
 
 impl FieldError {
+    #[cfg(any(test, fuzzing))]
     pub fn name(self) -> &'static str {
         match self {
             FieldError::Cut => "cut",
@@ -157,10 +158,6 @@ impl Writer {
 
     pub fn truth(self, tag: u8, value: bool) -> Writer {
         self.number(tag, value as u64)
-    }
-
-    pub fn nested(self, tag: u8, value: Writer) -> Writer {
-        self.bytes(tag, &value.bytes)
     }
 
     /// The same as `bytes`, for loops.

@@ -61,6 +61,7 @@ pub enum FrameError {
 }
 
 impl FrameError {
+    #[cfg(any(test, fuzzing))]
     pub fn name(self) -> &'static str {
         match self {
             FrameError::Length => "length",
@@ -188,21 +189,6 @@ impl Parser {
         }
         self.done = true;
         Ok(Some((header, &self.held[HEADER..])))
-    }
-
-    /// The header of the frame that is held unfinished, once it is known.
-    pub fn unfinished(&self) -> Option<Header> {
-        if self.done || self.held.len() < HEADER {
-            return None;
-        }
-        let mut bytes = [0; HEADER];
-        bytes.copy_from_slice(&self.held[..HEADER]);
-        Header::decode(&bytes).ok()
-    }
-
-    /// True in the middle of a frame.
-    pub fn is_inside(&self) -> bool {
-        !self.done && !self.held.is_empty()
     }
 
     /// Forgets an unfinished frame and an error.

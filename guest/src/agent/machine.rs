@@ -138,10 +138,12 @@ fn meminfo(text: &str, name: &str) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse().ok()).unwrap_or(0) * 1024
 }
 
-/// `0.52 …` is 520.
+/// `0.52 …` is 520. The kernel writes two decimals.
 fn load_thousandths(text: &str) -> u64 {
-    let load = text.split_whitespace().next().and_then(|load| load.parse::<f64>().ok()).unwrap_or(0.0);
-    (load * 1000.0) as u64
+    let load = text.split_whitespace().next().unwrap_or("");
+    let (whole, hundredths) = load.split_once('.').unwrap_or((load, "0"));
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    number(whole) * 1000 + number(hundredths) * 10
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::core::{token, Agent, Kind, Work};
 use super::fault::{Answer, Fault};
 use super::ops;
-use super::process::Reader;
+use super::process::{Reader, MAX_SHOWN};
 use super::ring::{LARGE, SMALL};
 use crate::fields::{Fields, Writer};
 use crate::frames::{Header, MAX_PAYLOAD};
@@ -36,7 +36,7 @@ impl Agent {
             until: if process.told { Some(end) } else { None },
         };
         process.readers.push(reader);
-        let entry = process.entry();
+        let entry = process.entry(MAX_SHOWN);
         self.session().opened(channel, entry);
         self.works.insert(channel, Work::Attach(serial));
         self.mark_ready(channel);
@@ -54,8 +54,29 @@ impl Agent {
         self.rearm(serial);
     }
 
+    /// Frees rings of ended processes that nobody follows, the longest ended first, until another large one fits.
+    fn make_ring_room(&mut self, serial: u64) {
+        let wants = matches!(self.processes.all.get(&serial), Some(process) if process.ring.end() >= SMALL as u64
+            && process.ring.capacity() < LARGE);
+        if !wants {
+            return;
+        }
+        for ended in &self.processes.ended {
+            if self.processes.ring_bytes + LARGE <= MAX_RINGS {
+                return;
+            }
+            if let Some(process) = self.processes.all.get_mut(ended).filter(|process| process.readers.is_empty()) {
+                self.processes.ring_bytes -= process.ring.capacity();
+                process.ring.clear();
+            }
+        }
+    }
+
     /// Reads what a process has written.
     pub fn read_output(&mut self, serial: u64, which: usize) {
+        if self.processes.ring_bytes + LARGE > MAX_RINGS {
+            self.make_ring_room(serial);
+        }
         let process = match self.processes.all.get_mut(&serial) {
             Some(process) => process,
             None => return,
@@ -102,9 +123,9 @@ impl Agent {
             }
             let keep = process.readers.iter().map(|reader| reader.cursor).min().unwrap_or_else(|| process.ring.end());
             let room = process.ring.room(keep);
-            let full = process.ring.capacity() < LARGE && (room == 0 || process.ring.end() >= SMALL as u64);
-            if full && self.processes.ring_bytes + LARGE - process.ring.capacity() <= MAX_RINGS {
-                self.processes.ring_bytes += LARGE - process.ring.capacity();
+            let more = LARGE.saturating_sub(process.ring.capacity());
+            if more > 0 && process.ring.end() >= SMALL as u64 && self.processes.ring_bytes + more <= MAX_RINGS {
+                self.processes.ring_bytes += more;
                 process.ring.resize(LARGE);
                 continue;
             }
@@ -172,7 +193,7 @@ impl Agent {
             Some(process) => process,
             None => return,
         };
-        if process.ring.room(process.keep()) == 0 {
+        if process.ring.capacity() > 0 && process.ring.room(process.keep()) == 0 {
             return;
         }
         for which in 0..2 {

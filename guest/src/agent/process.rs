@@ -66,6 +66,9 @@ pub struct Input {
     pub close: bool,
 }
 
+/// Bytes of arguments in one entry.
+pub const MAX_SHOWN: usize = 16 * 1024;
+
 pub struct Process {
     pub serial: u64,
     pub id: Vec<u8>,
@@ -110,10 +113,17 @@ impl Process {
         self.outputs.iter().flatten().all(|output| output.left == 0)
     }
 
-    pub fn entry(&self) -> Writer {
+    /// Arguments behind the first `limit` bytes are left out.
+    pub fn entry(&self, limit: usize) -> Writer {
         let mut entry = Writer::new().bytes(1, &self.id).number(2, self.pid as u64);
+        let mut left = limit;
         for argument in &self.argv {
-            entry.put(3, argument);
+            let shown = &argument[..argument.len().min(left)];
+            entry.put(3, shown);
+            left = left.saturating_sub(argument.len() + 5);
+            if left == 0 {
+                break;
+            }
         }
         entry = entry
             .bytes(4, &self.cwd)

@@ -14,6 +14,8 @@ const LINGER: u64 = 250;
 /// How long an ended process is remembered, in milliseconds, and how many are.
 const REMEMBER: u64 = 600_000;
 const MAX_ENDED: usize = 256;
+/// Bytes of arguments in all entries of one answer.
+const ENTRIES: usize = 2 * 1024 * 1024;
 
 impl Agent {
     pub fn take_signals(&mut self) {
@@ -108,7 +110,10 @@ impl Agent {
             }
         }
         self.refuse_inputs(serial);
-        self.timers.set(REMEMBER, Due::Forget(serial));
+        let timer = self.timers.set(REMEMBER, Due::Forget(serial));
+        if let Some(process) = self.processes.all.get_mut(&serial) {
+            process.timeout = Some(timer);
+        }
         self.processes.ended.push_back(serial);
         while self.processes.ended.len() > MAX_ENDED {
             let oldest = self.processes.ended[0];
@@ -124,6 +129,9 @@ impl Agent {
             _ => return,
         };
         process.forgotten = true;
+        if let Some(timer) = process.timeout.take() {
+            self.timers.cancel(timer);
+        }
         self.processes.by_id.remove(&process.id);
         let channels: Vec<u32> = process.readers.iter().map(|reader| reader.channel).collect();
         self.processes.ring_bytes -= process.ring.capacity();
@@ -200,7 +208,8 @@ impl Agent {
     pub fn list_processes(&mut self, channel: u32) {
         let mut known: Vec<_> = self.processes.all.values().filter(|process| !process.forgotten).collect();
         known.sort_by_key(|process| process.serial);
-        let entries: Vec<Writer> = known.into_iter().map(|process| process.entry()).collect();
+        let share = ENTRIES / known.len().max(1);
+        let entries: Vec<Writer> = known.into_iter().map(|process| process.entry(share)).collect();
         let session = self.session();
         session.opened(channel, Writer::new());
         for entry in entries {

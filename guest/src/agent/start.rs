@@ -3,14 +3,14 @@
 use super::core::{token, Agent, Kind};
 use super::fault::{start_fault, Answer, Fault};
 use super::paths;
-use super::process::{Input, Output, Process, Reader};
+use super::process::{Input, Output, Process, Reader, MAX_SHOWN};
 use super::ring::Ring;
 use super::timers::Due;
 use super::users::User;
 use crate::fields::Fields;
 use crate::sys::poll::READ;
-use crate::sys::process::{Spawn, Stage};
-use crate::sys::{self, pty};
+use crate::sys::process::{kill_group, Spawn, Stage};
+use crate::sys::{self, c, pty};
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::unix::io::{AsRawFd, OwnedFd};
@@ -102,7 +102,12 @@ impl Agent {
         let serial = self.processes.next_serial();
         for (which, output) in streams.outputs.iter().enumerate() {
             if let Some(output) = output {
-                self.poller.add(output.fd.as_raw_fd(), token(Kind::Output, serial << 1 | which as u64), READ)?;
+                let token = token(Kind::Output, serial << 1 | which as u64);
+                if let Err(errno) = self.poller.add(output.fd.as_raw_fd(), token, READ) {
+                    // Nobody could follow it.
+                    let _ = kill_group(pid, c::SIGKILL);
+                    return Err(Fault::from(errno));
+                }
             }
         }
         let timeout = (timeout > 0).then(|| self.timers.set(timeout, Due::Timeout(serial)));
@@ -110,7 +115,7 @@ impl Agent {
             serial,
             id: id.to_vec(),
             pid,
-            argv,
+            argv: shown(argv),
             cwd,
             user: user.name,
             terminal,
@@ -130,7 +135,7 @@ impl Agent {
             reaped_at: 0,
             timeout,
         };
-        self.session().opened(channel, process.entry());
+        self.session().opened(channel, process.entry(MAX_SHOWN));
         self.works.insert(channel, super::core::Work::Attach(serial));
         self.processes.insert(process);
         Ok(())
@@ -218,6 +223,19 @@ fn candidates(program: &[u8], env: &[(Vec<u8>, Vec<u8>)]) -> Vec<CString> {
             whole(&[folder, b"/", program].concat())
         })
         .collect()
+}
+
+/// What is remembered of the arguments.
+fn shown(mut argv: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut left = MAX_SHOWN;
+    argv.retain_mut(|argument| {
+        let keep = left > 0;
+        argument.truncate(left);
+        left = left.saturating_sub(argument.len() + 5);
+        keep
+    });
+    argv.shrink_to_fit();
+    argv
 }
 
 fn c_strings(strings: &[Vec<u8>]) -> Result<Vec<CString>, std::ffi::NulError> {

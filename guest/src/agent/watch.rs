@@ -24,6 +24,8 @@ const PAIRING: u64 = 20;
 /// With more than this waiting to be written, changes stay in the kernel's queue, in bytes.
 const MAX_WAITING: usize = 262_144;
 const READ_SIZE: usize = 65_536;
+/// Entries told at a time of folders that are new.
+const MAX_FOUND: usize = 4096;
 
 const MASK: u32 = inotify::MODIFY
     | inotify::ATTRIB
@@ -133,6 +135,10 @@ impl Watching {
         let mut entries = Entries::new();
         while let Ok(Some(name)) = entries.next(folder.as_raw_fd()) {
             let at = paths::join(relative, &name);
+            if self.standing && events.len() >= MAX_FOUND {
+                events.push(Writer::new().number(1, ops::OVERFLOWED));
+                return;
+            }
             if self.standing && replaces(&name).is_none() {
                 events.push(Writer::new().number(1, ops::CREATED).bytes(2, &at));
             }

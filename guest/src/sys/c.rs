@@ -1,5 +1,5 @@
 //! Declarations of the C library: names, types and numbers as Linux has them on x86-64 and arm64.
-#![allow(non_camel_case_types)]
+#![allow(non_camel_case_types, dead_code)]
 
 use std::os::raw::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 

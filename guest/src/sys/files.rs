@@ -43,8 +43,6 @@ pub struct Stat {
     pub uid: u32,
     pub gid: u32,
     pub size: u64,
-    pub inode: u64,
-    pub device: u64,
     /// Unix milliseconds; 0 for times before 1970.
     pub modified_ms: u64,
 }
@@ -81,8 +79,6 @@ fn stat_with(directory: RawFd, path: &[u8], flags: c::Int) -> Result<Stat> {
         uid: raw.uid,
         gid: raw.gid,
         size: raw.size,
-        inode: raw.inode,
-        device: (u64::from(raw.device_major) << 32) | u64::from(raw.device_minor),
         modified_ms: millis.max(0) as u64,
     })
 }

@@ -181,10 +181,6 @@ pub fn set_nonblocking(fd: RawFd, on: bool) -> Result<()> {
     Ok(())
 }
 
-pub fn set_cloexec(fd: RawFd, on: bool) -> Result<()> {
-    check(unsafe { c::fcntl(fd, c::F_SETFD, if on { c::FD_CLOEXEC } else { 0 }) }).map(drop)
-}
-
 /// Marks every descriptor from `first` on as closed on exec.
 pub fn cloexec_from(first: RawFd) -> Result<()> {
     check_long(unsafe { c::syscall(c::SYS_CLOSE_RANGE, first as c::Long, c::UInt::MAX as c::Long, 4 as c::Long) })
