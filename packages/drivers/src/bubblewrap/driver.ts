@@ -150,6 +150,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
         cgroups,
       })
       const process = await this.#launcher.start(request, context.signal)
+      if (newDisk && spec.disk !== undefined) disks.made(spec.disk)
       return this.#machine(prepared, process, note, cgroups)
     } catch (error) {
       await this.#undo(id, newDisk ? spec.disk : undefined)
@@ -187,7 +188,8 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   }
 
   async listDisks(): Promise<readonly DiskId[]> {
-    return (await this.#open()).disks.list()
+    const { disks } = await this.#open()
+    return disks.list()
   }
 
   async removeDisk(id: DiskId): Promise<void> {

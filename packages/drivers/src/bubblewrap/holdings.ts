@@ -23,7 +23,7 @@ export class Holdings {
   /** Learns from the disks which ranges are taken. */
   async open(): Promise<void> {
     await this.#disks.open()
-    for (const id of await this.#disks.list()) {
+    for (const id of this.#disks.list()) {
       const slot = this.#slotOf(await this.#disks.formOf(id))
       if (slot !== undefined) this.#ranges.hold(slot)
     }

@@ -17,6 +17,7 @@ export type DiskForm =
 export class DiskStore {
   readonly #folder: string
   readonly #users = new Map<DiskId, MachineId>()
+  readonly #known = new Set<DiskId>()
 
   constructor(folder: string) {
     this.#folder = folder
@@ -27,6 +28,7 @@ export class DiskStore {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     for (const name of await readdir(this.#folder)) {
       if (name.startsWith(GONE)) await removeTree(join(this.#folder, name))
+      else if (!name.startsWith('.')) this.#known.add(parseDiskId(name))
     }
   }
 
@@ -39,6 +41,8 @@ export class DiskStore {
   }
 
   async formOf(id: DiskId): Promise<DiskForm> {
+    // Most disks that are asked for are new: the file system need not be asked whether it knows them.
+    if (!this.#known.has(id)) return { kind: 'absent' }
     const image = await stat(this.imageOf(id)).catch(() => undefined)
     if (image !== undefined) return { kind: 'image', bytes: image.size }
     // The folder above is the daemon's own; what is inside belongs to the range of ids that wrote it.
@@ -48,9 +52,8 @@ export class DiskStore {
     return folder === undefined ? { kind: 'absent' } : { kind: 'folder', owner: folder.uid }
   }
 
-  async list(): Promise<readonly DiskId[]> {
-    const names = await readdir(this.#folder)
-    return names.filter((name) => !name.startsWith('.')).map(parseDiskId)
+  list(): readonly DiskId[] {
+    return [...this.#known]
   }
 
   /** `wrong-state` while another machine has it. */
@@ -60,6 +63,11 @@ export class DiskStore {
     this.#users.set(id, machine)
   }
 
+  /** Its folder is there now. */
+  made(id: DiskId): void {
+    this.#known.add(id)
+  }
+
   release(id: DiskId, machine: MachineId): void {
     if (this.#users.get(id) === machine) this.#users.delete(id)
   }
@@ -67,6 +75,7 @@ export class DiskStore {
   async remove(id: DiskId): Promise<void> {
     const user = this.#users.get(id)
     if (user !== undefined) throw inUse(id, user)
+    this.#known.delete(id)
     const aside = join(this.#folder, `${GONE}${id}-${randomUUID().slice(0, 8)}`)
     try {
       await rename(this.pathOf(id), aside)

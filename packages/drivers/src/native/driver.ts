@@ -176,6 +176,7 @@ class NativeDriver implements Driver, KeepsDisks {
         removeOnDestroy: [folder],
       }
       const process = await this.#launcher.start(request, context.signal)
+      if (newDisk && spec.disk !== undefined) parts.disks.made(spec.disk)
       return this.#machine(parts, process, note, cgroups)
     } catch (error) {
       await removeTree(join(parts.machines, id))
@@ -214,7 +215,8 @@ class NativeDriver implements Driver, KeepsDisks {
   }
 
   async listDisks(): Promise<readonly DiskId[]> {
-    return (await this.#open()).disks.list()
+    const { disks } = await this.#open()
+    return disks.list()
   }
 
   async removeDisk(id: DiskId): Promise<void> {
