@@ -95,6 +95,15 @@ describe('the commands of cove', () => {
     await table.saw(new RegExp(`${id} .*running`))
   })
 
+  it('follow one sandbox to its end', async () => {
+    await ok('create', '--name', 'box')
+    using watch = new CliProcess(['get', '--watch', '-q', 'box'], { COVE_DATA_DIR: daemon.dataDir })
+    await watch.saw('running')
+    await ok('create', '--name', 'other')
+    await ok('rm', 'box')
+    expect(await watch.ended).toMatchObject({ status: 0, stdout: 'running\ndeleting\ndeleted\n' })
+  })
+
   it('take a -- before the program, and say where options belong', async () => {
     await ok('create', '--name', 'box')
     expect(await ok('exec', 'box', '--', 'echo', '--', 'x')).toBe('-- x\n')

@@ -1,16 +1,14 @@
 import { SANDBOX_STATES } from '@cove/domain'
-import type { Cove, ListFilter, SandboxInfo, SandboxState } from '@cove/sdk'
+import type { ListFilter, SandboxInfo, SandboxState } from '@cove/sdk'
 import { Option, type Command } from 'commander'
-import { Interrupts } from '../attach/interrupts.ts'
-import { Sink } from '../attach/sink.ts'
 import type { Context } from '../context.ts'
 import { STATUS } from '../exit-status.ts'
-import type { Io } from '../io.ts'
 import { addOutputOption, outputFormat } from '../options/output-options.ts'
 import { pairs } from '../options/parse.ts'
 import { writeJson } from '../render/json.ts'
 import { sandboxColumns } from '../render/sandbox.ts'
 import { Table } from '../render/table.ts'
+import { watchSandboxes } from '../watch-sandboxes.ts'
 import type { Run } from './registry.ts'
 
 interface Parsed {
@@ -43,37 +41,13 @@ async function list(command: Command, { io, client }: Context): Promise<number> 
   }
   const cove = await client()
   const json = outputFormat(command) === 'json'
-  if (watch === true) return follow(cove, filter, io, json, quiet === true)
+  if (watch === true) {
+    const line = quiet === true ? { line: ({ id }: SandboxInfo) => `${id}\n` } : {}
+    return watchSandboxes(cove, io, { filter, format: json ? 'json' : 'table', ...line })
+  }
   const sandboxes = await cove.sandboxes.list({ ...filter, pageSize: 1000 }).all()
   if (json) writeJson(io, quiet === true ? sandboxes.map(({ id }) => id) : sandboxes)
   else if (quiet === true) io.stdout.write(sandboxes.map(({ id }) => `${id}\n`).join(''))
   else io.stdout.write(new Table(sandboxColumns(Date.now)).text(sandboxes))
   return STATUS.ok
-}
-
-/** The list as it is, then a line for every change, until Ctrl-C. With JSON, an object on each line. */
-async function follow(cove: Cove, filter: ListFilter, io: Io, json: boolean, quiet: boolean): Promise<number> {
-  using interrupts = new Interrupts(io)
-  using sink = new Sink(io.stdout)
-  const table = new Table(sandboxColumns(Date.now))
-  const line = (sandbox: SandboxInfo): string => {
-    if (json) return `${JSON.stringify(sandbox)}\n`
-    return quiet ? `${sandbox.id}\n` : table.row(sandbox)
-  }
-  let first: SandboxInfo[] | undefined = []
-  try {
-    for await (const event of cove.sandboxes.watch({ ...filter, signal: interrupts.first })) {
-      if (event.type === 'changed') {
-        if (first === undefined) await sink.write(line(event.sandbox))
-        else first.push(event.sandbox)
-      } else if (first !== undefined) {
-        const head = json || quiet ? '' : table.header(first)
-        await sink.write(head + first.map(line).join(''))
-        first = undefined
-      }
-    }
-  } catch (thrown) {
-    if (!interrupts.first.aborted) throw thrown
-  }
-  return interrupts.status ?? STATUS.ok
 }
