@@ -218,7 +218,9 @@ impl Host {
         if let Err(error) = self.records.remove(id) {
             return Step::Failed(Fault::at("remove the record", &error));
         }
-        self.entries.remove(id);
+        if let Some(held) = self.entries.remove(id).and_then(|entry| entry.held) {
+            self.outputs.forget(&held);
+        }
         Step::Done
     }
 }

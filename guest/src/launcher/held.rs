@@ -1,6 +1,7 @@
 //! Output kept by the launcher. The process writes into FIFOs that it has open for reading too: when the launcher dies
 //! it is not killed by a broken pipe, and the next launcher opens the same FIFOs and reads on.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,6 +12,7 @@ use super::host::{c_path, fifo_path};
 use super::ring::Ring;
 use crate::sys::c::{O_NOFOLLOW, O_NONBLOCK};
 use crate::sys::host;
+use crate::sys::poll::{Event, Poller, READ};
 
 pub struct Held {
     streams: [(File, Ring); 2],
@@ -45,6 +47,47 @@ impl Held {
     pub fn bytes(&mut self, stream: u8) -> Vec<u8> {
         self.drain();
         self.streams.get(usize::from(stream) - 1).map_or_else(Vec::new, |(_, ring)| ring.to_vec())
+    }
+}
+
+/// Which processes have said something: one descriptor to wait for, however many there are.
+pub struct Outputs {
+    poller: Poller,
+    /// By the descriptor of the first stream.
+    ids: HashMap<u64, String>,
+}
+
+impl Outputs {
+    pub fn new() -> io::Result<Outputs> {
+        let poller = Poller::new().map_err(|error| io::Error::from_raw_os_error(error.0))?;
+        Ok(Outputs { poller, ids: HashMap::new() })
+    }
+
+    pub fn descriptor(&self) -> RawFd {
+        self.poller.descriptor()
+    }
+
+    pub fn watch(&mut self, id: &str, held: &Held) -> io::Result<()> {
+        let descriptors = held.descriptors();
+        let token = descriptors[0] as u64;
+        for fd in descriptors {
+            self.poller.add(fd, token, READ).map_err(|error| io::Error::from_raw_os_error(error.0))?;
+        }
+        self.ids.insert(token, id.to_string());
+        Ok(())
+    }
+
+    /// A child that is about to exec may still have copies, so closing alone would not do.
+    pub fn forget(&mut self, held: &Held) {
+        let descriptors = held.descriptors();
+        descriptors.iter().for_each(|fd| self.poller.remove(*fd));
+        self.ids.remove(&(descriptors[0] as u64));
+    }
+
+    pub fn ready(&self) -> Vec<String> {
+        let mut events = [Event::EMPTY; 64];
+        let count = self.poller.wait(&mut events, 0).unwrap_or(0);
+        events[..count].iter().filter_map(|event| self.ids.get(&event.token()).cloned()).collect()
     }
 }
 

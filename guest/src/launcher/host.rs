@@ -11,7 +11,7 @@ use super::child::RLIMIT_NOFILE;
 use super::entry::Entry;
 use super::exit::Exit;
 use super::fault::Fault;
-use super::held::Held;
+use super::held::{Held, Outputs};
 use super::job::Job;
 use super::log::Log;
 use super::namespaces::UserNamespaces;
@@ -55,6 +55,7 @@ pub struct Host {
     pub helpers: HashMap<i32, String>,
     /// Owners of ephemeral processes: readable when they have ended.
     pub owners: HashMap<ProcessKey, OwnedFd>,
+    pub outputs: Outputs,
     pub outbox: Vec<Message>,
 }
 
@@ -79,6 +80,7 @@ impl Host {
             jobs: HashMap::new(),
             helpers: HashMap::new(),
             owners: HashMap::new(),
+            outputs: Outputs::new()?,
             outbox: Vec::new(),
         };
         host.load_all();
@@ -122,7 +124,7 @@ impl Host {
             entry.handle = if same_boot { open_exactly(entry.record.leader) } else { None };
             ended = entry.handle.is_none();
             if entry.record.held && !ended {
-                entry.held = Held::open(&self.state, &id).ok();
+                self.hold(&mut entry, Held::open(&self.state, &id));
             }
         }
         // Another launcher that is at work on it would be disturbed.
@@ -135,6 +137,26 @@ impl Host {
             let dead = !same_boot || !self.watch_owner(key);
             if dead && !in_work {
                 self.destroy(&id, None);
+            }
+        }
+    }
+
+    pub fn hold(&mut self, entry: &mut Entry, held: io::Result<Held>) {
+        let watched = held.and_then(|held| {
+            self.outputs.watch(&entry.record.id, &held)?;
+            Ok(held)
+        });
+        match watched {
+            Ok(held) => entry.held = Some(held),
+            Err(error) => self.log.line(format_args!("hold the output of {}: {}", entry.record.id, error)),
+        }
+    }
+
+    /// Takes what processes have said.
+    pub fn drain_outputs(&mut self) {
+        for id in self.outputs.ready() {
+            if let Some(held) = self.entries.get_mut(&id).and_then(|entry| entry.held.as_mut()) {
+                held.drain();
             }
         }
     }

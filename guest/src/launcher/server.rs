@@ -39,7 +39,7 @@ enum Source {
     Connection(u64),
     Starting(String),
     Adopted(String),
-    Held(String),
+    Outputs,
     Owner(ProcessKey),
     Killed(String, RawFd),
 }
@@ -141,12 +141,8 @@ impl Server {
             if let Some(handle) = &entry.handle {
                 add(handle.as_raw_fd(), POLLIN, Source::Adopted(id.clone()));
             }
-            if let Some(held) = &entry.held {
-                for fd in held.descriptors() {
-                    add(fd, POLLIN, Source::Held(id.clone()));
-                }
-            }
         }
+        add(self.host.outputs.descriptor(), POLLIN, Source::Outputs);
         for (key, handle) in &self.host.owners {
             add(handle.as_raw_fd(), POLLIN, Source::Owner(*key));
         }
@@ -165,11 +161,7 @@ impl Server {
             Source::Connection(number) => self.receive(number),
             Source::Starting(id) => self.host.start_reported(&id),
             Source::Adopted(id) => self.host.adopted_ended(&id),
-            Source::Held(id) => {
-                if let Some(held) = self.host.entries.get_mut(&id).and_then(|entry| entry.held.as_mut()) {
-                    held.drain();
-                }
-            }
+            Source::Outputs => self.host.drain_outputs(),
             Source::Owner(key) => self.host.owner_ended(key),
             Source::Killed(id, handle) => {
                 let done = self.host.jobs.get_mut(&id).map_or(false, |job| {

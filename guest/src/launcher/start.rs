@@ -129,8 +129,11 @@ impl Host {
         let leader = procs::key_of(pid).ok_or_else(|| Fault::new("driver-failed", "the child is gone"))?;
         if let Some(entry) = self.entries.get_mut(&spec.id) {
             entry.own = true;
-            entry.held = held;
             entry.record.leader = leader;
+            entry.held = held;
+            if let Some(held) = &entry.held {
+                self.outputs.watch(&spec.id, held).at(|| "watch the output")?;
+            }
             entry.record.problems = problems;
             entry.record.state = State::Started;
             self.records.write(&entry.record).at(|| "write the record")?;

@@ -52,6 +52,11 @@ impl Poller {
         Ok(Poller { fd: own(unsafe { epoll_create1(c::O_CLOEXEC) })? })
     }
 
+    /// Readable while anything is to be told.
+    pub fn descriptor(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
     pub fn add(&self, fd: RawFd, token: u64, interest: u32) -> Result<()> {
         self.control(EPOLL_CTL_ADD, fd, token, interest)
     }
