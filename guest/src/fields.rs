@@ -160,6 +160,11 @@ impl Writer {
         self.number(tag, value as u64)
     }
 
+    #[cfg(test)]
+    pub fn nested(self, tag: u8, value: Writer) -> Writer {
+        self.bytes(tag, &value.bytes)
+    }
+
     /// The same as `bytes`, for loops.
     pub fn put(&mut self, tag: u8, value: &[u8]) {
         self.bytes.push(tag);

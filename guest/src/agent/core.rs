@@ -147,8 +147,13 @@ impl Agent {
             let wait = if self.has_more() { 0 } else { self.timers.wait() };
             let count = self.poller.wait(&mut events, wait)?;
             self.timers.advance(wait);
-            for event in &events[..count] {
+            // Ends of processes come last: what they have written is read then, and their exits are told at once.
+            let signals = token(Kind::Signals, 0);
+            for event in events[..count].iter().filter(|event| event.token() != signals) {
                 self.handle(event);
+            }
+            if events[..count].iter().any(|event| event.token() == signals) {
+                self.take_signals();
             }
             while let Some(due) = self.timers.next() {
                 self.due(due);
@@ -166,7 +171,6 @@ impl Agent {
         let which = token & 0x00ff_ffff_ffff_ffff;
         match (token >> 56) as u8 {
             kind if kind == Kind::Listener as u8 => self.accept(),
-            kind if kind == Kind::Signals as u8 => self.take_signals(),
             kind if kind == Kind::Wire as u8 => {
                 if event.writable() {
                     self.unblock();

@@ -95,6 +95,7 @@ pub struct Process {
     pub grace: u64,
     /// The agent's clock when it was reaped.
     pub reaped_at: u64,
+    /// What is due next: its timeout, then the telling of its exit, then its being forgotten.
     pub timeout: Option<(u64, Due)>,
 }
 

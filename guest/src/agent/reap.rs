@@ -5,7 +5,7 @@ use super::fault::{Answer, Fault};
 use super::process::Exit;
 use super::timers::Due;
 use crate::fields::{Fields, Writer};
-use crate::sys::process::{kill_group, next_signal, reap, Status};
+use crate::sys::process::{kill_group, next_signals, reap, Status};
 use crate::sys::{c, pty};
 use std::os::unix::io::AsRawFd;
 
@@ -20,7 +20,7 @@ const ENTRIES: usize = 2 * 1024 * 1024;
 impl Agent {
     pub fn take_signals(&mut self) {
         let mut children = false;
-        while let Some(signal) = next_signal(self.signals.as_raw_fd()) {
+        for signal in next_signals(self.signals.as_raw_fd()) {
             if signal == c::SIGCHLD {
                 children = true;
             } else {
@@ -69,15 +69,13 @@ impl Agent {
         for output in process.outputs.iter_mut().flatten() {
             output.left = pty::waiting(output.fd.as_raw_fd());
         }
-        if !process.timed_out {
-            if let Some(timeout) = process.timeout.take() {
-                self.timers.cancel(timeout);
-            }
+        if let Some(timeout) = process.timeout.take() {
+            self.timers.cancel(timeout);
         }
         if process.output_ended() {
             self.tell(serial);
         } else {
-            self.timers.set(LINGER, Due::Tell(serial));
+            process.timeout = Some(self.timers.set(LINGER, Due::Tell(serial)));
         }
     }
 
@@ -99,6 +97,9 @@ impl Agent {
             None => return,
         };
         process.told = true;
+        if let Some(timer) = process.timeout.take() {
+            self.timers.cancel(timer);
+        }
         if !process.terminal || process.output_ended() {
             process.stdin = None;
         }

@@ -239,3 +239,126 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::Parser;
+
+    fn open(session: &mut Session, channel: u32, window: Option<u64>) -> Result<bool, Broken> {
+        let mut fields = Writer::new().number(OPERATION, 1);
+        if let Some(window) = window {
+            fields.put_number(WINDOW_TAG, window);
+        }
+        let payload = fields.finish();
+        let message = session.accept(Header::new(kind::OPEN, channel, payload.len()), &payload)?;
+        Ok(matches!(message, Message::Open { .. }))
+    }
+
+    fn credit(session: &mut Session, channel: u32, more: u32) -> Result<(), Broken> {
+        session.accept(Header::new(kind::CREDIT, channel, 4), &more.to_be_bytes()).map(drop)
+    }
+
+    /// Kinds and channels of the frames that wait to be written, and the code of a `CLOSE`.
+    fn written(session: &mut Session) -> Vec<(u8, u32, String)> {
+        let bytes = session.waiting().to_vec();
+        session.wrote(bytes.len());
+        let mut parser = Parser::new();
+        let mut rest = &bytes[..];
+        let mut frames = Vec::new();
+        while let Ok(Some((header, payload))) = parser.next(&mut rest) {
+            let code = match header.kind {
+                kind::CLOSE => Fields::parse(payload).unwrap().text(1).unwrap().unwrap_or("").to_string(),
+                _ => String::new(),
+            };
+            frames.push((header.kind, header.channel, code));
+        }
+        frames
+    }
+
+    #[test]
+    fn counts_credit_in_both_directions() {
+        let mut session = Session::new();
+        assert_eq!(open(&mut session, 1, Some(10)), Ok(true));
+        assert_eq!(session.credit(1), 10);
+        session.spend(1, 10);
+        assert_eq!(session.credit(1), 0);
+        credit(&mut session, 1, 5).unwrap();
+        assert_eq!(session.credit(1), 5);
+        assert_eq!(credit(&mut session, 1, u32::MAX), Err(Broken("too much credit")));
+
+        let half = vec![0; WINDOW as usize / 2];
+        let data = Header::data(1, 0, half.len());
+        assert!(matches!(session.accept(data, &half), Ok(Message::Data { .. })));
+        assert!(matches!(session.accept(data, &half), Ok(Message::Data { .. })));
+        assert!(session.accept(Header::data(1, 0, 1), b"x").is_err());
+        session.grant(1, 1);
+        assert!(session.accept(Header::data(1, 0, 1), b"x").is_ok());
+        assert_eq!(written(&mut session), vec![(kind::CREDIT, 1, String::new())]);
+    }
+
+    #[test]
+    fn never_takes_a_channel_number_twice() {
+        let mut session = Session::new();
+        assert_eq!(open(&mut session, 5, None), Ok(true));
+        session.close(5);
+        assert!(open(&mut session, 5, None).is_err());
+        assert!(open(&mut session, 4, None).is_err());
+        assert_eq!(open(&mut session, 6, None), Ok(true));
+    }
+
+    #[test]
+    fn refuses_a_channel_too_many_and_keeps_the_others() {
+        let mut session = Session::new();
+        for channel in 1..=MAX_CHANNELS as u32 {
+            assert_eq!(open(&mut session, channel, None), Ok(true));
+        }
+        let next = MAX_CHANNELS as u32 + 1;
+        assert_eq!(open(&mut session, next, None), Ok(false));
+        assert_eq!(written(&mut session), vec![(kind::CLOSE, next, String::from("limit-reached"))]);
+        session.close(1);
+        assert_eq!(open(&mut session, next + 1, None), Ok(true));
+    }
+
+    #[test]
+    fn ignores_what_crosses_a_close() {
+        let mut session = Session::new();
+        open(&mut session, 1, None).unwrap();
+        session.mark_ready(1);
+        session.fail(1, &Fault::invalid("no"));
+        assert_eq!(written(&mut session), vec![(kind::CLOSE, 1, String::from("invalid-argument"))]);
+        assert!(matches!(session.accept(Header::data(1, 0, 1), b"x"), Ok(Message::None)));
+        assert!(matches!(session.accept(Header::new(kind::END, 1, 0), b""), Ok(Message::None)));
+        assert!(matches!(session.accept(Header::new(kind::CLOSE, 1, 0), b""), Ok(Message::None)));
+        credit(&mut session, 1, 1).unwrap();
+        session.opened(1, Writer::new());
+        session.close(1);
+        assert_eq!(session.next_ready(), None);
+        assert!(written(&mut session).is_empty());
+    }
+
+    #[test]
+    fn gives_ready_channels_their_turns_in_order() {
+        let mut session = Session::new();
+        for channel in 1..=3 {
+            open(&mut session, channel, None).unwrap();
+            session.mark_ready(channel);
+            session.mark_ready(channel);
+        }
+        assert_eq!(session.next_ready(), Some(1));
+        session.mark_ready(1);
+        assert_eq!((session.next_ready(), session.next_ready()), (Some(2), Some(3)));
+        assert_eq!((session.next_ready(), session.next_ready()), (Some(1), None));
+    }
+
+    #[test]
+    fn ends_with_what_only_a_guest_may_send() {
+        for number in [kind::HELLO, kind::WELCOME, kind::OPENED, kind::EVENT] {
+            let mut session = Session::new();
+            open(&mut session, 1, None).unwrap();
+            let channel = if number <= kind::WELCOME { 0 } else { 1 };
+            assert!(session.accept(Header::new(number, channel, 0), b"").is_err());
+        }
+        assert!(Session::new().accept(Header::new(kind::CLOSE, 0, 0), b"").is_err());
+    }
+}

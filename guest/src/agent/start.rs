@@ -155,15 +155,15 @@ impl Agent {
         }
         let (input, stdin) = if stdin {
             let (read, write) = sys::pipe(0)?;
-            sys::set_nonblocking(write.as_raw_fd(), true)?;
+            sys::set_nonblocking_fresh(write.as_raw_fd())?;
             (Some(read), Some(write))
         } else {
             (None, None)
         };
         let (stdout, child_stdout) = sys::pipe(0)?;
         let (stderr, child_stderr) = sys::pipe(0)?;
-        sys::set_nonblocking(stdout.as_raw_fd(), true)?;
-        sys::set_nonblocking(stderr.as_raw_fd(), true)?;
+        sys::set_nonblocking_fresh(stdout.as_raw_fd())?;
+        sys::set_nonblocking_fresh(stderr.as_raw_fd())?;
         Ok(Streams {
             stdin,
             child: [input, Some(child_stdout), Some(child_stderr)],

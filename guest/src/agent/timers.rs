@@ -26,6 +26,12 @@ pub enum Due {
     Shutdown,
 }
 
+impl Due {
+    fn is_patient(self) -> bool {
+        matches!(self, Due::Forget(_))
+    }
+}
+
 /// A longer silence than this between two looks at the clock is taken as frozen time, in milliseconds.
 const SLACK: u64 = 500;
 /// With deadlines pending the clock is looked at this often, so that a freeze never costs them more.
@@ -33,13 +39,15 @@ const LOOK: u64 = 1000;
 
 pub struct Timers {
     due: BTreeSet<(u64, Due)>,
+    /// How many of them need not be exact.
+    patient: usize,
     seen: Instant,
     now: u64,
 }
 
 impl Timers {
     pub fn new() -> Timers {
-        Timers { due: BTreeSet::new(), seen: Instant::now(), now: 0 }
+        Timers { due: BTreeSet::new(), patient: 0, seen: Instant::now(), now: 0 }
     }
 
     /// Milliseconds of unfrozen time.
@@ -50,18 +58,24 @@ impl Timers {
     /// A deadline from now on; the handle takes it back.
     pub fn set(&mut self, after: u64, due: Due) -> (u64, Due) {
         let handle = (self.now.saturating_add(after), due);
-        self.due.insert(handle);
+        if self.due.insert(handle) && due.is_patient() {
+            self.patient += 1;
+        }
         handle
     }
 
     pub fn cancel(&mut self, handle: (u64, Due)) {
-        self.due.remove(&handle);
+        if self.due.remove(&handle) && handle.1.is_patient() {
+            self.patient -= 1;
+        }
     }
 
     /// How long to wait at most, in milliseconds; -1 without end.
     pub fn wait(&self) -> i32 {
         match self.due.iter().next() {
             None => -1,
+            // An idle machine is not woken for them more often than it must.
+            Some((at, _)) if self.patient == self.due.len() => at.saturating_sub(self.now).min(i32::MAX as u64) as i32,
             Some((at, _)) => at.saturating_sub(self.now).min(LOOK) as i32,
         }
     }
@@ -83,7 +97,7 @@ impl Timers {
         if first.0 > self.now {
             return None;
         }
-        self.due.remove(&first);
+        self.cancel(first);
         Some(first.1)
     }
 }
@@ -106,6 +120,21 @@ mod tests {
         assert_eq!(timers.next(), Some(Due::Kill(3)));
         assert_eq!(timers.next(), None);
         assert_eq!(timers.wait(), 5);
+    }
+
+    #[test]
+    fn is_not_woken_for_what_can_wait() {
+        let mut timers = Timers::new();
+        timers.set(600_000, Due::Forget(1));
+        assert_eq!(timers.wait(), 600_000);
+        let exact = timers.set(5000, Due::Timeout(2));
+        assert_eq!(timers.wait(), LOOK as i32);
+        timers.cancel(exact);
+        timers.cancel(exact);
+        assert_eq!(timers.wait(), 600_000);
+        timers.now = 600_000;
+        assert_eq!(timers.next(), Some(Due::Forget(1)));
+        assert_eq!(timers.wait(), -1);
     }
 
     #[test]

@@ -181,6 +181,11 @@ pub fn set_nonblocking(fd: RawFd, on: bool) -> Result<()> {
     Ok(())
 }
 
+/// The same for a descriptor that has no other flags yet.
+pub fn set_nonblocking_fresh(fd: RawFd) -> Result<()> {
+    check(unsafe { c::fcntl(fd, c::F_SETFL, c::O_NONBLOCK) }).map(drop)
+}
+
 /// Marks every descriptor from `first` on as closed on exec.
 pub fn cloexec_from(first: RawFd) -> Result<()> {
     check_long(unsafe { c::syscall(c::SYS_CLOSE_RANGE, first as c::Long, c::UInt::MAX as c::Long, 4 as c::Long) })

@@ -244,13 +244,12 @@ pub fn signals(numbers: &[i32]) -> Result<OwnedFd> {
     own(unsafe { c::signalfd(-1, &set, c::O_CLOEXEC | c::O_NONBLOCK) })
 }
 
-/// Reads one signal number from such a descriptor.
-pub fn next_signal(fd: RawFd) -> Option<i32> {
-    let mut info = [0; 128];
-    match super::read(fd, &mut info) {
-        Ok(128) => Some(u32::from_ne_bytes([info[0], info[1], info[2], info[3]]) as i32),
-        _ => None,
-    }
+/// Reads signal numbers from such a descriptor.
+pub fn next_signals(fd: RawFd) -> Vec<i32> {
+    let mut infos = [0; 8 * 128];
+    let count = super::read(fd, &mut infos).unwrap_or(0);
+    let number = |info: &[u8]| u32::from_ne_bytes([info[0], info[1], info[2], info[3]]) as i32;
+    infos[..count].chunks_exact(128).map(number).collect()
 }
 
 /// Gives every signal its default effect, whatever the starter of the agent ignored. A broken pipe stays an error of
