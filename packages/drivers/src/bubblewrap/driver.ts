@@ -1,8 +1,6 @@
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   CoveError,
-  parseMachineId,
   silentLog,
   type CreateContext,
   type DiskId,
@@ -24,7 +22,8 @@ import { agentOomKills, wakeForTheEnd } from '../host/cgroup-readings.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import { DiskStore } from '../host/disk-store.ts'
 import { hostMachine } from '../host/host-machine.ts'
-import { readNote, writeNote, type MachineNote } from '../host/machine-note.ts'
+import { launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
+import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { pruneHostTemplates } from '../host-template/build-template.ts'
@@ -32,8 +31,9 @@ import { machineExit } from './exit-of.ts'
 import { Holdings } from './holdings.ts'
 import { IdRanges } from './id-ranges.ts'
 import { diskReport, enforcedLimits, withProblems, type MissingLimits } from '../cgroups/limit-support.ts'
-import { hostProcessSpec, machineCgroups, RECORD_PREFIX, recordOf, socketOf } from './machine-spec.ts'
+import { hostProcessSpec, imageOf, machineCgroups, RECORD_PREFIX, recordOf, socketOf } from './machine-spec.ts'
 import { missingLimits, prepare, type Prepared } from './prepare.ts'
+import { signalInit } from './signal-init.ts'
 import { KEPT_DISK, placeWritable } from './writable.ts'
 
 export interface BubblewrapOptions {
@@ -90,7 +90,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   async fingerprint(signal: AbortSignal): Promise<Fingerprint> {
     const opened = await this.#open().catch((error: unknown) => CoveError.from(error))
     if (opened instanceof CoveError) return { proven: false, reason: opened.message, fix: opened.fix }
-    const { bwrap, ids, folders, hierarchies } = opened.prepared
+    const { bwrap, version, ids, folders, hierarchies } = opened.prepared
     if (bwrap === undefined) return { proven: false, reason: NOT_INSTALLED, fix: INSTALL }
     const fingerprint = await proveByRunning(this, {
       signal,
@@ -101,6 +101,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
       native: true,
       enforces: enforcedLimits(this.#missing),
       details: {
+        version,
         users: ids === 'range' ? 'root, user' : 'user',
         cgroups: Object.entries(hierarchies.controllers)
           .map(([name, place]) => `${name} ${'missing' in place ? 'none' : `v${place.version}`}`)
@@ -161,21 +162,11 @@ class BubblewrapDriver implements Driver, KeepsDisks {
 
   async *recover(): AsyncIterable<Recovered> {
     const { prepared, holdings } = await this.#open()
-    const seen = new Set<string>()
-    for (const { process, note } of await this.#records()) {
-      seen.add(note.machine)
-      holdings.learn(note)
-      if (process.state === 'partial') {
-        yield { kind: 'partial', id: note.machine }
-        continue
-      }
-      const machine = this.#machine(prepared, process, note, machineCgroups(prepared, note.machine, { limits: {} }))
-      if (process.state === 'running') yield { kind: 'running', machine }
-      else yield { kind: 'exited', id: note.machine, exit: await machine.exited }
-    }
-    for (const name of await readdir(prepared.folders.machines)) {
-      if (!seen.has(name)) yield { kind: 'partial', id: parseMachineId(name) }
-    }
+    const records = await this.#records()
+    for (const { note } of records) holdings.learn(note)
+    yield* recoverLaunched(records, prepared.folders.machines, ({ process, note }) =>
+      this.#machine(prepared, process, note, machineCgroups(prepared, note.machine, { limits: {} })),
+    )
   }
 
   async destroy(id: MachineId): Promise<void> {
@@ -229,6 +220,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
       limits: withProblems(note.limits, process.cgroupProblems),
       process,
       socket: socketOf(prepared, note.machine),
+      diskImage: imageOf(prepared, note),
       files: cgroups.files,
       exitOf: (exit) => machineExit(exit, () => agentOomKills(cgroups.files)),
       ask: async () => {
@@ -241,15 +233,8 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     })
   }
 
-  async #records(): Promise<readonly { readonly process: HostProcess; readonly note: MachineNote }[]> {
-    const found: { process: HostProcess; note: MachineNote }[] = []
-    for (const process of await this.#launcher.list()) {
-      if (!process.id.startsWith(RECORD_PREFIX)) continue
-      const note = readNote(process.note, NAME)
-      if (note === undefined) this.#log.warn('a record of another version is left alone', { record: process.id })
-      else found.push({ process, note })
-    }
-    return found
+  #records(): Promise<readonly LaunchedRecord[]> {
+    return launchedRecords(this.#launcher, NAME, RECORD_PREFIX, this.#log)
   }
 
   /** What the launcher made it has removed again; the rest is the driver's. */
@@ -267,14 +252,3 @@ const INSTALL = "Install it with the system's package manager, for example `apt-
 const RANGE_FIX = 'Run `bwrap --unshare-all --ro-bind / / true` as root to see what the kernel refuses.'
 const SELF_FIX =
   'Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0), or run Cove as root.'
-
-/** False when it is gone, or never came to be. */
-async function signalInit(process: HostProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<boolean> {
-  const pid = await process.initPid()
-  if (pid === undefined) return false
-  try {
-    return globalThis.process.kill(pid, signal)
-  } catch {
-    return false
-  }
-}

@@ -20,6 +20,7 @@ const prepared: Prepared = {
   },
   ids: 'range',
   bwrap: '/usr/bin/bwrap',
+  version: 'bubblewrap 0.8.0',
   template: { name: 't', root: '/s/templates/t/root', usr: '/s/templates/t/usr', unmerged: [] },
   seccomp: Uint8Array.of(1, 2, 3),
   hierarchies: {

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { MachineId, MachineSpec } from '@cove/domain'
 import type { HostProcessSpec, MountSpec } from '@cove/runner'
 import { planCgroups, type CgroupPlan } from '../cgroups/plan.ts'
+import type { MachineNote } from '../host/machine-note.ts'
 import { GUEST_PATH, USER_ID } from '../host-template/skeleton.ts'
 import { bwrapArgv, CAPABILITIES, STAGE } from './argv.ts'
 import { LAYER_FOLDERS } from './disk-image.ts'
@@ -25,6 +26,12 @@ export interface MachineRequest {
 export const RECORD_PREFIX = 'bwrap-'
 export const recordOf = (id: MachineId): string => `${RECORD_PREFIX}${id}`
 export const socketOf = (prepared: Prepared, id: MachineId): string => join(prepared.folders.machines, id, 's')
+
+/** Where the image of a machine is, if it has one. */
+export function imageOf(prepared: Prepared, { machine, disk }: Pick<MachineNote, 'machine' | 'disk'>): string {
+  const { machines, disks } = prepared.folders
+  return disk === undefined ? join(machines, machine, 'disk.img') : join(disks, disk, 'disk.img')
+}
 
 const SOCKET_FD = 3
 const SECCOMP_FD = 4

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { constants } from 'node:fs'
 import { access, chmod, copyFile, mkdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { CoveError } from '@cove/domain'
 import { detectHierarchies, type Hierarchies } from '../cgroups/hierarchies.ts'
 import { buildHostTemplate, type HostTemplate } from '../host-template/build-template.ts'
@@ -8,6 +10,8 @@ import { assembleSeccomp } from '../seccomp/assemble.ts'
 import type { Architecture } from '../seccomp/syscalls.ts'
 import { DiskImages } from './disk-image.ts'
 import { missingCgroupLimits, type MissingLimits } from '../cgroups/limit-support.ts'
+
+const run = promisify(execFile)
 
 export interface Folders {
   readonly machines: string
@@ -24,6 +28,8 @@ export interface Prepared {
   /** `range`: root gives every machine ids of its own. `self`: an ordinary user has one. */
   readonly ids: 'range' | 'self'
   readonly bwrap: string | undefined
+  /** As bwrap tells it, for example `bubblewrap 0.8.0`. */
+  readonly version: string
   readonly template: HostTemplate
   readonly seccomp: Uint8Array
   readonly hierarchies: Hierarchies
@@ -64,7 +70,8 @@ export async function prepare(options: {
     ids === 'range' ? DiskImages.open(folders.images) : undefined,
     buildStage(folders.stage, options.guestProgram),
   ])
-  return { folders, ids, bwrap, template, hierarchies, images, seccomp: assembleSeccomp(architecture()) }
+  const version = bwrap === undefined ? 'none' : await versionOf(bwrap)
+  return { folders, ids, bwrap, version, template, hierarchies, images, seccomp: assembleSeccomp(architecture()) }
 }
 
 /** Why limits cannot be enforced here; a limit that is not named can. */
@@ -77,6 +84,11 @@ export function missingLimits({ hierarchies, ids, images }: Prepared): MissingLi
 function architecture(): Architecture {
   if (process.arch === 'x64' || process.arch === 'arm64') return process.arch
   throw new CoveError('unsupported', `there is no system call table for ${process.arch}`)
+}
+
+async function versionOf(bwrap: string): Promise<string> {
+  const { stdout } = await run(bwrap, ['--version'], { env: {}, timeout: 5_000 }).catch(() => ({ stdout: '' }))
+  return stdout.trim().slice(0, 80) || 'unknown'
 }
 
 /** Fixed places, so that the caller's PATH decides nothing. */

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
 import { CoveError, type Exit, type LimitReport, type Machine, type MachineId, type MachineStats } from '@cove/domain'
 import type { HostProcess } from '@cove/runner'
@@ -12,6 +13,8 @@ export interface HostMachineParts {
   /** Where the guest agent listens. */
   readonly socket: string
   readonly files: CgroupFiles
+  /** Sparse file that holds what the machine has written, where there is one. */
+  readonly diskImage?: string
   /** From how the host process ended to how the machine ended. */
   readonly exitOf: (exit: Exit) => Promise<Exit>
   /** Asks the guest to end. */
@@ -20,6 +23,8 @@ export interface HostMachineParts {
   readonly force: () => Promise<void>
 }
 
+/** Of `st_blocks`, whatever the file system's own blocks are. */
+const BLOCK_BYTES = 512
 const SOCKET_GRACE_MS = 200
 /**
  * The first process of a pid namespace does not hear a signal before it listens for it, and a machine may be asked
@@ -72,8 +77,11 @@ export class HostMachine implements Machine {
     return this.exited
   }
 
-  stats(): Promise<MachineStats> {
-    return readStats(this.parts.files)
+  async stats(): Promise<MachineStats> {
+    const { files, diskImage } = this.parts
+    const image = diskImage === undefined ? undefined : await stat(diskImage).catch(() => undefined)
+    const stats = await readStats(files)
+    return image === undefined ? stats : { ...stats, diskBytes: image.blocks * BLOCK_BYTES }
   }
 
   /** What bwrap or the agent said on stderr, when something went wrong before the guest could speak. */

@@ -1,8 +1,7 @@
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   CoveError,
-  parseMachineId,
   silentLog,
   type CreateContext,
   type DiskId,
@@ -33,7 +32,8 @@ import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import { DiskStore } from '../host/disk-store.ts'
 import { endTree } from '../host/end-tree.ts'
 import { hostMachine } from '../host/host-machine.ts'
-import { readNote, writeNote, type MachineNote } from '../host/machine-note.ts'
+import { launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
+import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { GUEST_PATH } from '../host-template/skeleton.ts'
@@ -189,21 +189,11 @@ class NativeDriver implements Driver, KeepsDisks {
 
   async *recover(): AsyncIterable<Recovered> {
     const parts = await this.#open()
-    const seen = new Set<string>()
-    for (const { process, note } of await this.#records()) {
-      seen.add(note.machine)
-      this.#learn(parts, note)
-      if (process.state === 'partial') {
-        yield { kind: 'partial', id: note.machine }
-        continue
-      }
-      const machine = this.#machine(parts, process, note, planCgroups(parts.hierarchies, note.machine, {}))
-      if (process.state === 'running') yield { kind: 'running', machine }
-      else yield { kind: 'exited', id: note.machine, exit: await machine.exited }
-    }
-    for (const name of await readdir(parts.machines)) {
-      if (!seen.has(name)) yield { kind: 'partial', id: parseMachineId(name) }
-    }
+    const records = await this.#records()
+    for (const { note } of records) this.#learn(parts, note)
+    yield* recoverLaunched(records, parts.machines, ({ process, note }) =>
+      this.#machine(parts, process, note, planCgroups(parts.hierarchies, note.machine, {})),
+    )
   }
 
   async destroy(id: MachineId): Promise<void> {
@@ -275,15 +265,8 @@ class NativeDriver implements Driver, KeepsDisks {
     })
   }
 
-  async #records(): Promise<readonly { readonly process: HostProcess; readonly note: MachineNote }[]> {
-    const found: { process: HostProcess; note: MachineNote }[] = []
-    for (const process of await this.#launcher.list()) {
-      if (!process.id.startsWith(RECORD_PREFIX)) continue
-      const note = readNote(process.note, NAME)
-      if (note === undefined) this.#log.warn('a record of another version is left alone', { record: process.id })
-      else found.push({ process, note })
-    }
-    return found
+  #records(): Promise<readonly LaunchedRecord[]> {
+    return launchedRecords(this.#launcher, NAME, RECORD_PREFIX, this.#log)
   }
 
   #learn(parts: Parts, { machine, disk }: MachineNote): void {
