@@ -155,6 +155,29 @@ describe('curl-like JSON', () => {
     expect(answer.json['message']).toContain(field)
   })
 
+  test.each([
+    ['SandboxService/ListSandboxes', {}, KEY],
+    ['SandboxService/ListSandboxes', { pageSize: 9_999 }, KEY],
+    ['SandboxService/GetSandbox', { id: 'nope' }, KEY],
+    ['SandboxService/GetSandbox', { id: 7 }, KEY],
+    ['ProcessService/RunProcess', { sandbox: 'nope', command: { argv: ['true'] } }, KEY],
+    ['TemplateService/GetTemplate', { name: 'host' }, KEY],
+    ['TemplateService/GetTemplate', { name: 'other' }, 'wrong'],
+  ] as const)('the short lane answers as the library does (%#)', async (method, message, key) => {
+    const headers = { 'x-request-id': 'same' }
+    const short = await call(base, method, message, { key, headers })
+    // A deadline makes a call go through the library.
+    const long = await call(base, method, message, { key, headers: { ...headers, 'connect-timeout-ms': '5000' } })
+    expect(short.status).toBe(long.status)
+    const { details: shortDetails, message: shortMessage, ...shortRest } = short.json
+    const { details: longDetails, message: longMessage, ...longRest } = long.json
+    expect(shortRest).toEqual(longRest)
+    expect(typeof shortMessage).toBe(typeof longMessage)
+    expect(longDetails === undefined ? undefined : shortDetails).toEqual(longDetails)
+    expect(short.headers['content-type']).toBe(long.headers['content-type'])
+    expect(short.headers['x-request-id']).toBe('same')
+  })
+
   test('reading calls may be a GET, and unknown methods are said', async () => {
     const query = new URLSearchParams({ encoding: 'json', message: '{}', connect: 'v1' }).toString()
     const got = await ask(`${base}/cove.v1.TemplateService/ListTemplates?${query}`)

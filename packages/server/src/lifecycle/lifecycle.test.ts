@@ -152,6 +152,19 @@ test('a failed sandbox is forgotten after a day', async () => {
   expect(await stateOf(one, spec.id)).toMatchObject({ state: 'deleted', reason: 'crashed' })
 })
 
+test('failed sandboxes do not pile up', async () => {
+  const { clock, ...rest } = world()
+  const one = await house({ clock, ...rest, limits: { tombstones: 3 } })
+  one.node.onCreate = () => Promise.reject(new CoveError('driver-failed', 'no'))
+  for (let n = 0; n < 8; n++) {
+    await expect(one.server.sandboxes.create(PROJECT, PLAIN)).rejects.toMatchObject({ code: 'driver-failed' })
+    await clock.advance(1)
+  }
+  await clock.advance(2 * MINUTE)
+  const filter = { states: ['failed' as const], labels: {}, includeDeleted: false }
+  expect(one.server.sandboxes.list(PROJECT, { filter, size: 100 }).sandboxes).toHaveLength(3)
+})
+
 test('tombstones go by age and by number, then the answer is gone, and after a restart not found', async () => {
   const { clock, store, node } = world()
   const one = await house({ clock, store, node, limits: { tombstones: 3 } })

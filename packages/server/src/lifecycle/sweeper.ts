@@ -1,6 +1,7 @@
-import { CoveError } from '@cove/domain'
+import { CoveError, type SandboxId } from '@cove/domain'
 import type { Core } from '../sandboxes/core.ts'
 import { tombstoneKey } from '../sandboxes/keys.ts'
+import { remove } from '../sandboxes/remove.ts'
 
 const EVERY_MS = 60_000
 
@@ -25,6 +26,7 @@ export class Sweeper {
       this.#wake = new AbortController()
       try {
         await this.#core.ledger.expire(outdated(this.#core))
+        for (const id of surplusFailed(this.#core)) await remove(this.#core, id, 'deleted')
       } catch (error) {
         log.warn('sweeping failed', { error: CoveError.from(error).message })
         await clock.sleep(1_000, signal).catch(() => undefined)
@@ -51,6 +53,13 @@ export function outdated({ view, limits, clock }: Core): readonly string[] {
     surplus--
   }
   return keys
+}
+
+/** Failed sandboxes hold no place in a quota, so their number is bounded here: the oldest go first. */
+function surplusFailed({ view, limits }: Core): readonly SandboxId[] {
+  const failed = [...view.entries()].filter(({ status }) => status.state === 'failed')
+  failed.sort((a, b) => a.status.changedAt - b.status.changedAt)
+  return failed.slice(0, Math.max(0, failed.length - limits.tombstones)).map(({ spec }) => spec.id)
 }
 
 /** Over the limit, a hundredth more than needed goes, so that not every new one costs a transaction. */
