@@ -214,6 +214,17 @@ describe('the client and a real daemon', () => {
     }
   })
 
+  it('is told why a large upload was refused, and stops sending', async () => {
+    await using sandbox = await cove.sandboxes.create()
+    let sent = 0
+    async function* large() {
+      for (; sent < 1000; sent++) yield new Uint8Array(1_000_000)
+    }
+    const refused = sandbox.files.write('/etc/large', large())
+    await expect(refused).rejects.toMatchObject({ code: 'file-permission-denied' })
+    expect(sent).toBeLessThan(500)
+  })
+
   it('works the same through fetch, as in a browser', async () => {
     const web = new Cove({ url: daemon.url, apiKey: daemon.apiKey, fetch })
     await using sandbox = await web.sandboxes.create()

@@ -1,7 +1,5 @@
 import http from 'node:http'
 import type { IncomingMessage, RequestOptions } from 'node:http'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { CoveError } from '@cove/domain'
 import { aborted, connectionFailure } from './failures.ts'
 import { flow } from './flow.ts'
@@ -74,26 +72,51 @@ function exchange(client: Client, options: RequestOptions, request: HttpRequest,
 function sendBody(call: http.ClientRequest, body: HttpBody | undefined, fail: (error: unknown) => void): void {
   if (body === undefined) {
     call.end()
-    return
-  }
-  if (body instanceof Uint8Array) {
+  } else if (body instanceof Uint8Array) {
     call.setHeader('content-length', body.byteLength)
     call.end(body)
-    return
+  } else {
+    sendStream(call, body instanceof Blob ? body.stream() : body).catch(fail)
   }
-  let broken: CoveError | undefined
-  const source = body instanceof Blob ? body.stream() : body
-  // What fails while it is read here is no fault of the connection.
-  const watched = async function* () {
-    try {
-      yield* source
-    } catch (thrown) {
-      broken = CoveError.from(thrown, 'io-error')
-      throw broken
-    }
-  }
-  pipeline(Readable.from(watched(), { objectMode: false }), call).catch((error: unknown) => fail(broken ?? error))
 }
+
+/**
+ * Sends a stream no faster than it is taken. An answer that comes before its end is a refusal: nothing more is sent, or
+ * the refusal would drown in it.
+ */
+async function sendStream(call: http.ClientRequest, source: AsyncIterable<Uint8Array>): Promise<void> {
+  let answered = false
+  call.once('response', (response: IncomingMessage) => {
+    answered = true
+    response.once('close', () => {
+      if (!call.writableEnded) call.destroy()
+    })
+  })
+  try {
+    for await (const part of source) {
+      if (answered || call.destroyed) return
+      if (!call.write(part)) await takenOrOver(call)
+      if (answered || call.destroyed) return
+    }
+    call.end()
+  } catch (thrown) {
+    call.destroy()
+    // What fails while it is read here is no fault of the connection.
+    throw CoveError.from(thrown, 'io-error')
+  }
+}
+
+function takenOrOver(call: http.ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = () => {
+      for (const event of WAITED_FOR) call.off(event, settle)
+      resolve()
+    }
+    for (const event of WAITED_FOR) call.on(event, settle)
+  })
+}
+
+const WAITED_FOR = ['drain', 'response', 'close'] as const
 
 class NodeResponse implements HttpResponse {
   readonly status: number
