@@ -48,7 +48,7 @@ pub enum Work {
     Read(Reading),
     Write(Writing),
     List(Box<Listing>),
-    Watch(Box<super::watch::Watching>),
+    Watch(Box<super::watch_tree::Watching>),
     Dial(super::dial::Dialing),
     /// A forked copy of the agent is at work for it.
     Errand { pid: c::Pid, path: Vec<u8> },

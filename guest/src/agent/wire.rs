@@ -1,15 +1,11 @@
-//! The host's stream: finding preambles, greeting, reading frames, writing.
+//! The host's stream: connections, preambles, frames.
 
 use super::core::{token, Agent, Door, Kind};
-use super::fault::Fault;
-use super::session::{Broken, Session};
+use super::session::Broken;
 use super::timers::Due;
-use crate::fields::{FieldError, Fields, Writer};
-use crate::frames::{self, kind, Header, Hunter, Parser, MAX_PAYLOAD, NEWEST_VERSION, NONCE, OLDEST_VERSION, PREAMBLE};
-use crate::sys::poll::{READ, WRITE};
+use crate::frames::{kind, Hunter, Parser, NONCE, PREAMBLE};
+use crate::sys::poll::READ;
 use crate::sys::{self, c, files, socket, Errno, Result};
-use crate::VERSION;
-use std::io::IoSlice;
 use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
 
 /// Connections that have not said HELLO.
@@ -31,12 +27,12 @@ pub struct Wire {
     hunter: Hunter,
     parser: Parser,
     /// The nonce of the last preamble; none while hunting.
-    nonce: Option<[u8; NONCE]>,
-    greeted: bool,
+    pub nonce: Option<[u8; NONCE]>,
+    pub greeted: bool,
     held: Vec<u8>,
     noise: usize,
     /// One stream for all sessions.
-    single: bool,
+    pub single: bool,
     /// Writing waits for the reader.
     pub blocked: bool,
 }
@@ -64,7 +60,7 @@ impl Wire {
         }
     }
 
-    fn out(&self) -> RawFd {
+    pub fn out(&self) -> RawFd {
         self.output.as_ref().unwrap_or(&self.input).as_raw_fd()
     }
 
@@ -73,33 +69,6 @@ impl Wire {
         self.nonce = None;
         self.greeted = false;
     }
-}
-
-struct Hello {
-    newest: u64,
-    oldest: u64,
-    epoch: u64,
-    token: [u8; 32],
-}
-
-fn parse_hello(payload: &[u8]) -> std::result::Result<Hello, FieldError> {
-    let fields = Fields::parse(payload)?;
-    let mut token = [0; 32];
-    match fields.bytes(4) {
-        Some(bytes) if bytes.len() == token.len() => token.copy_from_slice(bytes),
-        _ => return Err(FieldError::Cut),
-    }
-    fields.text(5)?;
-    Ok(Hello {
-        newest: fields.number(1)?.unwrap_or(0),
-        oldest: fields.number(2)?.unwrap_or(0),
-        epoch: fields.number(3)?.unwrap_or(0),
-        token,
-    })
-}
-
-fn same(left: &[u8; 32], right: &[u8; 32]) -> bool {
-    left.iter().zip(right).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 impl Agent {
@@ -332,149 +301,5 @@ impl Agent {
         };
         wire.parser = parser;
         taken
-    }
-
-    /// Judges a HELLO; a valid one begins a new session on this stream.
-    fn greet(&mut self, wire: &mut Wire, payload: &[u8]) -> bool {
-        let nonce = wire.nonce.unwrap_or([0; NONCE]);
-        let hello = match parse_hello(payload) {
-            Ok(hello) => hello,
-            Err(_) => return false,
-        };
-        let version = hello.newest.min(NEWEST_VERSION);
-        let refusal = if self.token.map_or(false, |token| !same(&token, &hello.token)) {
-            Some(Fault::new("unauthenticated", "the token is not the one of the first session"))
-        } else if version < hello.oldest.max(OLDEST_VERSION) {
-            Some(Fault::new(
-                "unsupported",
-                format!(
-                    "the agent speaks versions {} to {}, the daemon {} to {}",
-                    OLDEST_VERSION, NEWEST_VERSION, hello.oldest, hello.newest
-                ),
-            ))
-        } else if self.token.is_some() && hello.epoch <= self.epoch {
-            Some(Fault::new("stale-session", format!("the epoch must be above {}", self.epoch)))
-        } else {
-            None
-        };
-        if let Some(fault) = refusal {
-            let mut bytes = frames::preamble(&nonce).to_vec();
-            let fields = fault.fields();
-            frames::append(&mut bytes, Header::new(kind::CLOSE, 0, fields.as_slice().len()), fields.as_slice());
-            let _ = sys::write(wire.out(), &bytes);
-            return false;
-        }
-        if !wire.single {
-            self.tell_taken_over();
-        }
-        self.end_session();
-        if !wire.single {
-            self.wire = None;
-        }
-        self.token = Some(hello.token);
-        self.epoch = hello.epoch;
-        self.sessions = self.sessions.wrapping_add(1);
-        wire.greeted = true;
-        let welcome = Writer::new()
-            .number(1, version)
-            .text(2, VERSION)
-            .bytes(3, &self.instance)
-            .number(4, NEWEST_VERSION)
-            .number(5, MAX_PAYLOAD as u64);
-        let mut bytes = frames::preamble(&nonce).to_vec();
-        frames::append(&mut bytes, Header::new(kind::WELCOME, 0, welcome.as_slice().len()), welcome.as_slice());
-        let mut session = Session::new();
-        session.push_raw(&bytes);
-        self.session = Some(session);
-        true
-    }
-
-    /// The standing session is told why it ends, as far as its connection takes it.
-    fn tell_taken_over(&mut self) {
-        if let Some(session) = &mut self.session {
-            session.refuse(0, &Fault::new("stale-session", "another session has taken over"));
-        }
-        self.flush();
-    }
-
-    /// Writes what waits; false when something still does.
-    pub fn flush(&mut self) -> bool {
-        let (wire, session) = match (&self.wire, &mut self.session) {
-            (Some(wire), Some(session)) => (wire, session),
-            _ => return false,
-        };
-        if wire.blocked {
-            return false;
-        }
-        while !session.waiting().is_empty() {
-            match sys::write(wire.out(), session.waiting()) {
-                Ok(count) => session.wrote(count),
-                Err(Errno(c::EAGAIN)) => {
-                    self.block();
-                    return false;
-                }
-                Err(_) => {
-                    self.write_failed();
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// Writes frames of a channel that have just been made, each in up to two parts. Call it only when nothing waits.
-    /// What the stream does not take now is copied and waits. False: nothing was taken, make them again later.
-    pub fn send_frames(wire: &Wire, session: &mut Session, parts: &[IoSlice<'_>]) -> Result<bool> {
-        let mut written = match sys::write_parts(wire.out(), parts) {
-            Ok(written) => written,
-            Err(Errno(c::EAGAIN)) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        for part in parts {
-            if written >= part.len() {
-                written -= part.len();
-            } else {
-                session.push_raw(&part[written..]);
-                written = 0;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Stops writing until the reader has made room.
-    pub fn block(&mut self) {
-        if let Some(wire) = &mut self.wire {
-            if !wire.blocked {
-                wire.blocked = true;
-                let input = wire.input.as_raw_fd();
-                let _ = match &wire.output {
-                    None => self.poller.change(input, token(Kind::Wire, 0), READ | WRITE),
-                    Some(output) => self.poller.add(output.as_raw_fd(), token(Kind::WireOut, 0), WRITE),
-                };
-            }
-        }
-    }
-
-    pub fn unblock(&mut self) {
-        if let Some(wire) = &mut self.wire {
-            if wire.blocked {
-                wire.blocked = false;
-                match &wire.output {
-                    None => {
-                        let _ = self.poller.change(wire.input.as_raw_fd(), token(Kind::Wire, 0), READ);
-                    }
-                    Some(output) => self.poller.remove(output.as_raw_fd()),
-                }
-            }
-        }
-    }
-
-    pub fn write_failed(&mut self) {
-        let single = self.wire.as_ref().map_or(false, |wire| wire.single);
-        self.lose_wire();
-        if single && !self.ending {
-            // The reading side learns of the end too, and decides there what it means.
-            self.unblock();
-        }
     }
 }
