@@ -101,7 +101,7 @@ describe('cove cp', () => {
     chmodSync(at('back/locked'), 0o755)
   })
 
-  it('copies 10,000 small files', async () => {
+  it('copies 10,000 small files', { timeout: 240_000 }, async () => {
     for (let d = 0; d < 100; d++) {
       mkdirSync(at('many', `d${d}`), { recursive: true })
       for (let f = 0; f < 100; f++) writeFileSync(at('many', `d${d}`, `f${f}`), `${d} ${f}`)

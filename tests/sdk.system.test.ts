@@ -179,6 +179,48 @@ describe('the client and a real daemon', () => {
     expect((await sandbox.run(['true'], { stdin: input })).exitCode).toBe(0)
   })
 
+  it('waits for a process no longer than asked, and can wait again', async () => {
+    await using sandbox = await cove.sandboxes.create()
+    await using process = await sandbox.start(['sleep', '1000'])
+    await expect(process.wait({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'deadline-exceeded' })
+    await expect(process.wait({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'cancelled' })
+    await process.signal('INT')
+    expect(await process.wait({ timeoutMs: 10_000 })).toEqual({
+      exit: { kind: 'signaled', signal: 2 },
+      timedOut: false,
+    })
+  })
+
+  it('ends a process at the end of its block, and leaves an attached one alone', async () => {
+    await using sandbox = await cove.sandboxes.create()
+    {
+      await using _started = await sandbox.start(['sleep', '1000'], { id: 'mine' })
+    }
+    const other = await sandbox.start(['sleep', '1000'], { id: 'other' })
+    other.detach()
+    {
+      await using _attached = await sandbox.processes.attach('other')
+    }
+    const ended = (await sandbox.processes.list()).map(({ id, exit }) => [id, exit?.kind])
+    expect(Object.fromEntries(ended)).toEqual({ mine: 'signaled', other: undefined })
+  })
+
+  it('gives a terminal its size, and changes it', async () => {
+    await using sandbox = await cove.sandboxes.create()
+    await using process = await sandbox.start(['sh', '-c', 'stty size; read x; stty size'], {
+      terminal: { rows: 10, columns: 20 },
+    })
+    let text = ''
+    for await (const data of process.stdout) {
+      text += new TextDecoder().decode(data)
+      if (text === '10 20\r\n') {
+        await process.resize({ rows: 30, columns: 40 })
+        await process.write('\n')
+      }
+    }
+    expect(text).toContain('30 40')
+  })
+
   it('deletes what it made when the block is left, and nothing else', async () => {
     const kept = (await cove.sandboxes.create()).keep()
     {

@@ -5,7 +5,8 @@ import type { CallOptions } from './call-options.ts'
 import { processStream, type ProcessSource, type StreamItem } from './process-stream.ts'
 import type { ProcessInfo } from './process-info.ts'
 import { signalNumber, type SignalName } from './signals.ts'
-import type { Rpc } from './wire/rpc.ts'
+import { aborted } from './wire/failures.ts'
+import { callSignal, type Rpc } from './wire/rpc.ts'
 
 /** How a process ended; `timedOut` when its time limit ended it. */
 export interface ProcessEnd {
@@ -98,9 +99,8 @@ export class Process implements AsyncDisposable {
   /** Waits for the end, reading on meanwhile. Rejects when the connection cannot be made again. */
   async wait(options: CallOptions = {}): Promise<ProcessEnd> {
     const end = this.#run()
-    const { signal, timeoutMs } = options
-    if (signal === undefined && timeoutMs === undefined) return end
-    return this.#rpc.retrying(false, options, (both) => raceSignal(end, both))
+    const signal = callSignal(options)
+    return signal === undefined ? end : raceSignal(end, signal)
   }
 
   /** Sends input; resolves when the process's pipe has taken it. The process must have been started with `stdin`. */
@@ -207,12 +207,14 @@ export class Process implements AsyncDisposable {
 
 const GONE: ReadonlySet<string> = new Set(['sandbox-not-found', 'sandbox-gone', 'wrong-state'])
 
-function raceSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason as Error)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
+async function raceSignal<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) throw aborted(signal)
+  const { promise: over, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(aborted(signal))
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, over])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
