@@ -249,6 +249,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
 const ABSENT = { kind: 'absent' } as const
 const NOT_INSTALLED = 'bubblewrap is not installed'
 const INSTALL = "Install it with the system's package manager, for example `apt-get install bubblewrap`."
-const RANGE_FIX = 'Run `bwrap --unshare-all --ro-bind / / true` as root to see what the kernel refuses.'
+const RANGE_FIX =
+  'Needs Linux 5.19 or later with overlayfs, user namespaces and full root; `bwrap --unshare-all --ro-bind / / true` says what the kernel refuses.'
 const SELF_FIX =
-  'Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0), or run Cove as root.'
+  'Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces above 0), or run Cove as root.'

@@ -1,6 +1,7 @@
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isPausable } from '@cove/domain'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { GUEST_PROGRAM, isRoot, openHostRig, type HostRig } from '../../test/support/host-rig.ts'
 import { codeOf, PLAIN, soon, Stage } from '../conformance/index.ts'
@@ -135,6 +136,29 @@ describe.runIf(!isRoot)('a disk of a fixed size for an ordinary user', () => {
     expect(stage.driver.validate({ ...PLAIN, limits, disk: stage.newDisk() }).map(({ field }) => field)).toEqual([
       'limits.diskBytes',
     ])
+  })
+})
+
+describe.runIf(isRoot)('paused', () => {
+  it('does nothing at all until it is resumed', async () => {
+    const machine = await stage.create()
+    if (!isPausable(machine)) throw new Error('the machine is not pausable')
+    const link = await stage.link(machine)
+    await machine.pause()
+    const answer = link.processes()
+    const still = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 150, 'still'))])
+    expect(still).toBe('still')
+    await machine.resume()
+    expect(await soon(answer, 'the answer')).toEqual([])
+  })
+
+  it('hears the end also when another daemon brings it', async () => {
+    const machine = await stage.create()
+    if (!isPausable(machine)) throw new Error('the machine is not pausable')
+    await machine.pause()
+    await stage.restart()
+    await soon(stage.driver.destroy(machine.id), 'the removal')
+    expect(await stage.rig.leftovers()).toEqual([])
   })
 })
 
