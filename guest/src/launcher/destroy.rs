@@ -1,6 +1,7 @@
 //! Ending a host process and removing what belongs to it, step by step and never blocking: kill, wait, control
 //! groups, paths, record. The record goes last, so that whoever comes after a crash can start over.
 
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::held;
 use super::host::Host;
 use super::job::{Job, Phase, Step, Waiter, DEADLINE, FIRST_DELAY};
 use super::procs;
-use super::record::{valid_id, State};
+use super::record::{valid_id, ProcessKey, State};
 use super::remove::{remove, Removed};
 use super::signals;
 use crate::sys::{self, c, host};
@@ -122,13 +123,35 @@ impl Host {
                 return step;
             }
         }
+        if entry.record.cgroups.is_empty() && job.killed.is_empty() {
+            self.remember(id, &targets);
+        }
         for key in targets {
             if job.killed.insert(key) {
                 job.waiting.extend(signals::send_exactly(key, c::SIGKILL));
             }
         }
-        entry.record.cgroups.iter().for_each(|group| cgroups::thaw(group));
+        if let Some(entry) = self.entries.get(id) {
+            entry.record.cgroups.iter().for_each(|group| cgroups::thaw(group));
+        }
         Step::Wait(LONGEST_DELAY)
+    }
+
+    /// Writes a tree down before it is killed: a launcher that dies in the middle leaves orphans that no tree leads to.
+    fn remember(&mut self, id: &str, targets: &HashSet<ProcessKey>) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            let record = &mut entry.record;
+            let known = record.members.len();
+            let new = targets.iter().filter(|key| **key != record.leader && !record.members.contains(key));
+            let new: Vec<ProcessKey> = new.copied().collect();
+            record.members.extend(new);
+            if record.members.len() == known {
+                return;
+            }
+            if let Err(error) = self.records.write(record) {
+                self.log.line(format_args!("write the record {}: {}", id, error));
+            }
+        }
     }
 
     fn remove_cgroups(&mut self, id: &str, job: &mut Job) -> Step {

@@ -83,6 +83,7 @@ impl Server {
         }
         // Whoever connects from now on finds no socket and starts another launcher.
         let _ = fs::remove_file(&self.socket);
+        let _ = fs::remove_file(self.socket.with_extension("lock"));
     }
 
     fn is_over(&mut self) -> bool {

@@ -49,6 +49,14 @@ async function processes(bench: Bench): Promise<number[]> {
   )
 }
 
+function isStopped(pid: number): boolean {
+  try {
+    return / T /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return true
+  }
+}
+
 function mentions(pid: number, bench: Bench): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(bench.folder)
@@ -74,8 +82,9 @@ it(`whenever the launcher is killed, the next one finds everything (${ROUNDS} ti
     expect(folders(bench).filter((name) => !known.has(name.slice(2)))).toEqual([])
     expect(groups().filter((name) => !known.has(name.slice(GROUP.length)))).toEqual([])
     const running = new Set(found.filter((entry) => entry.state === 'running').map((entry) => entry.pid))
-    // A child that waits at its gate ends as soon as its launcher is gone.
-    await eventually(async () => (await processes(bench)).every((one) => running.has(one)) || undefined)
+    // A child that waits at its gate ends as soon as its launcher is gone. What a destroy has stopped stays so.
+    const expected = (pid: number): boolean => running.has(pid) || isStopped(pid)
+    await eventually(async () => (await processes(bench)).every(expected) || undefined)
 
     await Promise.all(found.map(async (entry) => await bench.launcher.destroy(entry.id)))
     expect(folders(bench)).toEqual([])
