@@ -64,7 +64,12 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const closing = new AbortController()
   const readiness = new Readiness(node)
 
-  await lifecycle.start()
+  try {
+    await lifecycle.start()
+  } catch (error) {
+    await lifecycle.close(0)
+    throw error
+  }
 
   const body = { bytes: limits.unaryBytes, ms: limits.unaryBodyMs }
   const services = buildServices(

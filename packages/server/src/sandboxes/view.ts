@@ -129,8 +129,8 @@ export class SandboxView {
       const id = kind.rest as SandboxId
       if (this.#gone.has(id)) continue
       if (kind.kind === 'tombstone') {
-        if (change.type === 'put') this.#bury(id, decodeTombstone(key, change.item.value))
-        else this.#forget(id)
+        if (change.type === 'delete') this.#forget(id)
+        else if (!this.#tombstones.has(id)) this.#bury(id, decodeTombstone(key, change.item.value))
       } else if (!this.#tombstones.has(id)) {
         if (change.type === 'put') {
           if (this.#place(id, kind.kind, change.item)) touched.add(id)
@@ -202,7 +202,6 @@ export class SandboxView {
   }
 
   #bury(id: SandboxId, sandbox: Sandbox): void {
-    if (this.#tombstones.has(id)) return
     const entry = this.#live.get(id)
     if (entry === undefined) this.#order.add(sandbox.spec.createdAt, id)
     else this.#release(entry)

@@ -11,7 +11,7 @@ import {
 import type { ServerLimits } from '../../options.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Call, Methods } from './call.ts'
-import { stackOf } from '../stack-of.ts'
+import { logFailure } from '../log-failure.ts'
 import { tooLarge } from '../read-body.ts'
 import { toConnectError } from './connect-error.ts'
 import type { UnaryMethod } from './unary-lane.ts'
@@ -113,15 +113,6 @@ function callOf({ values }: HandlerContext, signal: AbortSignal): Call {
   return { project: principal.project, requestId, signal }
 }
 
-/** What nobody expected is for whoever runs the server; the rest is between the caller and the method. */
 function report(thrown: unknown, method: DescMethod, { requestId }: Call, log: Log): void {
-  const error = CoveError.from(thrown)
-  const fields = {
-    method: `${method.parent.typeName}/${method.name}`,
-    requestId,
-    code: error.code,
-    error: error.message,
-  }
-  if (error.code === 'internal') log.error('a call failed', { ...fields, stack: stackOf(error) })
-  else log.debug('a call was refused', fields)
+  logFailure(log, CoveError.from(thrown), { method: `${method.parent.typeName}/${method.name}`, requestId })
 }

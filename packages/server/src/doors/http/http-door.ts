@@ -3,7 +3,7 @@ import type { MetricsRegistry } from '../../metrics/registry.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import type { Exchange } from '../exchange.ts'
-import { stackOf } from '../stack-of.ts'
+import { logFailure } from '../log-failure.ts'
 import { StatusError, answerError } from '../json-error.ts'
 import { getOutput, postProcess } from './event-stream.ts'
 import { getFile, putFile } from './files.ts'
@@ -84,9 +84,7 @@ export class HttpDoor {
   #refuse(exchange: Exchange, thrown: unknown): void {
     const { requestId, path } = exchange
     const error = thrown instanceof StatusError ? thrown.error : CoveError.from(thrown)
-    const fields = { requestId, path, code: error.code, error: error.message }
-    if (error.code === 'internal') this.#options.log.error('a request failed', { ...fields, stack: stackOf(error) })
-    else this.#options.log.debug('a request was refused', fields)
+    logFailure(this.#options.log, error, { requestId, path })
     answerError(exchange, thrown)
   }
 }
