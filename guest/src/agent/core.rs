@@ -213,6 +213,7 @@ impl Agent {
             Due::Forget(serial) => self.forget(serial),
             Due::Newcomer(id) => self.drop_newcomer(id),
             Due::Held => self.release_held(),
+            Due::Listen => self.listen(),
             Due::Reopen => self.reopen(),
             Due::Unpaired(channel) => self.unpaired(channel as u32),
             Due::Shutdown => self.finish_shutdown(),

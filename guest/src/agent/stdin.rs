@@ -19,7 +19,6 @@ impl Agent {
             Some(process) if process.exit.is_none() && process.stdin.is_some() => process,
             _ => return Err(Fault::new("wrong-state", "the process takes no input, or has ended")),
         };
-        // An empty piece keeps the channel's place in the line.
         process.inputs.push_back(Input { channel, bytes: Vec::new(), at: 0, last: false, close });
         self.works.insert(channel, Work::Stdin(serial));
         self.session().opened(channel, Writer::new());
@@ -53,7 +52,7 @@ impl Agent {
         self.write_stdin(serial);
     }
 
-    /// Writes what the process takes, channel by channel in the order they came.
+    /// Writes what the process takes. A channel that says nothing does not hold back the others.
     pub fn write_stdin(&mut self, serial: u64) {
         loop {
             let process = match self.processes.all.get_mut(&serial) {
@@ -64,11 +63,12 @@ impl Agent {
                 Some(stdin) => stdin.as_raw_fd(),
                 None => return self.refuse_inputs(serial),
             };
-            let input = match process.inputs.front_mut() {
+            let next = process.inputs.iter().position(|input| input.at < input.bytes.len() || input.last);
+            let input = match next.and_then(|index| process.inputs.get_mut(index)) {
                 Some(input) if input.at < input.bytes.len() => input,
-                Some(input) if input.last => {
+                Some(input) => {
                     let (channel, close) = (input.channel, input.close);
-                    process.inputs.pop_front();
+                    process.inputs.retain(|input| input.channel != channel);
                     if close {
                         self.close_stdin(serial);
                     }

@@ -18,6 +18,8 @@ pub enum Due {
     Newcomer(u64),
     /// Bytes that looked like the start of a preamble have stood alone long enough.
     Held,
+    /// There may be descriptors for connections again.
+    Listen,
     /// A serial port without a reader at its other end may have one now.
     Reopen,
     /// A rename whose second half has not come is a removal.

@@ -78,7 +78,17 @@ impl Agent {
             Door::Listener(fd) => fd.as_raw_fd(),
             Door::Single => return,
         };
-        while let Ok(fd) = socket::accept(listener) {
+        loop {
+            let fd = match socket::accept(listener) {
+                Ok(fd) => fd,
+                Err(Errno(c::EAGAIN)) => return,
+                Err(_) => {
+                    // No descriptors are left: looking on at once would only burn time.
+                    self.poller.remove(listener);
+                    self.timers.set(REOPEN, Due::Listen);
+                    return;
+                }
+            };
             socket::grow_send_buffer(fd.as_raw_fd(), 1 << 20);
             if self.newcomers.len() >= MAX_NEWCOMERS {
                 let oldest = self.newcomers[0].0;
@@ -90,6 +100,13 @@ impl Agent {
                 self.newcomers.push((id, Wire::new(fd, None, false)));
                 self.timers.set(GREETING, Due::Newcomer(id));
             }
+        }
+    }
+
+    /// Looks at the listening socket again.
+    pub fn listen(&mut self) {
+        if let Door::Listener(fd) = &self.door {
+            let _ = self.poller.add(fd.as_raw_fd(), token(Kind::Listener, 0), READ);
         }
     }
 
