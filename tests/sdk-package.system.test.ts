@@ -86,6 +86,31 @@ describe('the package @cove/sdk, installed into an empty project', () => {
     expect(stdout).toBe('')
   })
 
+  it("needs none of Node's types and modules in a browser", async () => {
+    writeFileSync(
+      join(project, 'page.ts'),
+      `import { Cove } from '@cove/sdk'
+       const cove = new Cove({ url: location.origin, apiKey: 'key' })
+       export const result = await (await cove.sandboxes.create()).run('python', 'print(1)')`,
+    )
+    const compilerOptions = {
+      target: 'es2022',
+      lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable'],
+      module: 'esnext',
+      moduleResolution: 'bundler',
+      types: [],
+      strict: true,
+      skipLibCheck: false,
+      noEmit: true,
+    }
+    writeFileSync(join(project, 'tsconfig.page.json'), JSON.stringify({ compilerOptions, files: ['page.ts'] }))
+    const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), [
+      '-p',
+      join(project, 'tsconfig.page.json'),
+    ]).catch((error: { stdout: string }) => error)
+    expect(stdout).toBe('')
+  })
+
   describe.each([OLDEST_NODE, 'current'])('on Node %s', (node) => {
     it.each(all.map((example, index) => [example.title, example, index] as const))(
       'does what its page says: %s',

@@ -45,13 +45,11 @@ function stageSources(stage: string): void {
       const target = join(stage, 'src', room, name)
       mkdirSync(dirname(target), { recursive: true })
       const text = readFileSync(join(source, name), 'utf8')
-      writeFileSync(
-        target,
-        text.replaceAll(/'@cove\/(domain|api)'/g, (_, other: string) => {
-          const path = relative(dirname(target), join(stage, 'src', other, 'index.ts'))
-          return `'${path.startsWith('.') ? path : `./${path}`}'`
-        }),
-      )
+      const local = text.replaceAll(/'@cove\/(domain|api)'/g, (_, other: string) => {
+        const path = relative(dirname(target), join(stage, 'src', other, 'index.ts'))
+        return `'${path.startsWith('.') ? path : `./${path}`}'`
+      })
+      writeFileSync(target, room === 'domain' ? withoutNodeTypes(local) : local)
     }
   }
   // Types of a room's tests and of its ports may name more than the client does; only what it imports is compiled.
@@ -77,6 +75,11 @@ function stageSources(stage: string): void {
     join(stage, 'package.json'),
     JSON.stringify({ type: 'module', imports: importsMap('./src/sdk', '.ts') }),
   )
+}
+
+/** Ports inside the daemon name Node's streams; the client shows none of them, and browsers have no such types. */
+function withoutNodeTypes(text: string): string {
+  return text.replace("import type { Duplex } from 'node:stream'", 'type Duplex = unknown')
 }
 
 function compile(stage: string): void {
