@@ -18,7 +18,7 @@ import {
 import { systemRandom } from '@cove/domain/system'
 import type { HostProcess, Launcher } from '@cove/runner'
 import type { CgroupPlan } from '../cgroups/plan.ts'
-import { agentOomKills, wakeForTheEnd } from '../host/cgroup-readings.ts'
+import { agentOomKills } from '../host/cgroup-readings.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import { DiskStore } from '../host/disk-store.ts'
 import { hostMachine } from '../host/host-machine.ts'
@@ -171,7 +171,6 @@ class BubblewrapDriver implements Driver, KeepsDisks {
 
   async destroy(id: MachineId): Promise<void> {
     const { prepared, holdings } = await this.#open()
-    await wakeForTheEnd(machineCgroups(prepared, id, { limits: {} }).files)
     await this.#launcher.destroy(recordOf(id))
     // The launcher removes what its record names; a machine that never got one may have left its folder.
     await removeTree(join(prepared.folders.machines, id))

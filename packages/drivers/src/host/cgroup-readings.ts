@@ -63,11 +63,6 @@ export async function setFrozen(freeze: NonNullable<CgroupFiles['freeze']>, froz
   }
 }
 
-/** Lets signals reach a machine that may stand still: a frozen v1 group does not even hear KILL. */
-export async function wakeForTheEnd(files: CgroupFiles): Promise<void> {
-  if (files.freeze?.version === 1) await writeFile(files.freeze.file, 'THAWED', { flag: 'r+' }).catch(() => undefined)
-}
-
 async function readNumber(path: string | undefined): Promise<number | undefined> {
   const value = Number((await readText(path))?.trim() || Number.NaN)
   return Number.isFinite(value) ? value : undefined

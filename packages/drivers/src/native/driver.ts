@@ -27,7 +27,7 @@ import {
   withProblems,
   type MissingLimits,
 } from '../cgroups/limit-support.ts'
-import { agentOomKills, wakeForTheEnd } from '../host/cgroup-readings.ts'
+import { agentOomKills } from '../host/cgroup-readings.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import { DiskStore } from '../host/disk-store.ts'
 import { endTree } from '../host/end-tree.ts'
@@ -198,7 +198,6 @@ class NativeDriver implements Driver, KeepsDisks {
 
   async destroy(id: MachineId): Promise<void> {
     const parts = await this.#open()
-    await wakeForTheEnd(planCgroups(parts.hierarchies, id, {}).files)
     await this.#launcher.destroy(recordOf(id))
     await removeTree(join(parts.machines, id))
     this.#release(parts, id)
