@@ -55,7 +55,9 @@ fn compose(chance: &mut Chance) -> Vec<u8> {
                 let payload = vec![0x41; chance.below(3000)];
                 frames::append(&mut out, Header::data(on, chance.below(4) as u8, payload.len()), &payload);
             }
-            5 => frames::append(&mut out, Header { flags: chance.below(4) as u8, ..Header::new(kind::END, on, 0) }, b""),
+            5 => {
+                frames::append(&mut out, Header { flags: chance.below(4) as u8, ..Header::new(kind::END, on, 0) }, b"")
+            }
             6 | 7 => {
                 let more = (chance.next() as u32) >> chance.below(32);
                 frames::append(&mut out, Header::new(kind::CREDIT, on, 4), &more.to_be_bytes());

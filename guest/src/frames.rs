@@ -86,8 +86,8 @@ impl Header {
         let length = self.length.to_be_bytes();
         let channel = self.channel.to_be_bytes();
         [
-            length[0], length[1], length[2], length[3], self.kind, self.flags, 0, 0, channel[0], channel[1], channel[2],
-            channel[3],
+            length[0], length[1], length[2], length[3], self.kind, self.flags, 0, 0, channel[0], channel[1],
+            channel[2], channel[3],
         ]
     }
 

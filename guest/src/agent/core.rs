@@ -51,7 +51,10 @@ pub enum Work {
     Watch(Box<super::watch_tree::Watching>),
     Dial(super::dial::Dialing),
     /// A forked copy of the agent is at work for it.
-    Errand { pid: c::Pid, path: Vec<u8> },
+    Errand {
+        pid: c::Pid,
+        path: Vec<u8>,
+    },
 }
 
 #[derive(Default)]

@@ -283,7 +283,8 @@ impl Agent {
     }
 
     fn dial_interest_if_connected(&mut self, channel: u32) {
-        if matches!(self.works.get(&channel), Some(Work::Dial(dialing)) if dialing.connected && dialing.at < dialing.waiting.len()) {
+        if matches!(self.works.get(&channel), Some(Work::Dial(dialing)) if dialing.connected && dialing.at < dialing.waiting.len())
+        {
             self.dial_interest(channel);
         }
     }
@@ -330,7 +331,8 @@ impl Agent {
     }
 
     fn dial_finish_if_done(&mut self, channel: u32) {
-        if matches!(self.works.get(&channel), Some(Work::Dial(dialing)) if dialing.server_ended && dialing.written_ended) {
+        if matches!(self.works.get(&channel), Some(Work::Dial(dialing)) if dialing.server_ended && dialing.written_ended)
+        {
             self.finish(channel);
         }
     }

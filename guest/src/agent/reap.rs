@@ -196,7 +196,12 @@ impl Agent {
         let serial = self.process_named(fields)?;
         let size = (fields.number(3)?.unwrap_or(0), fields.number(4)?.unwrap_or(0));
         let size = (size.0.min(65_535) as u16, size.1.min(65_535) as u16);
-        match self.processes.all.get(&serial).and_then(|process| process.outputs[0].as_ref().filter(|_| process.terminal)) {
+        match self
+            .processes
+            .all
+            .get(&serial)
+            .and_then(|process| process.outputs[0].as_ref().filter(|_| process.terminal))
+        {
             Some(master) => pty::resize(master.fd.as_raw_fd(), size.0, size.1)?,
             None => return Err(Fault::new("wrong-state", "the process has no terminal, or has ended")),
         }

@@ -22,13 +22,28 @@ pub struct Broken(pub &'static str);
 pub enum Message<'a> {
     /// Nothing is left to do.
     None,
-    Open { channel: u32, operation: u64, fields: Fields<'a> },
-    Data { channel: u32, stream: u8, bytes: &'a [u8] },
-    End { channel: u32, stream: u8 },
+    Open {
+        channel: u32,
+        operation: u64,
+        fields: Fields<'a>,
+    },
+    Data {
+        channel: u32,
+        stream: u8,
+        bytes: &'a [u8],
+    },
+    End {
+        channel: u32,
+        stream: u8,
+    },
     /// The channel may send again.
-    Credit { channel: u32 },
+    Credit {
+        channel: u32,
+    },
     /// The host wants the channel closed; the answer has been written already.
-    Close { channel: u32 },
+    Close {
+        channel: u32,
+    },
 }
 
 struct Flow {

@@ -245,4 +245,3 @@ fn c_strings(strings: &[Vec<u8>]) -> Result<Vec<CString>, std::ffi::NulError> {
 fn clamp(number: Option<u64>) -> u16 {
     number.unwrap_or(0).min(u64::from(u16::MAX)) as u16
 }
-

@@ -1,8 +1,8 @@
 //! Users and groups of the machine.
 
 use super::fault::{Answer, Fault};
-use crate::sys::process::Identity;
 use crate::sys;
+use crate::sys::process::Identity;
 
 /// What a process gets to know about its user.
 #[derive(Clone, Debug)]

@@ -84,7 +84,8 @@ impl Watching {
     }
 
     fn forget_below(&mut self, path: &[u8]) {
-        let gone: Vec<i32> = self.folders.iter().filter(|(_, at)| is_below(at, path)).map(|(watch, _)| *watch).collect();
+        let gone: Vec<i32> =
+            self.folders.iter().filter(|(_, at)| is_below(at, path)).map(|(watch, _)| *watch).collect();
         for watch in gone {
             self.folders.remove(&watch);
             self.inotify.remove(watch);

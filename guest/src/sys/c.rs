@@ -212,7 +212,8 @@ extern "C" {
     pub fn sync();
 
     pub fn fork() -> Pid;
-    pub fn clone(entry: extern "C" fn(*mut Void) -> Int, stack: *mut Void, flags: Int, argument: *mut Void, ...) -> Int;
+    pub fn clone(entry: extern "C" fn(*mut Void) -> Int, stack: *mut Void, flags: Int, argument: *mut Void, ...)
+        -> Int;
     pub fn execve(path: *const Char, argv: *const *const Char, env: *const *const Char) -> Int;
     pub fn _exit(status: Int) -> !;
     pub fn waitpid(pid: Pid, status: *mut Int, options: Int) -> Pid;

@@ -105,9 +105,8 @@ pub fn fstat(fd: RawFd) -> Result<Stat> {
 pub fn read_link_at(directory: RawFd, path: &[u8]) -> Result<Vec<u8>> {
     let path = c_string(path)?;
     let mut target = vec![0; 4096];
-    let length = check_size(unsafe {
-        c::readlinkat(directory, path.as_ptr(), target.as_mut_ptr().cast(), target.len())
-    })?;
+    let length =
+        check_size(unsafe { c::readlinkat(directory, path.as_ptr(), target.as_mut_ptr().cast(), target.len()) })?;
     target.truncate(length);
     Ok(target)
 }

@@ -29,9 +29,7 @@ extern "C" {
 /// A connection that waits at a listening socket, if there is one.
 pub fn accept(listener: RawFd) -> Result<OwnedFd> {
     retry(|| {
-        own(unsafe {
-            accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), c::O_CLOEXEC | c::O_NONBLOCK)
-        })
+        own(unsafe { accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), c::O_CLOEXEC | c::O_NONBLOCK) })
     })
 }
 
