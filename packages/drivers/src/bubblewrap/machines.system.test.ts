@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isPausable } from '@cove/domain'
@@ -201,9 +201,17 @@ describe('fingerprint', () => {
   })
 
   it('repeats what a tool that fails has said', async () => {
-    const fingerprint = await open({ bwrap: '/bin/false' }).fingerprint(AbortSignal.timeout(20_000))
-    expect(fingerprint).toMatchObject({ proven: false, reason: expect.stringContaining('no machine runs') })
-    expect(await stage.rig.leftovers()).toEqual([])
+    const folder = await mkdtemp(join(tmpdir(), 'cove-test-'))
+    try {
+      const bwrap = join(folder, 'bwrap')
+      await writeFile(bwrap, '#!/bin/sh\necho "bwrap: Unknown option" >&2\nexit 1\n', { mode: 0o755 })
+      await chmod(folder, 0o755)
+      const fingerprint = await open({ bwrap }).fingerprint(AbortSignal.timeout(20_000))
+      expect(fingerprint).toMatchObject({ proven: false, reason: expect.stringContaining('bwrap: Unknown option') })
+      expect(await stage.rig.leftovers()).toEqual([])
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 
   it('says that a guest program is not there', async () => {
