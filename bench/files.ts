@@ -1,4 +1,4 @@
-import { createServer, request, type RequestOptions } from 'node:http'
+import { createServer, request } from 'node:http'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
@@ -11,6 +11,8 @@ import { startDaemon } from './lib/daemon.ts'
 import { round, type Benchmark } from './lib/result.ts'
 
 const MIB = 1024 * 1024
+
+type Fields = Readonly<Record<string, string>>
 
 /** Upload and download of one file over plain HTTP, against raw node:http into a file. */
 export const run: Benchmark = async ({ quick }) => {
@@ -43,11 +45,11 @@ function* content(bytes: number): Generator<Buffer> {
   for (let left = bytes; left > 0; left -= chunk.length) yield left >= chunk.length ? chunk : chunk.subarray(0, left)
 }
 
-async function upload(url: string, headers: RequestOptions['headers'], bytes: number): Promise<number> {
+async function upload(url: string, headers: Fields, bytes: number): Promise<number> {
   const start = performance.now()
   const sent = request(url, {
     method: 'PUT',
-    headers: { ...headers, 'content-length': bytes } as Record<string, string | number>,
+    headers: { ...headers, 'content-length': bytes },
   })
   const answered = once(sent, 'response') as Promise<[import('node:http').IncomingMessage]>
   await pipeline(Readable.from(content(bytes)), sent)
@@ -58,9 +60,9 @@ async function upload(url: string, headers: RequestOptions['headers'], bytes: nu
   return (performance.now() - start) / 1000
 }
 
-async function download(url: string, headers: RequestOptions['headers'], bytes: number): Promise<number> {
+async function download(url: string, headers: Fields, bytes: number): Promise<number> {
   const start = performance.now()
-  const sent = request(url, { headers: headers as Record<string, string> }).end()
+  const sent = request(url, { headers }).end()
   const [response] = (await once(sent, 'response')) as [import('node:http').IncomingMessage]
   let received = 0
   for await (const chunk of response) received += (chunk as Buffer).length

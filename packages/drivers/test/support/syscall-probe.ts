@@ -38,7 +38,12 @@ for line in json.loads(sys.argv[1]):
 `
 
 /** What came of each call inside. */
-export async function probe(stage: Stage, link: GuestLink, calls: readonly Call[], user?: string): Promise<readonly string[]> {
+export async function probe(
+  stage: Stage,
+  link: GuestLink,
+  calls: readonly Call[],
+  user?: string,
+): Promise<readonly string[]> {
   const { exit, stdout, stderr } = await stage.run(link, ['/usr/bin/python3', '-c', PROBE, JSON.stringify(calls)], user)
   if (exit.kind !== 'exited' || exit.code !== 0) throw new Error(`the probe failed: ${stderr}`)
   return stdout.trim().split('\n')
