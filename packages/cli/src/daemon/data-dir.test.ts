@@ -39,9 +39,11 @@ describe('the data directory', () => {
 
   it('says what to do when it cannot be made', async () => {
     writeFileSync(join(folder, 'file'), '')
-    await expect(openDataDir(join(folder, 'file/data'), systemRandom)).rejects.toMatchObject({
-      code: 'io-error',
-      fix: expect.stringContaining('--data-dir'),
-    })
+    for (const path of [join(folder, 'file/data'), '/proc/cove/data']) {
+      await expect(openDataDir(path, systemRandom)).rejects.toMatchObject({
+        code: 'io-error',
+        fix: expect.stringContaining('--data-dir'),
+      })
+    }
   })
 })

@@ -1,5 +1,5 @@
-import { chmod, link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, link, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { CoveError, randomId, type Random } from '@cove/domain'
 
 /** Where an installation keeps its things. Everything is private to the user who runs Cove. */
@@ -20,7 +20,7 @@ export interface DataDir {
 /** Makes the folder, the installation id and the API key at the first start, and reads them at every later one. */
 export async function openDataDir(path: string, random: Random): Promise<DataDir> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    await makeFolder(path)
     await chmod(path, 0o700)
   } catch (cause) {
     throw new CoveError(
@@ -52,6 +52,30 @@ export async function openDataDir(path: string, random: Random): Promise<DataDir
 
 /** 160 random bits; the prefix lets secret scanners find a leaked one. */
 export const newApiKey = (random: Random): string => `cove_${Buffer.from(random.bytes(20)).toString('hex')}`
+
+/** Parents first. Node's own recursive mkdir never ends where a file system refuses folders as /proc does. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    const code = errnoOf(error)
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
+    if (code !== 'ENOENT' || dirname(path) === path || (await exists(dirname(path)))) throw error
+    await makeFolder(dirname(path))
+    await makeFolder(path)
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const errnoOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
 
 async function readOrMake(file: string, random: Random, make: () => string, pattern: RegExp): Promise<string> {
   const existing = await readIfThere(file)
