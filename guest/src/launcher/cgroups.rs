@@ -92,8 +92,14 @@ fn nested(path: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Those that lie in no other of the same list.
+pub fn roots(groups: &[String]) -> impl Iterator<Item = &String> {
+    let inside = move |path: &String| groups.iter().any(|other| Path::new(path) != Path::new(other) && Path::new(path).starts_with(other));
+    groups.iter().filter(move |path| !inside(path))
+}
+
 /// Processes in the group and below it.
-pub fn members(path: &str) -> Vec<i32> {
+pub fn members(path: &String) -> Vec<i32> {
     let mut pids = Vec::new();
     for folder in nested(Path::new(path)) {
         if let Ok(text) = fs::read_to_string(folder.join("cgroup.procs")) {

@@ -95,7 +95,7 @@ impl Host {
             None => return Step::Done,
         };
         if job.killed.is_empty() {
-            entry.record.cgroups.iter().for_each(|group| cgroups::forbid_forks(group));
+            cgroups::roots(&entry.record.cgroups).for_each(|group| cgroups::forbid_forks(group));
         }
         let targets = self.targets(entry);
         // Killed is not gone: the tree that led to a process may have ended before it.
@@ -132,7 +132,7 @@ impl Host {
             }
         }
         if let Some(entry) = self.entries.get(id) {
-            entry.record.cgroups.iter().for_each(|group| cgroups::thaw(group));
+            cgroups::roots(&entry.record.cgroups).for_each(|group| cgroups::thaw(group));
         }
         Step::Wait(LONGEST_DELAY)
     }

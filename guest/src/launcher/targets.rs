@@ -30,9 +30,10 @@ impl Host {
                 }
             }
         }
-        for group in &record.cgroups {
-            queue.extend(cgroups::members(group).into_iter().filter_map(procs::key_of));
-        }
+        // A member of one group is one of the others too, in their own hierarchies: the first that has any tells of all,
+        // and one that only another group has keeps that from being removed, which leads back here.
+        let members = cgroups::roots(&record.cgroups).map(cgroups::members).find(|pids| !pids.is_empty());
+        queue.extend(members.into_iter().flatten().filter_map(procs::key_of));
         while let Some(key) = queue.pop() {
             if key.pid > 1 && key != self.me && !found.contains(&key) && procs::alive(key) {
                 found.insert(key);

@@ -135,11 +135,15 @@ async function make(
     return await parts.creates.run(signal, async () => {
       slot.record = record
       slot.doomed = undefined
-      await parts.records.put(record)
-      throwIfAborted(signal)
       const context = { signal, progress: wish.progress }
-      const machine = await driver.create(record.machine, specFor(wish.spec, disk), context)
-      return await becomeSandbox(parts, slot, record, machine, wish.spec, signal)
+      // The record is written while the machine is made: a machine without one is removed by the next daemon.
+      const [writing, creating] = await Promise.allSettled([
+        parts.records.put(record),
+        driver.create(record.machine, specFor(wish.spec, disk), context),
+      ])
+      if (writing.status === 'rejected') throw writing.reason
+      if (creating.status === 'rejected') throw creating.reason
+      return await becomeSandbox(parts, slot, record, creating.value, wish.spec, signal)
     })
   } catch (thrown) {
     // Outside the gate: a driver that hangs here holds up this sandbox only.

@@ -59,7 +59,8 @@ export function planCgroups(hierarchies: Hierarchies, machine: string, limits: L
       continue
     }
     const group = groupAt(groups, place.parent, place.version, folder)
-    group.inner = true
+    // Without a limit of its own a share of the processors is all there is to it, and one group has that.
+    if (limit !== undefined || name !== 'cpus') group.inner = true
     if (place.version === 2) group.controllers.push(controller)
     if (name === 'memoryBytes') {
       const oom = place.version === 1 ? 'memory.oom_control' : 'memory.events'
