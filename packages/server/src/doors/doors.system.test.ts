@@ -238,6 +238,17 @@ describe('keys, hosts and origins', () => {
     },
   )
 
+  test.each([
+    ['GET', 'application/json'],
+    ['POST', 'text/plain'],
+    ['DELETE', 'application/proto'],
+  ])('a call that is none (%s of %s) tells a stranger nothing but that', async (method, type) => {
+    const headers = { 'content-type': type }
+    const answer = await ask(`${base}/cove.v1.SandboxService/CreateSandbox`, { key: null, method, headers })
+    expect([answer.status, answer.json['code']]).toEqual([401, 'unauthenticated'])
+    expect(answer.headers['www-authenticate']).toBe('Bearer')
+  })
+
   test('it is not ready while no driver can make sandboxes', async () => {
     const drivers = house.node.drivers.bind(house.node)
     house.node.drivers = () => Promise.resolve([])

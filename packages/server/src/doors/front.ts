@@ -1,5 +1,5 @@
 import { CoveError, type Log, type Random } from '@cove/domain'
-import { tokenOf } from '../auth/credentials.ts'
+import { tokenOf, unauthenticated } from '../auth/credentials.ts'
 import type { KeyRing } from '../auth/key-ring.ts'
 import type { OriginCheck } from '../auth/origin-check.ts'
 import type { ConnectDoor } from './connect/connect-door.ts'
@@ -68,7 +68,7 @@ export class Front {
     const principal = token === undefined ? undefined : await keys.verify(token)
     const exchange: Exchange = { ...stranger, principal }
     if (principal === undefined && door === 'http' && !http.isOpen(path)) {
-      return answerError(stranger, new CoveError('unauthenticated', 'a valid API key is needed'))
+      return answerError(stranger, unauthenticated())
     }
     if (request.headers.expect !== undefined && principal !== undefined) response.writeContinue()
     response.setHeader('x-request-id', requestId)

@@ -1,8 +1,9 @@
 import { createContextValues } from '@connectrpc/connect'
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol'
 import { CoveError, type Log } from '@cove/domain'
+import { unauthenticated } from '../../auth/credentials.ts'
 import { clientSignal, cut, drained, unread, type Exchange, type Request } from '../exchange.ts'
-import { endUnread } from '../json-error.ts'
+import { answerError, endUnread } from '../json-error.ts'
 import { toConnectError } from './connect-error.ts'
 import { tooLarge, tooSlow, type BodyLimits } from '../read-body.ts'
 import { exchangeKey, type Services } from './router.ts'
@@ -42,6 +43,10 @@ export class ConnectDoor {
       signal: clientSignal(response),
       contextValues: createContextValues().set(exchangeKey, exchange),
     })
+    // The library refuses what is no call at all before it asks for the key; a stranger is told of the key only.
+    if (exchange.principal === undefined && answer.status >= 400 && answer.status !== 401) {
+      return answerError(exchange, unauthenticated())
+    }
     try {
       await send(exchange, answer)
     } catch (error) {

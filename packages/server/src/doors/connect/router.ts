@@ -8,6 +8,7 @@ import {
   type HandlerContext,
   type ServiceImpl,
 } from '@connectrpc/connect'
+import { unauthenticated } from '../../auth/credentials.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Call, Methods } from './call.ts'
@@ -64,7 +65,7 @@ function checkRequest({ values, requestHeader }: HandlerContext, unaryBytes: num
   const exchange = values.get(exchangeKey)
   const requestId = exchange?.requestId ?? ''
   if (exchange?.principal === undefined) {
-    throw toConnectError(new CoveError('unauthenticated', 'a valid API key is needed'), requestId)
+    throw toConnectError(unauthenticated(), requestId)
   }
   const length = Number(requestHeader.get('content-length') ?? 0)
   if (length > unaryBytes) throw toConnectError(tooLarge(unaryBytes), requestId)
@@ -109,7 +110,7 @@ function stream(run: AnyMethod, method: DescMethod, closing: AbortSignal, log: L
 
 function callOf({ values }: HandlerContext, signal: AbortSignal): Call {
   const { principal, requestId = '' } = values.get(exchangeKey) ?? {}
-  if (principal === undefined) throw toConnectError(new CoveError('unauthenticated', 'an API key is needed'), requestId)
+  if (principal === undefined) throw toConnectError(unauthenticated(), requestId)
   return { project: principal.project, requestId, signal }
 }
 

@@ -9,6 +9,7 @@ import {
 } from '@bufbuild/protobuf'
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect'
 import { CoveError } from '@cove/domain'
+import { unauthenticated } from '../../auth/credentials.ts'
 import { clientSignal, isGone, type Exchange, type Request } from '../exchange.ts'
 import { endUnread } from '../json-error.ts'
 import { readBody, type BodyLimits } from '../read-body.ts'
@@ -53,7 +54,7 @@ export async function handleUnary(
 ): Promise<void> {
   const { principal, requestId, request, response } = exchange
   try {
-    if (principal === undefined) throw new CoveError('unauthenticated', 'a valid API key is needed')
+    if (principal === undefined) throw unauthenticated()
     const message = parse(input, await readBody(request, limits), format)
     const answer = await run(message, { project: principal.project, requestId, signal: clientSignal(response) })
     const whole = create(output, answer as Message)

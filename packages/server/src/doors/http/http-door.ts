@@ -1,4 +1,5 @@
 import { CoveError, type Log, type Random } from '@cove/domain'
+import { unauthenticated } from '../../auth/credentials.ts'
 import type { MetricsRegistry } from '../../metrics/registry.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
@@ -51,7 +52,7 @@ export class HttpDoor {
       const reason = await this.#options.notReady()
       return text(exchange, reason === undefined ? 200 : 503, `${reason ?? 'ready'}\n`)
     }
-    if (principal === undefined) throw new CoveError('unauthenticated', 'a valid API key is needed')
+    if (principal === undefined) throw unauthenticated()
     if (path === '/metrics') {
       return text(exchange, 200, metrics.render(), 'text/plain; version=0.0.4; charset=utf-8')
     }
