@@ -1,4 +1,4 @@
-export { hashKey, keyRing, newKey, type KeyRing, type Principal, type StoredKey } from './auth/key-ring.ts'
+export { hashKey, keyRing, type KeyRing, type Principal, type StoredKey } from './auth/key-ring.ts'
 export { MetricsRegistry } from './metrics/registry.ts'
 export {
   DEFAULT_DEFAULTS,

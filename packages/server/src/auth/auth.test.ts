@@ -1,21 +1,19 @@
-import { systemRandom } from '@cove/domain/system'
 import { expect, test } from 'vitest'
 import { tokenOf } from './credentials.ts'
-import { hashKey, keyRing, newKey } from './key-ring.ts'
+import { hashKey, keyRing } from './key-ring.ts'
 import { OriginCheck } from './origin-check.ts'
 
 test('a key is known by its hash only, and no other is', async () => {
-  const [one, two] = [newKey(systemRandom), newKey(systemRandom)]
+  const [one, two] = ['cove_first', 'cove_second']
   const ring = keyRing([
     { key: 'one', project: 'a', hash: hashKey(one) },
     { key: 'two', project: 'b', hash: hashKey(two) },
   ])
   expect(await ring.verify(one)).toEqual({ key: 'one', project: 'a' })
   expect(await ring.verify(two)).toEqual({ key: 'two', project: 'b' })
-  for (const wrong of ['', one.slice(0, -1), `${one}x`, hashKey(one), newKey(systemRandom)]) {
+  for (const wrong of ['', one.slice(0, -1), `${one}x`, hashKey(one), 'cove_third']) {
     expect(await ring.verify(wrong)).toBeUndefined()
   }
-  expect(one).toMatch(/^cove_[\w-]{43}$/)
 })
 
 test.each([

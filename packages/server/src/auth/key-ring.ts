@@ -1,5 +1,4 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { Random } from '@cove/domain'
 
 /** Who calls. */
 export interface Principal {
@@ -16,13 +15,6 @@ export interface KeyRing {
 export interface StoredKey extends Principal {
   /** As `hashKey` made it; the key itself is not kept. */
   readonly hash: string
-}
-
-const PREFIX = 'cove_'
-
-/** A new key: 256 random bits, readable as one. Shown once, then only its hash is kept. */
-export function newKey(random: Random): string {
-  return PREFIX + Buffer.from(random.bytes(32)).toString('base64url')
 }
 
 /** SHA-256 in hexadecimal. Keys are random and long, so a slow hash would protect nothing. */

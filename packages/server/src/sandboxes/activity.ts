@@ -21,6 +21,7 @@ export class Activity {
 
   /** Counts as activity until the returned function is called; calling it twice is fine. */
   hold(id: SandboxId): () => void {
+    this.touch(id)
     this.#held.set(id, (this.#held.get(id) ?? 0) + 1)
     let released = false
     return () => {
@@ -29,7 +30,8 @@ export class Activity {
       const left = (this.#held.get(id) ?? 1) - 1
       if (left > 0) this.#held.set(id, left)
       else this.#held.delete(id)
-      this.touch(id)
+      // Whoever has ended meanwhile stays forgotten.
+      if (this.#last.has(id)) this.touch(id)
     }
   }
 

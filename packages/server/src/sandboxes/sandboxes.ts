@@ -65,7 +65,9 @@ export class Sandboxes {
   ): Promise<Sandbox> {
     if (change.idleTimeout !== undefined) checkTimeout(change.idleTimeout, 'idleTimeout')
     if (change.lifetime !== undefined) checkTimeout(change.lifetime, 'lifetime')
-    const { spec } = await this.get(project, ref)
+    const sandbox = await this.get(project, ref)
+    this.#checkAlive(ref, sandbox)
+    const { spec } = sandbox
     const { ledger, clock, activity } = this.#core
     activity.touch(spec.id)
     return ledger.amend(spec.id, (entry) => {
