@@ -15,7 +15,7 @@ export const run: Benchmark = async ({ quick }) => {
   let pss = 0
   for (const pid of await processesOf(installation)) pss += await pssMib(pid)
   let kernel = 0
-  for await (const group of glob(`/sys/fs/cgroup/memory/*${installation}*/*/memory.kmem.usage_in_bytes`)) {
+  for await (const group of glob(`/sys/fs/cgroup/memory/*${installation}*/memory.kmem.usage_in_bytes`)) {
     kernel += Number(await readFile(group, 'utf8')) / 2 ** 20
   }
   api.close()
