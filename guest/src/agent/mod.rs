@@ -23,6 +23,7 @@ mod stdin;
 mod timers;
 mod users;
 mod watch;
+mod watch_events;
 mod watch_tree;
 mod wire;
 

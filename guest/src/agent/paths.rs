@@ -2,7 +2,8 @@
 
 use super::fault::{Answer, Fault};
 
-const MAX_PATH: usize = 4095;
+/// Bytes of the longest path.
+pub const MAX_PATH: usize = 4095;
 const MAX_NAME: usize = 255;
 
 /// Absolute, not too long, no NUL.

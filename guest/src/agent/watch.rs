@@ -4,6 +4,7 @@ use super::core::{Agent, Work};
 use super::fault::{Answer, Fault};
 use super::paths;
 use super::timers::Due;
+use super::watch_events::Events;
 use super::watch_tree::Watching;
 use crate::fields::{Fields, Writer};
 use crate::sys::poll::READ;
@@ -29,7 +30,7 @@ impl Agent {
 
     /// Takes on folders that wait for it; how much that counts as having been sent.
     pub fn step_watch(&mut self, channel: u32) -> usize {
-        let mut events = Vec::new();
+        let mut events = Events::default();
         let (stepped, fault_path) = match self.works.remove(&channel) {
             Some(Work::Watch(mut watching)) => {
                 if watching.paused {
@@ -66,7 +67,7 @@ impl Agent {
         if stands {
             session.opened(channel, Writer::new());
         }
-        for event in events {
+        for event in events.take() {
             session.event(channel, event);
         }
         if more {
@@ -91,7 +92,7 @@ impl Agent {
             Ok(count) => count,
             Err(_) => return,
         };
-        let mut events = Vec::new();
+        let mut events = Events::default();
         for change in inotify::changes(&self.scratch[..count]) {
             watching.translate(&change, &mut events);
         }
@@ -100,7 +101,7 @@ impl Agent {
         }
         let more = !watching.pending.is_empty();
         let session = self.session();
-        for event in events {
+        for event in events.take() {
             session.event(channel, event);
         }
         if more {
@@ -109,13 +110,13 @@ impl Agent {
     }
 
     pub fn unpaired(&mut self, channel: u32) {
-        let mut events = Vec::new();
+        let mut events = Events::default();
         if let Some(Work::Watch(watching)) = self.works.get_mut(&channel) {
             watching.timer = None;
             watching.settle(&mut events);
         }
         if let Some(session) = &mut self.session {
-            for event in events {
+            for event in events.take() {
                 session.event(channel, event);
             }
         }

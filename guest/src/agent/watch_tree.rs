@@ -5,7 +5,7 @@ use super::ops;
 use super::paths;
 use super::timers::Due;
 use super::users::User;
-use crate::fields::Writer;
+use super::watch_events::Events;
 use crate::sys::files::{self, Entries};
 use crate::sys::inotify::{self, Change, Inotify};
 use crate::sys::{self, c, Errno};
@@ -16,8 +16,6 @@ use std::os::unix::io::{AsRawFd, RawFd};
 const MAX_FOLDERS: usize = 8192;
 /// Folders taken on at a time.
 const STEP: usize = 32;
-/// Entries told at a time of folders that are new.
-const MAX_FOUND: usize = 4096;
 
 const MASK: u32 = inotify::MODIFY
     | inotify::ATTRIB
@@ -96,10 +94,19 @@ impl Watching {
         for at in self.folders.values_mut().filter(|at| is_below(at, from)) {
             *at = [to, &at[from.len()..]].concat();
         }
+        // What lies deeper now than any path leads is watched no longer.
+        let inotify = &self.inotify;
+        self.folders.retain(|watch, at| {
+            let kept = at.len() <= paths::MAX_PATH;
+            if !kept {
+                inotify.remove(*watch);
+            }
+            kept
+        });
     }
 
     /// Takes on the next folders. Events are for what is found in those that are new.
-    pub fn step(&mut self, events: &mut Vec<Writer>) -> sys::Result<()> {
+    pub fn step(&mut self, events: &mut Events) -> sys::Result<()> {
         for _ in 0..STEP {
             let relative = match self.pending.pop_front() {
                 Some(relative) => relative,
@@ -112,7 +119,7 @@ impl Watching {
                 }
                 if !self.overfull {
                     self.overfull = true;
-                    events.push(Writer::new().number(1, ops::OVERFLOWED));
+                    events.overflowed();
                 }
                 continue;
             }
@@ -123,7 +130,7 @@ impl Watching {
                     self.folders.insert(watch, relative.clone());
                 }
                 // The kernel's own limit of watches.
-                Err(Errno(c::ENOSPC)) if self.standing => events.push(Writer::new().number(1, ops::OVERFLOWED)),
+                Err(Errno(c::ENOSPC)) if self.standing => events.overflowed(),
                 Err(Errno(c::ENOSPC)) => return Err(Errno(c::EMFILE)),
                 Err(errno) if first => return Err(errno),
                 // Gone meanwhile, or not to be read by this user.
@@ -136,7 +143,7 @@ impl Watching {
         Ok(())
     }
 
-    fn scan(&mut self, path: &[u8], relative: &[u8], events: &mut Vec<Writer>) {
+    fn scan(&mut self, path: &[u8], relative: &[u8], events: &mut Events) {
         let folder = match sys::open(path, c::O_RDONLY | c::O_DIRECTORY | c::O_NONBLOCK, 0) {
             Ok(folder) => folder,
             Err(_) => return,
@@ -144,12 +151,11 @@ impl Watching {
         let mut entries = Entries::new();
         while let Ok(Some(name)) = entries.next(folder.as_raw_fd()) {
             let at = paths::join(relative, &name);
-            if self.standing && events.len() >= MAX_FOUND {
-                events.push(Writer::new().number(1, ops::OVERFLOWED));
+            if events.is_full() {
                 return;
             }
             if self.standing && replaces(&name).is_none() {
-                events.push(Writer::new().number(1, ops::CREATED).bytes(2, &at));
+                events.changed(ops::CREATED, &at);
             }
             if files::lstat_at(folder.as_raw_fd(), &name).map_or(false, |stat| stat.is_dir()) {
                 if self.pending.len() > MAX_FOLDERS {
@@ -160,10 +166,19 @@ impl Watching {
         }
     }
 
+    /// A folder that is new, or has come from elsewhere.
+    fn take_on(&mut self, path: Vec<u8>, events: &mut Events) {
+        if self.pending.len() < MAX_FOLDERS {
+            self.pending.push_back(path);
+        } else {
+            events.overflowed();
+        }
+    }
+
     /// Turns one change of the kernel into events.
-    pub fn translate(&mut self, change: &Change, events: &mut Vec<Writer>) {
+    pub fn translate(&mut self, change: &Change, events: &mut Events) {
         if change.mask & inotify::OVERFLOW != 0 {
-            events.push(Writer::new().number(1, ops::OVERFLOWED));
+            events.overflowed();
             return;
         }
         let folder = match self.folders.get(&change.watch) {
@@ -195,7 +210,7 @@ impl Watching {
         }
         let kind = if change.mask & inotify::CREATE != 0 {
             if is_folder && self.recursive {
-                self.pending.push_back(path.clone());
+                self.take_on(path.clone(), events);
             }
             ops::CREATED
         } else if change.mask & (inotify::MODIFY | inotify::CLOSE_WRITE) != 0 {
@@ -207,21 +222,17 @@ impl Watching {
         } else {
             return;
         };
-        let event = Writer::new().number(1, kind).bytes(2, &path);
-        // A write is told once, however many pieces it came in.
-        if events.last().map_or(true, |last| last.as_slice() != event.as_slice()) {
-            events.push(event);
-        }
+        events.changed(kind, &path);
     }
 
-    fn moved_to(&mut self, cookie: u32, path: Vec<u8>, is_folder: bool, events: &mut Vec<Writer>) {
+    fn moved_to(&mut self, cookie: u32, path: Vec<u8>, is_folder: bool, events: &mut Events) {
         match self.moved.take() {
             Some(moved) if moved.cookie == cookie => {
                 if let Some(replaced) = moved.own {
                     let kind = if replaced { ops::MODIFIED } else { ops::CREATED };
-                    events.push(Writer::new().number(1, kind).bytes(2, &path));
+                    events.changed(kind, &path);
                 } else {
-                    events.push(Writer::new().number(1, ops::RENAMED).bytes(2, &moved.path).bytes(3, &path));
+                    events.renamed(&moved.path, &path);
                     self.rename_below(&moved.path, &path);
                     return;
                 }
@@ -229,20 +240,20 @@ impl Watching {
             unrelated => {
                 self.moved = unrelated;
                 self.settle(events);
-                events.push(Writer::new().number(1, ops::CREATED).bytes(2, &path));
+                events.changed(ops::CREATED, &path);
             }
         }
         if is_folder && self.recursive {
-            self.pending.push_back(path);
+            self.take_on(path, events);
         }
     }
 
     /// A rename whose second half did not come led out of the tree.
-    pub fn settle(&mut self, events: &mut Vec<Writer>) {
+    pub fn settle(&mut self, events: &mut Events) {
         if let Some(moved) = self.moved.take() {
             self.forget_below(&moved.path);
             if moved.own.is_none() {
-                events.push(Writer::new().number(1, ops::REMOVED).bytes(2, &moved.path));
+                events.changed(ops::REMOVED, &moved.path);
             }
         }
     }

@@ -8,6 +8,8 @@ const FILE: u64 = 1;
 const DIRECTORY: u64 = 2;
 const SYMLINK: u64 = 3;
 const OTHER: u64 = 4;
+/// The largest number that every reader can hold; files may say larger sizes and later times.
+const MOST: u64 = (1 << 53) - 1;
 
 /// `target` is what a symlink leads to.
 pub fn entry(path: &[u8], stat: &Stat, target: Option<Vec<u8>>) -> Writer {
@@ -23,11 +25,11 @@ pub fn entry(path: &[u8], stat: &Stat, target: Option<Vec<u8>>) -> Writer {
     let entry = Writer::new()
         .bytes(1, path)
         .number(2, kind)
-        .number(3, stat.size)
+        .number(3, stat.size.min(MOST))
         .number(4, u64::from(stat.mode & 0o7777))
         .number(5, u64::from(stat.uid))
         .number(6, u64::from(stat.gid))
-        .number(7, stat.modified_ms);
+        .number(7, stat.modified_ms.min(MOST));
     match target {
         Some(target) => entry.bytes(8, &target),
         None => entry,

@@ -138,6 +138,10 @@ impl Listing {
                 Err(errno) => return Err(Fault::from(errno)),
             };
             let path = paths::join(&level.prefix, &name);
+            if path.len() > paths::MAX_PATH {
+                // Folders can be nested deeper than any path leads.
+                continue;
+            }
             let (entry, stat) = match entry_at(directory, &name, &path) {
                 Some(found) => found,
                 None => continue,
