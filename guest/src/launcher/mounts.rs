@@ -71,7 +71,7 @@ fn prepare_one(mount: &Mount, user_namespace: Option<RawFd>, targets: &[&Path]) 
             map_ids(&tree, user_namespace, image)?;
             Ok(Prepared::Trees(vec![tree]))
         }
-        Mount::Bind { .. } | Mount::Tmpfs { .. } => Ok(Prepared::Nothing),
+        Mount::Bind { .. } | Mount::Tmpfs { .. } | Mount::Devices { .. } => Ok(Prepared::Nothing),
     }
 }
 
@@ -131,13 +131,8 @@ fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&Writable>) -> Re
             }
             step(name, calls::attach(tree.as_raw_fd(), &c(target)?))
         }
-        Mount::Tmpfs { target, size, mode } => {
-            ensure_target(target, true);
-            let options = format!("size={},mode={:o}", size, mode);
-            let flags = calls::MS_NOSUID | calls::MS_NODEV;
-            let made = calls::mount(Some(&c("tmpfs")?), &c(target)?, Some(&c("tmpfs")?), flags, Some(&c(&options)?));
-            step(|| format!("mount a tmpfs on {}", target), made)
-        }
+        Mount::Tmpfs { target, size, mode } => make_tmpfs(target, &format!("size={},mode={:o}", size, mode)),
+        Mount::Devices { target } => make_devices(target),
         Mount::Image { image, target } => {
             ensure_target(target, true);
             for tree in trees {
@@ -157,11 +152,46 @@ fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&Writable>) -> Re
             };
             let lower = if trees.is_empty() { lower.join(":") } else { stage(trees, writable, target)? };
             let options = format!("lowerdir={},upperdir={},workdir={},userxattr", lower, upper, work);
-            let made =
-                calls::mount(Some(&c("overlay")?), &c(target)?, Some(&c("overlay")?), 0, Some(&c(&options)?));
+            let (overlay, flags) = (c("overlay")?, calls::MS_NOSUID | calls::MS_NODEV);
+            let made = calls::mount(Some(&overlay), &c(target)?, Some(&overlay), flags, Some(&c(&options)?));
             step(|| format!("mount an overlay on {}", target), made)
         }
     }
+}
+
+fn make_tmpfs(target: &str, options: &str) -> Result<(), Failure> {
+    ensure_target(target, true);
+    let (tmpfs, flags) = (c("tmpfs")?, calls::MS_NOSUID | calls::MS_NODEV);
+    let made = calls::mount(Some(&tmpfs), &c(target)?, Some(&tmpfs), flags, Some(&c(options)?));
+    step(|| format!("mount a tmpfs on {}", target), made)
+}
+
+/// The devices that every program may expect, the host's own nodes; terminals of its own; and the usual links.
+fn make_devices(target: &str) -> Result<(), Failure> {
+    const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+    const LINKS: [(&str, &str); 5] = [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+        ("ptmx", "pts/ptmx"),
+    ];
+    let name = || format!("make the devices in {}", target);
+    make_tmpfs(target, "size=64k,mode=755")?;
+    for node in NODES {
+        let inside = format!("{}/{}", target, node);
+        ensure_target(&inside, false);
+        let tree = step(name, calls::clone_tree(&c(&format!("/dev/{}", node))?, false))?;
+        step(name, calls::attach(tree.as_raw_fd(), &c(&inside)?))?;
+    }
+    for (link, to) in LINKS {
+        step(name, std::os::unix::fs::symlink(to, format!("{}/{}", target, link)))?;
+    }
+    let terminals = format!("{}/pts", target);
+    ensure_target(&terminals, true);
+    let (kind, options) = (c("devpts")?, c("newinstance,ptmxmode=0666,mode=620")?);
+    let flags = calls::MS_NOSUID | calls::MS_NOEXEC;
+    step(name, calls::mount(Some(&kind), &c(&terminals)?, Some(&kind), flags, Some(&options)))
 }
 
 /// Attaches the trees inside a small tmpfs that the overlay then covers, so that they have short names and no place

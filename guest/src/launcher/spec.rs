@@ -81,6 +81,8 @@ pub enum Mount {
     Overlay { lower: Vec<String>, upper: String, work: String, target: String, mapped: bool },
     Tmpfs { target: String, size: u64, mode: u32 },
     Image { image: String, target: String },
+    /// A small `/dev`.
+    Devices { target: String },
 }
 
 impl Mount {
@@ -89,7 +91,8 @@ impl Mount {
             Mount::Bind { target, .. }
             | Mount::Overlay { target, .. }
             | Mount::Tmpfs { target, .. }
-            | Mount::Image { target, .. } => target,
+            | Mount::Image { target, .. }
+            | Mount::Devices { target } => target,
         }
     }
 }
@@ -249,6 +252,7 @@ fn mount(item: &Fields<'_>) -> Result<Mount, Fault> {
         }
         3 => Ok(Mount::Tmpfs { target, size: number(item, 10, "size")?, mode: mode(item, 11)? }),
         4 => Ok(Mount::Image { image: path(item, 2, "image")?, target }),
+        5 => Ok(Mount::Devices { target }),
         _ => Err(Fault::invalid("unknown kind of mount")),
     }
 }

@@ -28,6 +28,7 @@ const SYS_MOUNT_SETATTR: c_long = 442;
 
 pub const MS_NOSUID: c_ulong = 2;
 pub const MS_NODEV: c_ulong = 4;
+pub const MS_NOEXEC: c_ulong = 8;
 pub const MS_REC: c_ulong = 0x4000;
 pub const MS_SLAVE: c_ulong = 1 << 19;
 

@@ -77,5 +77,7 @@ export type MountSpec =
       readonly mapped: boolean
     }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes: number; readonly mode: number }
+  /** A tmpfs with the common device nodes, terminals of its own and the usual links: a small `/dev`. */
+  | { readonly kind: 'devices'; readonly target: string }
   /** An ext4 image file through a loop device that goes away with its last mount. Needs root. */
   | { readonly kind: 'image'; readonly image: string; readonly target: string }

@@ -100,5 +100,7 @@ function encodeMount(mount: MountSpec): FieldsWriter {
       return new FieldsWriter().number(1, 3).text(3, mount.target).number(10, mount.sizeBytes).number(11, mount.mode)
     case 'image':
       return new FieldsWriter().number(1, 4).text(2, mount.image).text(3, mount.target)
+    case 'devices':
+      return new FieldsWriter().number(1, 5).text(3, mount.target)
   }
 }

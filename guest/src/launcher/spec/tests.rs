@@ -22,6 +22,7 @@ fn valid() -> Writer {
         .nested(15, item().number(1, 2).text(3, "/t").text(6, "/l").text(7, "/u").text(8, "/w").truth(9, true))
         .nested(15, item().number(1, 3).text(3, "/t").number(10, 4096).number(11, 0o1777))
         .nested(15, item().number(1, 4).text(2, "/i").text(3, "/t"))
+        .nested(15, item().number(1, 5).text(3, "/t"))
         .nested(16, item().text(1, "/proc/x").text(2, "0"))
         .nested(17, item().text(1, "nofile").number(2, 1).number(3, 2))
         .number(18, 1345)
@@ -35,7 +36,7 @@ fn a_whole_specification_is_understood() {
     assert_eq!(spec.owner, Owner::Process(ProcessKey { pid: 10, start: 20 }));
     assert_eq!(spec.argv.len(), 2);
     assert!(spec.held && spec.folders[0].mapped_root && spec.cgroups[0].sets[0].required && spec.files[0].write);
-    assert_eq!(spec.mounts.iter().map(Mount::target).collect::<Vec<_>>(), ["/t"; 4]);
+    assert_eq!(spec.mounts.iter().map(Mount::target).collect::<Vec<_>>(), ["/t"; 5]);
     assert_eq!((spec.limits[0].resource, spec.oom_score_adj), (7, Some(345)));
     assert_eq!(spec.removes, ["/a/b"]);
 }

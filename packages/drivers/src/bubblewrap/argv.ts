@@ -33,17 +33,10 @@ export interface BwrapOptions {
    */
   readonly ids: 'range' | { readonly self: number }
   readonly hostname: string
-  /** The stage has a layer stack of its own for `/usr`. */
-  readonly separateUsr: boolean
-  /** Folders of the host that are shown read-only under the same name. */
-  readonly readOnly: readonly string[]
-  readonly tmpBytes: number
   readonly seccompFd: number
   /** Arguments of the guest program. */
   readonly agent: readonly string[]
 }
-
-const RUN_BYTES = 16 * 1024 * 1024
 
 /** The command line of bwrap. The order matters: bwrap carries it out from left to right. */
 export function bwrapArgv(options: BwrapOptions): readonly string[] {
@@ -54,16 +47,10 @@ export function bwrapArgv(options: BwrapOptions): readonly string[] {
   if (ids !== 'range') add('--unshare-user', '--uid', `${ids.self}`, '--gid', `${ids.self}`, '--disable-userns')
   add('--hostname', options.hostname, '--as-pid-1', '--cap-drop', 'ALL')
   if (ids === 'range') for (const name of CAPABILITIES) add('--cap-add', name)
-  add('--bind', `${STAGE}/root`, '/')
-  if (options.separateUsr) add('--bind', `${STAGE}/usr`, '/usr')
-  for (const path of options.readOnly) add('--ro-bind', path, path)
+  // Everything is mounted below the stage already: for each bind of its own bwrap reads the whole mount table.
+  add('--bind', `${STAGE}/root`, '/', '--dev-bind', `${STAGE}/dev`, '/dev')
   // Root inside owns the sysctls of its namespaces; nothing inside has reason to change them.
-  add('--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys', '--dev', '/dev')
-  add('--perms', '1777', '--size', `${options.tmpBytes}`, '--tmpfs', '/tmp')
-  // bwrap's own /dev/shm is for root only and has no size.
-  add('--perms', '1777', '--size', `${Math.floor(options.tmpBytes / 2)}`, '--tmpfs', '/dev/shm')
-  add('--perms', '0755', '--size', `${RUN_BYTES}`, '--tmpfs', '/run')
-  add('--ro-bind', `${STAGE}/program`, AGENT_PATH)
+  add('--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys')
   add('--seccomp', `${options.seccompFd}`, '--chdir', '/', '--', AGENT_PATH, ...options.agent)
   return words
 }

@@ -50,12 +50,23 @@ describe('a machine with a range of ids', () => {
   const made = request()
 
   it('gets its own root, and its own layer over the /usr of the host', () => {
-    expect(made.mounts).toEqual([
+    expect(made.mounts?.slice(0, 4)).toEqual([
       { kind: 'bind', source: '/s/stage', target: '/sys', readOnly: false },
       expect.objectContaining({ kind: 'overlay', target: '/sys/root', mapped: true, lower: [prepared.template.root] }),
       expect.objectContaining({ target: '/sys/usr', mapped: true, lower: [prepared.template.usr, '/usr'] }),
+      { kind: 'bind', source: '/sys/usr', target: '/sys/root/usr', readOnly: false },
     ])
     expect(made.userNamespace).toEqual({ kind: 'range', base: 0x1000_0000, count: 65_536 })
+  })
+
+  it('has devices, memory for what is volatile, and the guest program read-only', () => {
+    expect(made.mounts).toContainEqual({ kind: 'devices', target: '/sys/dev' })
+    expect(made.mounts?.flatMap((mount) => (mount.kind === 'tmpfs' ? [mount.target] : []))).toEqual([
+      '/sys/root/tmp',
+      '/sys/root/run',
+      '/sys/dev/shm',
+    ])
+    expect(made.mounts).toContainEqual(expect.objectContaining({ target: `/sys/root${AGENT_PATH}`, readOnly: true }))
   })
 
   it('is root of nothing but its namespaces', () => {
@@ -103,7 +114,7 @@ it('shows nothing of the host to a machine from layers', () => {
   expect(made.mounts?.filter(({ kind }) => kind === 'overlay')).toEqual([
     expect.objectContaining({ lower: ['/top', '/bottom'], target: '/sys/root' }),
   ])
-  expect(made.argv).not.toContain('/sys/usr')
+  expect(made.mounts?.map(({ target }) => target)).not.toContain('/sys/root/usr')
 })
 
 it('has one id, and leaves user namespaces to bwrap, as an ordinary user', () => {
@@ -117,5 +128,7 @@ it('has one id, and leaves user namespaces to bwrap, as an ordinary user', () =>
 
 it('bounds /tmp by the memory that the machine may use', () => {
   const limits = { memoryBytes: { value: 64 * MiB, required: true } }
-  expect(after(request({ spec: { ...spec, limits } }).argv, '--size')).toBe(String(32 * MiB))
+  expect(request({ spec: { ...spec, limits } }).mounts).toContainEqual(
+    expect.objectContaining({ target: '/sys/root/tmp', sizeBytes: 32 * MiB }),
+  )
 })

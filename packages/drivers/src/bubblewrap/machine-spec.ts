@@ -4,7 +4,7 @@ import type { HostProcessSpec, MountSpec } from '@cove/runner'
 import { planCgroups, type CgroupPlan } from '../cgroups/plan.ts'
 import type { MachineNote } from '../host/machine-note.ts'
 import { GUEST_PATH, USER_ID } from '../host-template/skeleton.ts'
-import { bwrapArgv, CAPABILITIES, STAGE } from './argv.ts'
+import { AGENT_PATH, bwrapArgv, CAPABILITIES, STAGE } from './argv.ts'
 import { LAYER_FOLDERS } from './disk-image.ts'
 import { RANGE_SIZE } from './id-ranges.ts'
 import type { Prepared } from './prepare.ts'
@@ -42,6 +42,8 @@ const WORKLOAD_OOM_SCORE_ADJ = 500
 const KEPT = CAPABILITIES.filter((name) => name !== 'CAP_SETPCAP')
 const DEFAULT_TMP_BYTES = 1024 * 1024 * 1024
 const MIN_TMP_BYTES = 8 * 1024 * 1024
+const RUN_BYTES = 16 * 1024 * 1024
+const ROOT = `${STAGE}/root`
 
 /** All that the launcher is asked to do for one machine, in one request. */
 export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
@@ -54,12 +56,12 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
   const layers = spec.from.kind === 'layers' ? spec.from.lower : undefined
   const { template } = prepared
 
-  const overlay = (name: 'root' | 'usr', lower: readonly string[], upper: string, work: string): MountSpec => ({
+  const overlay = (target: string, lower: readonly string[], upper: string, work: string): MountSpec => ({
     kind: 'overlay',
     lower,
     upper: join(writableAt, upper),
     work: join(writableAt, work),
-    target: `${STAGE}/${name}`,
+    target,
     mapped,
   })
   const [rootUpper, rootWork, usrUpper, usrWork] = LAYER_FOLDERS
@@ -72,9 +74,6 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
       bwrap: request.bwrap,
       ids: mapped ? 'range' : { self: USER_ID },
       hostname: spec.hostname,
-      separateUsr: layers === undefined,
-      readOnly: layers === undefined ? template.unmerged : [],
-      tmpBytes: tmpBytes(spec),
       seccompFd: SECCOMP_FD,
       agent: [
         'agent',
@@ -113,8 +112,11 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
     mounts: [
       { kind: 'bind', source: prepared.folders.stage, target: STAGE, readOnly: false },
       ...diskMount(writable),
-      overlay('root', layers ?? [template.root], rootUpper, rootWork),
-      ...(layers === undefined ? [overlay('usr', [template.usr, '/usr'], usrUpper, usrWork)] : []),
+      overlay(ROOT, layers ?? [template.root], rootUpper, rootWork),
+      ...(layers === undefined
+        ? hostFolders(overlay(`${STAGE}/usr`, [template.usr, '/usr'], usrUpper, usrWork), template.unmerged)
+        : []),
+      ...volatile(tmpBytes(spec)),
     ],
     // bwrap forbids nested user namespaces itself where it makes one.
     writes: mapped ? [{ path: '/proc/sys/user/max_user_namespaces', text: '0' }] : [],
@@ -133,6 +135,31 @@ function diskMount(writable: Writable): readonly MountSpec[] {
   if (writable.kind === 'image') return [{ kind: 'image', image: writable.image, target }]
   if (writable.kind === 'memory') return [{ kind: 'tmpfs', target, sizeBytes: writable.bytes, mode: 0o755 }]
   return []
+}
+
+/**
+ * The host's own folders, `/usr` under a layer of the machine's own, others as they are. The stack of `/usr` is made
+ * beside the root, so that the layers under it are not taken along.
+ */
+function hostFolders(usr: MountSpec, others: readonly string[]): readonly MountSpec[] {
+  const show = (source: string, path: string, readOnly: boolean): MountSpec => ({
+    kind: 'bind',
+    source,
+    target: `${ROOT}${path}`,
+    readOnly,
+  })
+  return [usr, show(usr.target, '/usr', false), ...others.map((path) => show(path, path, true))]
+}
+
+/** What a machine has in memory: it is gone with the machine. */
+function volatile(tmpBytes: number): readonly MountSpec[] {
+  return [
+    { kind: 'tmpfs', target: `${ROOT}/tmp`, sizeBytes: tmpBytes, mode: 0o1777 },
+    { kind: 'tmpfs', target: `${ROOT}/run`, sizeBytes: RUN_BYTES, mode: 0o755 },
+    { kind: 'bind', source: `${STAGE}/program`, target: `${ROOT}${AGENT_PATH}`, readOnly: true },
+    { kind: 'devices', target: `${STAGE}/dev` },
+    { kind: 'tmpfs', target: `${STAGE}/dev/shm`, sizeBytes: Math.floor(tmpBytes / 2), mode: 0o1777 },
+  ]
 }
 
 /** `/tmp` is memory: half of what the machine may use, so that a full one is an error and not the end. */

@@ -108,7 +108,7 @@ async function findProgram(name: string, given: string | undefined): Promise<str
  * bwrap, which could not enter the state directory itself.
  */
 async function buildStage(stage: string, guestProgram: string): Promise<void> {
-  for (const name of ['', 'root', 'usr', 'disk']) {
+  for (const name of ['', 'root', 'usr', 'dev', 'disk']) {
     await mkdir(join(stage, name), { recursive: true })
     await chmod(join(stage, name), 0o755)
   }
