@@ -1,7 +1,9 @@
 import { createServer } from 'node:net'
 import { once } from 'node:events'
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCove, TestDaemon } from './support/daemon.ts'
 
@@ -77,6 +79,39 @@ describe('cove up', () => {
     for await (const event of again.events()) if (event.type === 'output') text += Buffer.from(event.data).toString()
     expect(text).toBe('before\nafter all\n')
     await daemon.client().sandboxes.delete(box.id)
+  })
+
+  it('ends in its time although a call goes on, and the process inside goes on too', async () => {
+    const log = join(mkdtempSync(join(tmpdir(), 'cove-test-')), 'cove.log')
+    await using other = await TestDaemon.start([
+      ...['--shutdown-grace', '300ms'],
+      ...['--log-file', log, '--log-level', 'debug'],
+    ])
+    const box = await other.client().sandboxes.create()
+    const call = request(`${other.url}/cove.v1.ProcessService/RunProcess`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${other.apiKey}`,
+        'content-type': 'application/json',
+        'x-request-id': 'long-call',
+      },
+    })
+    call.on('error', () => {})
+    call.end(JSON.stringify({ sandbox: box.id, command: { argv: ['sleep', '61'], processId: 'called' } }))
+    const ids = async () => (await box.processes.list()).map(({ id }) => id)
+    await expect.poll(ids).toEqual(['called'])
+    const begun = performance.now()
+    expect(await other.end('SIGTERM')).toBe(0)
+    expect(performance.now() - begun).toBeLessThan(5_000)
+    await other.start()
+    const { processes } = await other.client().sandboxes.get(box.id)
+    expect((await processes.list()).map(({ id, exit }) => [id, exit])).toEqual([['called', undefined]])
+    const lines = readFileSync(log, 'utf8').trimEnd().split('\n')
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toContainEqual(
+      expect.objectContaining({ msg: 'request', requestId: 'long-call', method: 'POST' }),
+    )
+    expect(lines.join('\n')).not.toContain(other.apiKey)
+    rmSync(dirname(log), { recursive: true })
   })
 
   it('loses nothing when it is killed', async () => {

@@ -38,7 +38,7 @@ interface Inputs {
 }
 
 /** Variables that Cove reads and that are no settings of the daemon. */
-const OTHER_VARIABLES = new Set(['COVE_CONFIG', 'COVE_URL', 'COVE_API_KEY', 'COVE_CONTEXT'])
+const OTHER_VARIABLES = new Set(['COVE_CONFIG', 'COVE_URL', 'COVE_API_KEY'])
 const MAX_FILE_BYTES = 1024 * 1024
 
 /** File, then environment, then flags: the later wins. Every problem is told at once. */

@@ -22,7 +22,7 @@ export const SETTINGS = {
   listen: setting('127.0.0.1:8080', parseAddress, 'address and port of the API'),
   dataDir: setting(defaultDataDir, parsePath, 'where state is kept'),
   logLevel: setting('info', oneOf('debug', 'info', 'warn', 'error'), 'least severe lines that are logged'),
-  logFile: setting('', parseOptionalPath, 'log to this file too (appended, 0600)'),
+  logFile: setting('', parseOptionalPath, 'log to this file too (0600, at most 64 MiB and as much before it)'),
   driver: setting('auto', parseName, 'driver that is taken when a request names none'),
   allowNative: setting('false', parseTruth, 'offer the native driver, which is no wall'),
   idleTimeout: setting('30m', parseTimeout, 'from the last activity to the end of a sandbox'),
@@ -32,7 +32,7 @@ export const SETTINGS = {
   defaultProcesses: setting('1024', parseCount(8, 1_000_000), 'processes of a sandbox that names no limit'),
   uidBase: setting('268435456', parseCount(100_000, 4_000_000_000), 'first host uid for sandboxes; 65,536 each'),
   allowedHosts: setting('', parseList, 'names besides loopback ones that clients may use in Host and Origin'),
-  shutdownGrace: setting('30s', (text) => parseDuration(text, 'shutdownGrace'), 'time for running calls at the end'),
+  shutdownGrace: setting('25s', (text) => parseDuration(text, 'shutdownGrace'), 'time for running calls at the end'),
   durability: setting('process', oneOf('process', 'power'), 'what acknowledged writes survive'),
 } as const satisfies Record<string, Setting<unknown>>
 

@@ -1,29 +1,27 @@
-import { openSync, writeSync } from 'node:fs'
 import pino from 'pino'
 import type { Log, LogFields } from '@cove/domain'
 import type { Io } from '../io.ts'
+import type { LogFile } from './log-file.ts'
 
 interface Options {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
-  /** Appended to, made with 0600. */
-  readonly file: string | undefined
-  readonly io: Io
+  readonly files: readonly LogFile[]
+  /** Where lines go besides the files; absent: nowhere. */
+  readonly stderr?: Io['stderr'] | undefined
 }
 
 /**
- * Structured lines: JSON on stderr and in the file; on a terminal stderr shows warnings and errors in words, because
+ * Structured lines: JSON on stderr and in the files; on a terminal stderr shows warnings and errors in words, because
  * there a person reads. Writes are synchronous, so that the last line before a crash is there.
  */
-export function openLog({ level, file, io }: Options): Log {
-  const streams: pino.StreamEntry[] = []
-  const terminal = io.stderr.isTTY === true
-  streams.push({
-    level: terminal && level !== 'debug' ? 'warn' : level,
-    stream: { write: (line: string) => io.stderr.write(terminal ? inWords(line) : line) },
-  })
-  if (file !== undefined) {
-    const descriptor = openSync(file, 'a', 0o600)
-    streams.push({ level, stream: { write: (line: string) => writeSync(descriptor, line) } })
+export function openLog({ level, files, stderr }: Options): Log {
+  const streams: pino.StreamEntry[] = files.map((stream) => ({ level, stream }))
+  if (stderr !== undefined) {
+    const terminal = stderr.isTTY === true
+    streams.push({
+      level: terminal && level !== 'debug' ? 'warn' : level,
+      stream: { write: (line: string) => stderr.write(terminal ? inWords(line) : line) },
+    })
   }
   return adapt(pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.multistream(streams)))
 }

@@ -10,6 +10,7 @@ import { bootId, processStartTime, readLivingDaemon, removeDaemonRecord, writeDa
 import { openDataDir, type DataDir } from './data-dir.ts'
 import { detach } from './detach.ts'
 import { keepsRunning } from './down.ts'
+import { openLogFile } from './log-file.ts'
 import { openLog } from './open-log.ts'
 import type { UpArgs } from './up-args.ts'
 
@@ -24,7 +25,14 @@ export async function up(args: UpArgs, io: Io): Promise<number> {
   await refuseSecond(dataDir)
   if (args.detach) return detach(dataDir, io)
 
-  const log = openLog({ level: settings.logLevel, file: settings.logFile, io })
+  // What a detached daemon says goes to its file, which is bounded; only what crashes it still goes to stderr.
+  const detached = process.send !== undefined
+  const logFiles = [settings.logFile, detached ? dataDir.daemonLog : undefined].filter((path) => path !== undefined)
+  const log = openLog({
+    level: settings.logLevel,
+    files: logFiles.map((path) => openLogFile(path)),
+    stderr: detached ? undefined : io.stderr,
+  })
   // Before the first thing is opened: a signal during the start must end it cleanly too.
   const ending = listenForEnd(io)
   const { composeDaemon } = await import('./compose.ts')
