@@ -83,10 +83,7 @@ describe('cove up', () => {
 
   it('ends in its time although a call goes on, and the process inside goes on too', async () => {
     const log = join(mkdtempSync(join(tmpdir(), 'cove-test-')), 'cove.log')
-    await using other = await TestDaemon.start([
-      ...['--shutdown-grace', '300ms'],
-      ...['--log-file', log, '--log-level', 'debug'],
-    ])
+    await using other = await TestDaemon.start(['--shutdown-grace=300ms', `--log-file=${log}`, '--log-level=debug'])
     const box = await other.client().sandboxes.create()
     const call = request(`${other.url}/cove.v1.ProcessService/RunProcess`, {
       method: 'POST',

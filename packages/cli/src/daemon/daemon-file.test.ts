@@ -4,6 +4,14 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bootId, processStartTime, readLivingDaemon, removeDaemonRecord, writeDaemonRecord } from './daemon-file.ts'
 
+const own = () => ({
+  url: 'http://127.0.0.1:1',
+  pid: process.pid,
+  startTime: processStartTime(process.pid) ?? 0,
+  bootId: bootId(),
+  version: '0.1.0',
+})
+
 describe('the record of a running daemon', () => {
   let folder: string
   let file: string
@@ -12,14 +20,6 @@ describe('the record of a running daemon', () => {
     file = join(folder, 'daemon.json')
   })
   afterEach(() => rmSync(folder, { recursive: true, force: true }))
-
-  const own = () => ({
-    url: 'http://127.0.0.1:1',
-    pid: process.pid,
-    startTime: processStartTime(process.pid) ?? 0,
-    bootId: bootId(),
-    version: '0.1.0',
-  })
 
   it('is believed while that very process lives', async () => {
     await writeDaemonRecord(file, own())
