@@ -2,7 +2,12 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { leftovers, takeSnapshot } from './leftovers.ts'
+
+/** A launcher without machines ends by itself after 30 s. */
+const PATIENCE_MS = 45_000
+const LOOK_MS = 500
 
 /** The whole run: vitest, the guest program's own tests, and the check that nothing stays behind. */
 const root = join(import.meta.dirname, '..')
@@ -12,7 +17,7 @@ const counts = { passed: 0, failed: 0, skipped: 0 }
 const before = takeSnapshot()
 await runVitest(selection)
 if (selection.length === 0) await runGuestTests()
-checkLeftovers()
+await checkLeftovers()
 
 process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
 process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0
@@ -70,8 +75,13 @@ async function runGuestTests(): Promise<void> {
   if (found === 0 || (status !== 0 && !/[1-9]\d* failed/.test(output))) counts.failed += 1
 }
 
-function checkLeftovers(): void {
-  const found = leftovers(before, takeSnapshot())
+async function checkLeftovers(): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS
+  let found = leftovers(before, takeSnapshot())
+  while (found.length > 0 && performance.now() < deadline) {
+    await delay(LOOK_MS)
+    found = leftovers(before, takeSnapshot())
+  }
   if (found.length === 0) {
     counts.passed += 1
     process.stdout.write('nothing left behind\n')
