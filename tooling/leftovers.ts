@@ -7,6 +7,8 @@ export type Snapshot = ReadonlySet<string>
 
 /** Prefix of every temporary folder that a test makes. */
 const TEMPORARY = /^cove-test-/
+/** The runtime directory of an installation. */
+const RUNTIME = /^cove-[a-z2-7]{16}$/
 const CGROUP = /^cove/
 
 export function takeSnapshot(): Snapshot {
@@ -69,6 +71,9 @@ function* loopDevices(): Generator<string> {
 function* temporaries(): Generator<string> {
   for (const folder of new Set([tmpdir(), '/tmp', '/var/tmp', '/dev/shm'])) {
     for (const name of list(folder)) if (TEMPORARY.test(name)) yield `file: ${join(folder, name)}`
+  }
+  for (const folder of ['/run', '/dev/shm']) {
+    for (const name of list(folder)) if (RUNTIME.test(name)) yield `file: ${join(folder, name)}`
   }
 }
 

@@ -6,9 +6,10 @@ import { openNode, type CoveNode } from '@cove/node'
 import { openLauncher } from '@cove/runner'
 import { hashKey, keyRing, openServer, type CoveServer } from '@cove/server'
 import { openEmbeddedStore } from '@cove/store'
-import type { Settings } from '../config/settings.ts'
+import type { Environment, Settings } from '../config/settings.ts'
 import { VERSION } from '../version.ts'
 import type { DataDir } from './data-dir.ts'
+import { openRuntimeDir, removeRuntimeDir } from './runtime-dir.ts'
 
 /** Server and node in one process: the calls between them are function calls. */
 export interface Daemon {
@@ -24,6 +25,7 @@ export async function composeDaemon(
   dataDir: DataDir,
   guestProgram: string,
   log: Log,
+  env: Environment,
 ): Promise<Daemon> {
   const clock = systemClock
   const random = systemRandom
@@ -36,13 +38,15 @@ export async function composeDaemon(
     openEmbeddedStore({ path: dataDir.serverStore, clock, log, durability }),
     openEmbeddedStore({ path: dataDir.nodeStore, clock, log, durability }),
   ])
-  const launcher = undo.use(await openLauncher({ binary: guestProgram, stateDir: dataDir.launcher, installation }))
+  const runtimeDir = await openRuntimeDir(dataDir.path, installation, env)
+  const launcher = undo.use(await openLauncher({ binary: guestProgram, stateDir: join(runtimeDir, 'l'), installation }))
 
   const drivers: Driver[] = [
     createBubblewrapDriver({
       launcher,
       guestProgram,
       stateDir: join(dataDir.drivers, 'bubblewrap'),
+      runtimeDir: join(runtimeDir, 'b'),
       installation,
       random,
       log: log.child({ room: 'drivers' }),
@@ -99,10 +103,19 @@ export async function composeDaemon(
     url,
     async close(graceMs) {
       await server.close(graceMs)
+      const sandboxes = await node.list()
+      await node.close()
+      if (sandboxes.length === 0 && (await launcher.stopLauncher().then(done, notDone))) {
+        await removeRuntimeDir(dataDir.path, runtimeDir)
+      }
       await owned.disposeAsync()
     },
   }
 }
+
+const done = (): boolean => true
+/** A launcher that still has something to do stays, and what it needs stays with it. */
+const notDone = (): boolean => false
 
 /** Waits for both, so that one that opens after the other has failed is closed too. */
 async function openTogether<Resource extends AsyncDisposable>(

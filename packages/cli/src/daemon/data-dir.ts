@@ -7,7 +7,6 @@ export interface DataDir {
   readonly path: string
   readonly serverStore: string
   readonly nodeStore: string
-  readonly launcher: string
   readonly drivers: string
   readonly keyFile: string
   readonly daemonFile: string
@@ -40,7 +39,6 @@ export async function openDataDir(path: string, random: Random): Promise<DataDir
     path,
     serverStore: join(path, 'server.db'),
     nodeStore: join(path, 'node.db'),
-    launcher: join(path, 'launcher'),
     drivers: join(path, 'drivers'),
     keyFile,
     daemonFile: join(path, 'daemon.json'),

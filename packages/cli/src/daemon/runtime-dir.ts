@@ -53,10 +53,15 @@ async function readNote(file: string): Promise<string | undefined> {
     const note = JSON.parse(text) as { readonly path?: unknown; readonly bootId?: unknown }
     return typeof note.path === 'string' && note.bootId === bootId() ? note.path : undefined
   } catch (cause) {
-    throw new CoveError('config-invalid', `${file} does not hold what Cove wrote there`, { file }, {
-      fix: 'Restart the host, or remove the file when no sandbox of this installation runs.',
-      cause,
-    })
+    throw new CoveError(
+      'config-invalid',
+      `${file} does not hold what Cove wrote there`,
+      { file },
+      {
+        fix: 'Restart the host, or remove the file when no sandbox of this installation runs.',
+        cause,
+      },
+    )
   }
 }
 
@@ -69,7 +74,12 @@ async function makePrivate(path: string): Promise<void> {
   }
   const facts = await lstat(path)
   if (facts.isDirectory() && facts.uid === process.getuid?.() && (facts.mode & 0o077) === 0) return
-  throw new CoveError('permission-denied', `${path} is not a private folder of this user`, { path }, {
-    fix: `Remove ${path}, which does not belong to this Cove.`,
-  })
+  throw new CoveError(
+    'permission-denied',
+    `${path} is not a private folder of this user`,
+    { path },
+    {
+      fix: `Remove ${path}, which does not belong to this Cove.`,
+    },
+  )
 }

@@ -42,6 +42,11 @@ export interface BubblewrapOptions {
   readonly guestProgram: string
   /** Folder for what the driver keeps: at most 79 bytes, made when missing. */
   readonly stateDir: string
+  /**
+   * Holds the folders with the machines' sockets, best in memory; at most 79 bytes. The same for every daemon of one
+   * boot of the host. Default: the state directory.
+   */
+  readonly runtimeDir?: string
   /** Whose machines these are; names the cgroups. */
   readonly installation: string
   readonly random?: Random
@@ -164,7 +169,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     const { prepared, holdings } = await this.#open()
     const records = await this.#records()
     for (const { note } of records) holdings.learn(note)
-    yield* recoverLaunched(records, prepared.folders.machines, ({ process, note }) =>
+    yield* recoverLaunched(records, [prepared.folders.machines, prepared.folders.scratch], ({ process, note }) =>
       this.#machine(prepared, process, note, machineCgroups(prepared, note.machine, { limits: {} })),
     )
   }
@@ -173,7 +178,9 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     const { prepared, holdings } = await this.#open()
     await this.#launcher.destroy(recordOf(id))
     // The launcher removes what its record names; a machine that never got one may have left its folder.
-    await removeTree(join(prepared.folders.machines, id))
+    await Promise.all(
+      [prepared.folders.machines, prepared.folders.scratch].map((folder) => removeTree(join(folder, id))),
+    )
     await holdings.release(id)
   }
 
@@ -239,7 +246,9 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   /** What the launcher made it has removed again; the rest is the driver's. */
   async #undo(id: MachineId, newDisk: DiskId | undefined): Promise<void> {
     const { prepared, holdings } = await this.#open()
-    await removeTree(join(prepared.folders.machines, id))
+    await Promise.all(
+      [prepared.folders.machines, prepared.folders.scratch].map((folder) => removeTree(join(folder, id))),
+    )
     await holdings.release(id)
     if (newDisk !== undefined) await holdings.removeDisk(newDisk)
   }

@@ -1,4 +1,4 @@
-import type { MachineId, MachineSpec } from '@cove/domain'
+import type { DiskId, MachineId, MachineSpec } from '@cove/domain'
 import { describe, expect, it } from 'vitest'
 import { planCgroups } from '../cgroups/plan.ts'
 import { AGENT_PATH } from './argv.ts'
@@ -11,7 +11,8 @@ const spec: MachineSpec = { from: { kind: 'host' }, limits: {}, network: { kind:
 
 const prepared: Prepared = {
   folders: {
-    machines: '/s/machines',
+    machines: '/r/machines',
+    scratch: '/s/scratch',
     disks: '/s/disks',
     templates: '/s/templates',
     stage: '/s/stage',
@@ -36,7 +37,7 @@ function request(more: Partial<MachineRequest> = {}) {
     bwrap: '/usr/bin/bwrap',
     id,
     spec,
-    writable: { kind: 'folder', path: `/s/machines/${id}`, exists: false },
+    writable: { kind: 'folder', path: `/s/scratch/${id}`, exists: false },
     base: 0x1000_0000,
     note: 'note',
     cgroups: planCgroups(prepared.hierarchies, id, spec.limits),
@@ -91,13 +92,13 @@ describe('a machine with a range of ids', () => {
   })
 
   it('makes its folders, and removes with itself only what is its own', () => {
-    expect(made.folders?.map(({ path }) => path)).toEqual(
-      ['', '/ru', '/rw', '/uu', '/uw'].map((name) => `/s/machines/${id}${name}`),
-    )
-    expect(made.removeOnDestroy).toEqual([`/s/machines/${id}`])
-    const kept = request({ spec, writable: { kind: 'folder', path: '/s/disks/d', exists: true } })
-    expect(kept.folders?.map(({ path }) => path)).toEqual([`/s/machines/${id}`])
-    expect(kept.removeOnDestroy).toEqual([`/s/machines/${id}`])
+    const folders = ['', '/ru', '/rw', '/uu', '/uw'].map((name) => `/s/scratch/${id}${name}`)
+    expect(made.folders?.map(({ path }) => path)).toEqual([`/r/machines/${id}`, ...folders])
+    expect(made.removeOnDestroy).toEqual([`/r/machines/${id}`, `/s/scratch/${id}`])
+    const disk = 'ponmlkjihgfedcba' as DiskId
+    const kept = request({ spec: { ...spec, disk }, writable: { kind: 'folder', path: '/s/disks/d', exists: true } })
+    expect(kept.folders?.map(({ path }) => path)).toEqual([`/r/machines/${id}`])
+    expect(kept.removeOnDestroy).toEqual([`/r/machines/${id}`])
   })
 })
 

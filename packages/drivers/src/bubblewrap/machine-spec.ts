@@ -29,8 +29,8 @@ export const socketOf = (prepared: Prepared, id: MachineId): string => join(prep
 
 /** Where the image of a machine is, if it has one. */
 export function imageOf(prepared: Prepared, { machine, disk }: Pick<MachineNote, 'machine' | 'disk'>): string {
-  const { machines, disks } = prepared.folders
-  return disk === undefined ? join(machines, machine, 'disk.img') : join(disks, disk, 'disk.img')
+  const { scratch, disks } = prepared.folders
+  return disk === undefined ? join(scratch, machine, 'disk.img') : join(disks, disk, 'disk.img')
 }
 
 const SOCKET_FD = 3
@@ -50,6 +50,7 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
   const { prepared, id, spec, writable, base, cgroups } = request
   const oomEvents = cgroups.files.workloadOom
   const folder = join(prepared.folders.machines, id)
+  const scratch = join(prepared.folders.scratch, id)
   const mapped = base !== undefined
   const owner = mapped ? ({ owner: 'mapped-root' } as const) : {}
   const writableAt = writable.kind === 'folder' ? writable.path : `${STAGE}/disk`
@@ -89,11 +90,10 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
     env: { PATH: GUEST_PATH, LANG: 'C.UTF-8' },
     stdio: 'held',
     folders: [
-      // An image of the machine's own lies in its folder already.
-      ...(writable.kind === 'image' && spec.disk === undefined ? [] : [{ path: folder, mode: 0o700 }]),
+      { path: folder, mode: 0o700 },
       ...(writable.kind === 'folder' && !writable.exists
         ? [
-            ...(writable.path === folder ? [] : [{ path: writable.path, mode: 0o700 }]),
+            { path: writable.path, mode: 0o700 },
             ...LAYER_FOLDERS.map((name) => ({ path: join(writable.path, name), mode: 0o755, ...owner })),
           ]
         : []),
@@ -122,7 +122,7 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
     writes: mapped ? [{ path: '/proc/sys/user/max_user_namespaces', text: '0' }] : [],
     // A crash inside must not run the host's handler for core dumps.
     rlimits: [{ name: 'core', soft: 0, hard: 0 }],
-    removeOnDestroy: [folder],
+    removeOnDestroy: spec.disk === undefined ? [folder, scratch] : [folder],
   }
 }
 

@@ -14,7 +14,10 @@ import { missingCgroupLimits, type MissingLimits } from '../cgroups/limit-suppor
 const run = promisify(execFile)
 
 export interface Folders {
+  /** One folder per machine with its socket. */
   readonly machines: string
+  /** What machines without a disk of their own write. */
+  readonly scratch: string
   readonly disks: string
   readonly templates: string
   readonly stage: string
@@ -36,32 +39,32 @@ export interface Prepared {
   readonly images: DiskImages | undefined
 }
 
-/** A machine's socket is `<stateDir>/machines/<16 characters>/s`, and a socket's path has at most 107 bytes. */
-const MAX_STATE_DIR_BYTES = 107 - '/machines/'.length - 16 - '/s'.length
+/** A machine's socket is `<runtimeDir>/machines/<16 characters>/s`, and a socket's path has at most 107 bytes. */
+const MAX_RUNTIME_DIR_BYTES = 107 - '/machines/'.length - 16 - '/s'.length
 const PROGRAM_FOLDERS = ['/usr/bin', '/usr/local/bin', '/bin', '/run/current-system/sw/bin']
 
 export async function prepare(options: {
   readonly stateDir: string
+  readonly runtimeDir?: string
   readonly installation: string
   readonly guestProgram: string
   readonly bwrap?: string
 }): Promise<Prepared> {
-  if (Buffer.byteLength(options.stateDir) > MAX_STATE_DIR_BYTES) {
-    throw new CoveError(
-      'config-invalid',
-      `the state directory ${options.stateDir} has more than ${MAX_STATE_DIR_BYTES} bytes`,
-    )
-  }
   const base = options.stateDir
+  const runtime = options.runtimeDir ?? base
+  if (Buffer.byteLength(runtime) > MAX_RUNTIME_DIR_BYTES) {
+    throw new CoveError('config-invalid', `the directory ${runtime} has more than ${MAX_RUNTIME_DIR_BYTES} bytes`)
+  }
   const folders: Folders = {
-    machines: join(base, 'machines'),
+    machines: join(runtime, 'machines'),
+    scratch: join(base, 'scratch'),
     disks: join(base, 'disks'),
     templates: join(base, 'templates'),
     stage: join(base, 'stage'),
     images: join(base, 'images'),
     proof: join(base, 'proof'),
   }
-  await mkdir(folders.machines, { recursive: true, mode: 0o700 })
+  for (const folder of [folders.machines, folders.scratch]) await mkdir(folder, { recursive: true, mode: 0o700 })
   const ids = process.getuid?.() === 0 ? 'range' : 'self'
   const [template, hierarchies, bwrap, images] = await Promise.all([
     buildHostTemplate(folders.templates, ids === 'range' ? 'root-and-user' : 'user'),

@@ -26,7 +26,7 @@ export async function placeWritable(
 ): Promise<Writable> {
   const { disk } = spec
   const limit = spec.limits.diskBytes
-  const folder = join(prepared.folders.machines, id)
+  const folder = join(prepared.folders.scratch, id)
   if (form.kind === 'absent' && limit?.required === true) {
     if (prepared.images === undefined) {
       if (disk === undefined) return { kind: 'memory', bytes: limit.value }

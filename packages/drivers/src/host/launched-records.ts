@@ -28,7 +28,7 @@ export async function launchedRecords(
 /** What became of each, and of the folders that never got a record. */
 export async function* recoverLaunched(
   records: readonly LaunchedRecord[],
-  folder: string,
+  folders: readonly string[],
   machineOf: (record: LaunchedRecord) => Machine,
 ): AsyncIterable<Recovered> {
   const seen = new Set<string>()
@@ -43,8 +43,9 @@ export async function* recoverLaunched(
     if (process.state === 'running') yield { kind: 'running', machine }
     else yield { kind: 'exited', id: note.machine, exit: await machine.exited }
   }
-  for (const name of await readdir(folder)) {
+  for (const name of (await Promise.all(folders.map((folder) => readdir(folder)))).flat()) {
     const id = seen.has(name) ? undefined : machineIdOf(name)
+    seen.add(name)
     if (id !== undefined) yield { kind: 'partial', id }
   }
 }

@@ -191,7 +191,7 @@ class NativeDriver implements Driver, KeepsDisks {
     const parts = await this.#open()
     const records = await this.#records()
     for (const { note } of records) this.#learn(parts, note)
-    yield* recoverLaunched(records, parts.machines, ({ process, note }) =>
+    yield* recoverLaunched(records, [parts.machines], ({ process, note }) =>
       this.#machine(parts, process, note, planCgroups(parts.hierarchies, note.machine, {})),
     )
   }
