@@ -65,6 +65,19 @@ describe('cove up', () => {
     ])
   })
 
+  it('offers native only where that is allowed, and says each time that it is no wall', async () => {
+    const refused = await daemon.cove(['create', '--driver', 'native'])
+    expect(refused).toMatchObject({ status: 1, stdout: '' })
+    expect(refused.stderr).toContain("native: not one of this node's drivers")
+    await using other = await TestDaemon.start(['--allow-native'])
+    expect(other.output).toMatch(/native +process .*no wall/)
+    const made = await other.cove(['create', '--driver', 'native', '--name', 'open'])
+    expect(made).toMatchObject({ status: 0, stderr: expect.stringContaining('no wall around this sandbox') })
+    expect((await other.client().sandboxes.get('open')).info.isolation).toBe('process')
+    expect((await other.cove(['run', '--driver', 'native', 'true'])).stderr).toContain('no wall around this sandbox')
+    expect(await other.cove(['run', 'true'])).toEqual({ status: 0, stdout: '', stderr: '' })
+  })
+
   it('ends cleanly on SIGINT, says what keeps running, and finds it again', async () => {
     const box = await daemon.client().sandboxes.create()
     const job = await box.start(['sh', '-c', 'echo before; read line; echo "after $line"'], { id: 'job', stdin: true })

@@ -7,6 +7,7 @@ import { pairs } from '../options/parse.ts'
 import { writeJson } from '../render/json.ts'
 import { sandboxDetails } from '../render/sandbox.ts'
 import { writeWarning } from '../render/error.ts'
+import { warnOfNoWall } from '../render/no-wall.ts'
 import type { Run } from './registry.ts'
 
 export function define(command: Command, context: Context, run: Run): void {
@@ -30,6 +31,7 @@ async function create(command: Command, { io, client }: Context): Promise<number
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
   })
   sandbox.keep()
+  warnOfNoWall(sandbox.info, io)
   for (const { name, enforced, reason } of sandbox.info.limits) {
     if (!enforced && quiet !== true)
       writeWarning(io, `${name} is not limited here${reason === undefined ? '' : `: ${reason}`}`)

@@ -10,6 +10,7 @@ import type { Io } from '../io.ts'
 import { addCommandOptions, addTimeoutOption, commandOptions, programArgv } from '../options/command-options.ts'
 import { addCreateOptions, createOptions } from '../options/create-options.ts'
 import { renderError, writeWarning } from '../render/error.ts'
+import { warnOfNoWall } from '../render/no-wall.ts'
 import type { Run } from './registry.ts'
 
 const EXAMPLES = `
@@ -45,6 +46,7 @@ export async function runOnce(command: Command, { io, client }: Context, argv: r
   const { terminal = false } = command.opts<{ terminal?: boolean }>()
   const sandbox = await cove.sandboxes.create(createOptions(command), { signal: interrupts.abandon })
   try {
+    warnOfNoWall(sandbox.info, io)
     if (interrupts.status !== undefined) return interrupts.status
     return await runIn(sandbox, argv, command, io, { terminal, interrupts })
   } finally {

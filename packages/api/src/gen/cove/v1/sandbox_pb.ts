@@ -840,6 +840,8 @@ export const Isolation = {
   UNSPECIFIED: 0,
 
   /**
+   * Supervision only, no wall: what runs has the rights of the daemon. Offered only where its operator allows it.
+   *
    * @generated from enum value: ISOLATION_PROCESS = 1;
    */
   PROCESS: 1,
