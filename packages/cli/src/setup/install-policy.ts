@@ -12,9 +12,15 @@ export async function mayInstall(what: string, policy: InstallPolicy, io: Io): P
     return true
   }
   const prompt = createInterface({ input: io.stdin, output: io.stderr })
+  const closed = new AbortController()
+  prompt.once('close', () => closed.abort())
   try {
-    const answer = await prompt.question(`Cove needs ${what}. Install it now? [Y/n] `)
+    const answer = await prompt.question(`Cove needs ${what}. Install it now? [Y/n] `, { signal: closed.signal })
     return /^\s*(y|yes)?\s*$/i.test(answer)
+  } catch (error) {
+    // Ctrl-C and Ctrl-D are no answer.
+    if (closed.signal.aborted) return false
+    throw error
   } finally {
     prompt.close()
   }
