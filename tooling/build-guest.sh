@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds guest/ into build/cove-guest: one static program, standard library only, no cargo needed.
-# RUSTC chooses the compiler. Does nothing when the result is newer than every source; builds at the same time wait for
+# RUSTC chooses the compiler, GUEST_RUSTFLAGS has more flags for it. Does nothing when the result is newer than every source; builds at the same time wait for
 # each other.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,7 +20,7 @@ is_current && exit 0
 work=$(mktemp -d "$out.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 touch "$work/start"
-"${RUSTC:-rustc}" --edition 2021 --crate-name cove_guest -C opt-level=s -C panic=abort -C lto=fat \
-  -C codegen-units=1 -C strip=symbols -C target-feature=+crt-static -o "$work/cove-guest" "$root/guest/src/main.rs"
+"${RUSTC:-rustc}" --edition 2021 --crate-name cove_guest -C opt-level=z -C panic=abort -C lto=fat \
+  -C codegen-units=1 -C strip=symbols -C target-feature=+crt-static ${GUEST_RUSTFLAGS:-} -o "$work/cove-guest" "$root/guest/src/main.rs"
 touch -r "$work/start" "$work/cove-guest"
 mv "$work/cove-guest" "$out"

@@ -1,11 +1,17 @@
 //! Throws bytes at everything that reads what the other side or the kernel sends, and checks what must always hold.
 //! Deterministic: a seed and the number of a case make it again.
 
+#[cfg(libfuzzer)]
+#[path = "libfuzzer.rs"]
+mod libfuzzer;
+
 use crate::agent::fault::Fault;
 use crate::agent::ring::Ring;
 use crate::agent::session::{Broken, Message, Session, MAX_CHANNELS};
 use crate::fields::{Fields, Writer};
 use crate::frames::{self, kind, Header, Hunter, Parser, HEADER, MAX_PAYLOAD, PREAMBLE};
+use crate::launcher::record::Record;
+use crate::launcher::spec::Spec;
 use crate::sys::inotify;
 use std::time::{Duration, Instant};
 
@@ -263,6 +269,14 @@ fn check_ring(chance: &mut Chance) {
     }
 }
 
+/// A record is read as it was written, or not at all.
+fn check_launcher(bytes: &[u8]) {
+    let _ = Spec::decode(bytes);
+    if let Some(record) = std::str::from_utf8(bytes).ok().and_then(Record::parse) {
+        assert_eq!(Record::parse(&record.to_text()), Some(record));
+    }
+}
+
 fn case(seed: u64, number: u64) {
     let mut chance = Chance(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut bytes = if chance.below(8) == 0 { chance.bytes(400) } else { compose(&mut chance) };
@@ -281,6 +295,7 @@ fn one(chance: &mut Chance, bytes: &[u8]) {
     }
     check_fields(chance, bytes);
     let _ = inotify::changes(bytes);
+    check_launcher(bytes);
 }
 
 /// `SECONDS [SEED [CASE]]`: runs cases for so long, or one again.

@@ -1,10 +1,13 @@
 #!/bin/sh
-# Builds the guest program with Rust 1.63, the oldest compiler that it promises. The compiler is the distribution's
-# package, unpacked beside the system, so that a newer one on this machine stays as it is.
+# Builds the guest program with Rust 1.63, the oldest compiler that it promises, and with the one of this machine, both
+# without a warning and within the size that it may have. The old compiler is the distribution's package, unpacked
+# beside the system, so that a newer one on this machine stays as it is.
 set -eu
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export GUEST_RUSTFLAGS='-D warnings'
+MAX_BYTES=1572864
 if rustc --version 2>/dev/null | grep -q ' 1\.63\.'; then
   RUSTC=rustc tooling/build-guest.sh "$work/cove-guest"
 else
@@ -14,4 +17,12 @@ else
   LD_LIBRARY_PATH="$work/root/usr/lib/$(uname -m)-linux-gnu" RUSTC="$work/root/usr/bin/rustc" \
     tooling/build-guest.sh "$work/cove-guest"
 fi
-"$work/cove-guest" version
+tooling/build-guest.sh "$work/cove-guest-here"
+for program in "$work/cove-guest" "$work/cove-guest-here"; do
+  "$program" version
+  size=$(stat -c %s "$program")
+  if [ "$size" -gt "$MAX_BYTES" ]; then
+    echo "the guest program has $size bytes, more than $MAX_BYTES" >&2
+    exit 1
+  fi
+done
