@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Cove, Sandbox } from '@cove/sdk'
 import { TestDaemon } from './support/daemon.ts'
+import { commandsWith } from './support/host-commands.ts'
 
 const MIB = 1024 * 1024
 
@@ -258,9 +259,9 @@ describe('bad input', () => {
       const marker = 86_400 + Math.floor(process.pid % 1000)
       const result = await other.run(['sh', '-c', `(setsid sh -c 'sleep ${marker} & ' &) ; echo started`])
       expect(result.stdout).toBe('started\n')
-      await expect.poll(() => hostHas(`sleep\0${marker}`)).toBe(true)
+      await expect.poll(() => commandsWith(`sleep\0${marker}`)).toHaveLength(1)
       await other.delete()
-      expect(await hostHas(`sleep\0${marker}`)).toBe(false)
+      expect(await commandsWith(`sleep\0${marker}`)).toEqual([])
     })
   })
 
@@ -277,11 +278,3 @@ describe('bad input', () => {
     return Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${daemon.pid}/status`, 'utf8'))?.[1]) * 1024
   }
 })
-
-async function hostHas(command: string): Promise<boolean> {
-  for (const pid of await readdir('/proc')) {
-    const line = /^\d+$/.test(pid) ? await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '') : ''
-    if (line.includes(command)) return true
-  }
-  return false
-}

@@ -1,11 +1,12 @@
 import { createServer } from 'node:net'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCove, TestDaemon } from './support/daemon.ts'
+import { commandsWith } from './support/host-commands.ts'
 
 describe('cove up', () => {
   let daemon: TestDaemon
@@ -29,14 +30,19 @@ describe('cove up', () => {
     expect(second.stderr).toMatch(/^fix: /m)
   })
 
-  it('refuses an address that is taken, and says what to do', async () => {
+  it('refuses an address that is taken, says what to do, and leaves nothing running', async () => {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const address = server.address()
     const port = typeof address === 'object' ? address?.port : undefined
-    await expect(TestDaemon.start(['--listen', `127.0.0.1:${port}`])).rejects.toThrow(
-      /error: .*(in use|EADDRINUSE)[^]*fix: /,
-    )
+    const folder = mkdtempSync(join(tmpdir(), 'cove-test-'))
+    const refused = await runCove(['up', '--data-dir', folder, '--listen', `127.0.0.1:${port}`])
+    expect(refused.status).toBe(1)
+    expect(refused.stderr).toMatch(/error: .*in use[^]*fix: /)
+    const installation = readFileSync(join(folder, 'installation'), 'utf8').trim()
+    expect(await commandsWith(installation)).toEqual([])
+    expect(existsSync(join('/run', `cove-${installation}`))).toBe(false)
+    rmSync(folder, { recursive: true })
     server.close()
   })
 
@@ -173,6 +179,37 @@ describe.runIf(process.getuid?.() === 0)('cove up as an ordinary user', () => {
     await daemon.end('SIGKILL')
     await daemon.start()
     expect((await daemon.client().sandboxes.get(box.id)).info.state).toBe('running')
+  })
+})
+
+describe('cove up --detach', () => {
+  it('returns when the daemon is ready, and down ends it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cove-test-'))
+    const env = { COVE_DATA_DIR: folder, COVE_LISTEN: '127.0.0.1:0' }
+    const up = await runCove(['up', '--detach'], { env })
+    expect(up).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Cove .* is ready in /) })
+    expect(await runCove(['run', 'echo', 'hello'], { env })).toMatchObject({ status: 0, stdout: 'hello\n' })
+    expect(await runCove(['status'], { env })).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('bubblewrap'),
+    })
+    const log = join(folder, 'daemon.log')
+    expect(statSync(log).mode & 0o777).toBe(0o600)
+    expect(readFileSync(log, 'utf8')).toMatch(/"msg":"ready"/)
+    expect(await runCove(['down'], { env })).toMatchObject({ status: 0, stdout: 'Cove has stopped.\n' })
+    expect((await runCove(['status'], { env })).status).toBe(3)
+    rmSync(folder, { recursive: true })
+  })
+
+  it('says why the daemon ended when it did not become ready', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cove-test-'))
+    const env = { COVE_DATA_DIR: folder, COVE_LISTEN: '127.0.0.1:0', COVE_LOG_FILE: join(folder, 'nowhere/cove.log') }
+    const up = await runCove(['up', '--detach'], { env })
+    expect(up).toMatchObject({ status: 1, stdout: '' })
+    expect(up.stderr).toMatch(
+      /^error: the daemon ended before it was ready:[^]*nowhere\/cove.log[^]*^fix: .*daemon.log/m,
+    )
+    rmSync(folder, { recursive: true })
   })
 })
 

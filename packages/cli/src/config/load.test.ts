@@ -39,7 +39,7 @@ describe('configuration', () => {
 
   it('tells every wrong value at once, with its place, and falls back to none', async () => {
     const wrong = loadConfig({
-      env: { COVE_MAX_SANDBOXES: '-3' },
+      env: { COVE_MAX_SANDBOXES: '-3', COVE_DRIVER: 'vmm' },
       flags: { listen: 'localhost' },
       file: file('idleTimeout: soon\n'),
     })
@@ -48,6 +48,7 @@ describe('configuration', () => {
       '--listen: "localhost" is not an address',
       'idleTimeout: duration "soon"',
       'COVE_MAX_SANDBOXES: "-3"',
+      'COVE_DRIVER: "vmm" is not one of auto, bubblewrap, native',
     ]) {
       await expect(wrong).rejects.toThrow(place)
     }

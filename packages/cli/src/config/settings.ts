@@ -23,7 +23,7 @@ export const SETTINGS = {
   dataDir: setting(defaultDataDir, parsePath, 'where state is kept'),
   logLevel: setting('info', oneOf('debug', 'info', 'warn', 'error'), 'least severe lines that are logged'),
   logFile: setting('', parseOptionalPath, 'log to this file too (0600, at most 64 MiB and as much before it)'),
-  driver: setting('auto', parseName, 'driver that is taken when a request names none'),
+  driver: setting('auto', oneOf('auto', 'bubblewrap', 'native'), 'driver that is taken when a request names none'),
   allowNative: setting('false', parseTruth, 'offer the native driver, which is no wall'),
   idleTimeout: setting('30m', parseTimeout, 'from the last activity to the end of a sandbox'),
   lifetime: setting('never', parseTimeout, 'from creation to the end of a sandbox'),
@@ -87,11 +87,6 @@ function parsePath(text: string): string {
 
 function parseOptionalPath(text: string): string | undefined {
   return text === '' ? undefined : parsePath(text)
-}
-
-function parseName(text: string): string {
-  if (!/^[a-z][a-z0-9-]{0,31}$/.test(text)) throw refuse(text, 'a driver name, or auto')
-  return text
 }
 
 function parseTruth(text: string): boolean {

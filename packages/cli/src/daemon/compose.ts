@@ -3,7 +3,7 @@ import type { Driver, Log } from '@cove/domain'
 import { systemClock, systemRandom } from '@cove/domain/system'
 import { createBubblewrapDriver, createNativeDriver } from '@cove/drivers'
 import { openNode, type CoveNode } from '@cove/node'
-import { openLauncher } from '@cove/runner'
+import { openLauncher, type Launcher } from '@cove/runner'
 import { hashKey, keyRing, openServer, type CoveServer } from '@cove/server'
 import { openEmbeddedStore } from '@cove/store'
 import type { Environment, Settings } from '../config/settings.ts'
@@ -69,6 +69,10 @@ export async function composeDaemon(
     log: log.child({ room: 'node' }),
     ...(settings.driver === 'auto' ? {} : { defaultDriver: settings.driver }),
   })
+  // After the node has let go, also when the start fails further on.
+  undo.defer(async () => {
+    if ((await node.list()).length === 0 && (await endsNow(launcher))) await removeRuntimeDir(dataDir.path, runtimeDir)
+  })
   undo.use(node)
 
   const server = await openServer({
@@ -103,19 +107,20 @@ export async function composeDaemon(
     url,
     async close(graceMs) {
       await server.close(graceMs)
-      const sandboxes = await node.list()
-      await node.close()
-      if (sandboxes.length === 0 && (await launcher.stopLauncher().then(done, notDone))) {
-        await removeRuntimeDir(dataDir.path, runtimeDir)
-      }
       await owned.disposeAsync()
     },
   }
 }
 
-const done = (): boolean => true
 /** A launcher that still has something to do stays, and what it needs stays with it. */
-const notDone = (): boolean => false
+async function endsNow(launcher: Launcher): Promise<boolean> {
+  try {
+    await launcher.stopLauncher()
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** Waits for both, so that one that opens after the other has failed is closed too. */
 async function openTogether<Resource extends AsyncDisposable>(
