@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { access, readFile, readlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { Readable } from 'node:stream'
 import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest'
 import type { Machine, MachineSpec } from '@cove/domain'
 import type { GuestLink } from '@cove/guest-link'
@@ -238,6 +239,27 @@ describe.runIf(isRoot)('a bomb', () => {
     expect(stderr).toContain('No space left on device')
     await stage.shell(link, 'head -c 500M /dev/zero > /dev/shm/bomb', 'user')
     await expectAlive(link)
+  })
+
+  it('of watches is felt by its own machine only', async () => {
+    const [hostile, other] = [await machine(), await machine()]
+    // The kernel counts them per user, and a user of a namespace for its maker too.
+    const bomb = [
+      'import ctypes, sys, time',
+      'libc = ctypes.CDLL(None)',
+      'while libc.inotify_init1(0) >= 0: pass',
+      'print("full", flush=True)',
+      'time.sleep(60)',
+    ].join('\n')
+    const argv = ['/usr/bin/python3', '-c', bomb]
+    const { events } = await hostile.link.start({ id: 'bomb' as never, argv, env: {}, user: 'user' })
+    for await (const event of events) if (event.type === 'output') break
+    const watched = await other.link.watch('/tmp')
+    await other.link.writeFile('/tmp/seen', Readable.from([Buffer.from('x')]))
+    for await (const event of watched) {
+      expect(event).toMatchObject({ path: 'seen' })
+      break
+    }
   })
 
   it('of processes is contained', async () => {

@@ -18,6 +18,8 @@ export class DiskStore {
   readonly #folder: string
   readonly #users = new Map<DiskId, MachineId>()
   readonly #known = new Set<DiskId>()
+  /** What has been looked up: a disk keeps its form for life. */
+  readonly #forms = new Map<DiskId, DiskForm>()
 
   constructor(folder: string) {
     this.#folder = folder
@@ -43,6 +45,14 @@ export class DiskStore {
   async formOf(id: DiskId): Promise<DiskForm> {
     // Most disks that are asked for are new: the file system need not be asked whether it knows them.
     if (!this.#known.has(id)) return { kind: 'absent' }
+    const known = this.#forms.get(id)
+    if (known !== undefined) return known
+    const form = await this.#lookUp(id)
+    if (form.kind !== 'absent') this.#forms.set(id, form)
+    return form
+  }
+
+  async #lookUp(id: DiskId): Promise<DiskForm> {
     const image = await stat(this.imageOf(id)).catch(() => undefined)
     if (image !== undefined) return { kind: 'image', bytes: image.size }
     // The folder above is the daemon's own; what is inside belongs to the range of ids that wrote it.
@@ -76,6 +86,7 @@ export class DiskStore {
     const user = this.#users.get(id)
     if (user !== undefined) throw inUse(id, user)
     this.#known.delete(id)
+    this.#forms.delete(id)
     const aside = join(this.#folder, `${GONE}${id}-${randomUUID().slice(0, 8)}`)
     try {
       await rename(this.pathOf(id), aside)
