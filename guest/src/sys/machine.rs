@@ -134,6 +134,15 @@ pub fn keep_capabilities(keep: &[u32]) -> Result<()> {
     check_long(unsafe { c::syscall(c::SYS_CAPSET, &mut header as *mut CapabilityHeader, data.as_ptr()) }).map(drop)
 }
 
+/// Makes everything that this process may do count again, as after a change of the effective user.
+pub fn raise_capabilities() -> Result<()> {
+    let (mut header, mut data) = capabilities()?;
+    for part in &mut data {
+        part.effective = part.permitted;
+    }
+    check_long(unsafe { c::syscall(c::SYS_CAPSET, &mut header as *mut CapabilityHeader, data.as_ptr()) }).map(drop)
+}
+
 fn capabilities() -> Result<(CapabilityHeader, [CapabilityData; 2])> {
     let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
     let mut data = [CapabilityData::default(); 2];

@@ -19,18 +19,6 @@ extern "C" {
 
 pub const CLONE_NEWNS: c_int = 0x0002_0000;
 pub const CLONE_NEWUSER: c_int = 0x1000_0000;
-const SIGCHLD: c_int = 17;
-
-#[cfg(target_arch = "x86_64")]
-mod number {
-    use std::os::raw::c_long;
-    pub const CLONE: c_long = 56;
-}
-#[cfg(target_arch = "aarch64")]
-mod number {
-    use std::os::raw::c_long;
-    pub const CLONE: c_long = 220;
-}
 
 pub fn unshare(flags: c_int) -> io::Result<()> {
     check(unsafe { c_unshare(flags) } as c_long)
@@ -38,15 +26,6 @@ pub fn unshare(flags: c_int) -> io::Result<()> {
 
 pub fn enter(namespace: RawFd, kind: c_int) -> io::Result<()> {
     check(unsafe { c_setns(namespace, kind) } as c_long)
-}
-
-/// Like fork, with the child in a new user namespace: 0 in the child, its pid in the parent.
-pub fn fork_into_user_namespace() -> io::Result<i32> {
-    let zero: c_ulong = 0;
-    let flags = (CLONE_NEWUSER | SIGCHLD) as c_ulong;
-    let pid = unsafe { syscall(number::CLONE, flags, zero, zero, zero, zero) };
-    check(pid)?;
-    Ok(pid as i32)
 }
 
 /// Becomes uid 0 and gid 0 of the current user namespace, without supplementary groups. For one thread only.
