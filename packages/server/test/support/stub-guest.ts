@@ -29,6 +29,8 @@ const CHUNK = new Uint8Array(256 * 1024)
  */
 export class StubGuest implements Guest {
   readonly files = new Map<string, Uint8Array>()
+  /** How each writing of a file that was begun came out. */
+  readonly writes: Promise<'done' | 'broken'>[] = []
   readonly running = new Map<ProcessId, Running>()
   attached = 0
   produced = 0
@@ -135,11 +137,27 @@ export class StubGuest implements Guest {
     return { info: fileInfo(path, data.length), content: pieces(part) }
   }
 
-  async writeFile(
+  writeFile(
     path: string,
     content: AsyncIterable<Uint8Array>,
     options: { mode?: number } = {},
     signal?: AbortSignal,
+  ): Promise<FileInfo> {
+    const writing = this.#write(path, content, options, signal)
+    this.writes.push(
+      writing.then(
+        () => 'done' as const,
+        () => 'broken' as const,
+      ),
+    )
+    return writing
+  }
+
+  async #write(
+    path: string,
+    content: AsyncIterable<Uint8Array>,
+    options: { mode?: number },
+    signal: AbortSignal | undefined,
   ): Promise<FileInfo> {
     const chunks: Uint8Array[] = []
     let length = 0

@@ -74,10 +74,12 @@ describe('files', () => {
     const { hostname, port } = new URL(base)
     const { connect } = await import('node:net')
     const socket = connect(Number(port), hostname)
+    const before = guest?.writes.length ?? 0
     socket.write(`${head}half of it`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await expect.poll(() => guest?.writes.length).toBe(before + 1)
     socket.destroy()
-    await expect.poll(async () => (await ask(url('path=/tmp/kept'))).body.toString()).toBe('old')
+    expect(await guest?.writes.at(-1)).toBe('broken')
+    expect((await ask(url('path=/tmp/kept'))).body.toString()).toBe('old')
   })
 
   test('the native calls on files answer', async () => {

@@ -61,7 +61,7 @@ test('what does not end within the given time is cut', async () => {
   const socket = connectTcp(Number(new URL(base).port), '127.0.0.1')
   const head = `PUT /v1/sandboxes/box/files?path=/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${KEY}\r\n`
   socket.write(`${head}Content-Length: 100\r\n\r\nonly this`)
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await expect.poll(() => [...house.node.guests.values()].flatMap(({ writes }) => writes)).toHaveLength(1)
   const cut = new Promise((resolve) => socket.once('close', resolve))
   socket.on('error', () => undefined)
   const began = performance.now()
