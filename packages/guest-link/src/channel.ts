@@ -96,6 +96,7 @@ export class Channel {
     if (this.#state !== 'opening') throw new FrameError('a second answer on one channel')
     this.#state = 'open'
     this.#resolveOpened?.(new Fields(Buffer.from(payload)))
+    this.#rejectOpened = undefined
   }
 
   onData(stream: StreamNumber, bytes: Buffer): void {
@@ -277,7 +278,7 @@ export class Channel {
     if (error === undefined) waiter?.resolve(undefined)
     else waiter?.reject(error)
     this.#rejectOpened?.(error ?? new CoveError('cancelled', 'the call was closed'))
-    this.#sending.end(this.#gone())
+    this.#sending.end(() => this.#gone())
     const onOver = this.#onOver
     this.#onOver = undefined
     onOver?.()

@@ -18,7 +18,7 @@ export class Sending {
   readonly #host: SendingHost
   readonly #channel: number
   #credit = DEFAULT_WINDOW
-  #ended: CoveError | undefined
+  #ended: (() => CoveError) | undefined
   #onProgress: (() => void) | undefined
   readonly #wake = (): void => this.#onProgress?.()
 
@@ -33,8 +33,8 @@ export class Sending {
     this.#wake()
   }
 
-  /** Nothing more is sent; whoever sends fails with this error. */
-  end(error: CoveError): void {
+  /** Nothing more is sent; whoever sends fails with this error, which is made only for them: most calls end well. */
+  end(error: () => CoveError): void {
     this.#ended = error
     this.#wake()
   }
@@ -43,7 +43,7 @@ export class Sending {
   async send(stream: StreamNumber, bytes: Uint8Array): Promise<void> {
     let at = 0
     for (;;) {
-      if (this.#ended !== undefined) throw this.#ended
+      if (this.#ended !== undefined) throw this.#ended()
       if (at === bytes.length) return
       if (this.#credit > 0 && !this.#host.congested(this.#wake)) at += this.#sendPart(stream, bytes, at)
       else await this.#progress()
