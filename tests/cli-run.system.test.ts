@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { CliProcess } from './support/cli-process.ts'
 import { TestDaemon } from './support/daemon.ts'
+import { commandsWith } from './support/host-commands.ts'
 
 describe('cove run', () => {
   let daemon: TestDaemon
@@ -115,9 +116,8 @@ describe('cove run', () => {
   it('opens a shell in which Ctrl-C reaches the job and not the shell', async () => {
     using shell = start(['shell'], { terminal: true })
     await shell.saw('$ ')
-    shell.write('sleep 100\r')
-    await shell.saw('sleep 100')
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    shell.write('sleep 12345\r')
+    await expect.poll(() => commandsWith('sleep\u000012345')).toHaveLength(1)
     shell.write('\u0003')
     shell.write('echo status=$?\r')
     await shell.saw('status=130')
