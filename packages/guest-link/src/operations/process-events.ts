@@ -29,7 +29,6 @@ export class ProcessEvents implements AsyncIterableIterator<ProcessEvent> {
     while (!this.#done) {
       let item: Item | undefined
       try {
-        // eslint-disable-next-line no-await-in-loop -- one consumer, in order
         item = await this.#channel.next()
       } catch (error) {
         this.#done = true

@@ -16,7 +16,6 @@ export async function sendContent(
   let exhausted = false
   try {
     for (;;) {
-      // eslint-disable-next-line no-await-in-loop -- the order of the bytes is the point
       const result = await unlessEnded(channel, source.next(), closedEarly)
       if (result.done === true) {
         exhausted = true
