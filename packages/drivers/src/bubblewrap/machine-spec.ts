@@ -142,23 +142,21 @@ function diskMount(writable: Writable): readonly MountSpec[] {
  * beside the root, so that the layers under it are not taken along.
  */
 function hostFolders(usr: MountSpec, others: readonly string[]): readonly MountSpec[] {
-  const show = (source: string, path: string, readOnly: boolean): MountSpec => ({
-    kind: 'bind',
-    source,
-    target: `${ROOT}${path}`,
-    readOnly,
-  })
   return [usr, show(usr.target, '/usr', false), ...others.map((path) => show(path, path, true))]
 }
 
+function show(source: string, path: string, readOnly: boolean): MountSpec {
+  return { kind: 'bind', source, target: `${ROOT}${path}`, readOnly }
+}
+
 /** What a machine has in memory: it is gone with the machine. */
-function volatile(tmpBytes: number): readonly MountSpec[] {
+function volatile(size: number): readonly MountSpec[] {
   return [
-    { kind: 'tmpfs', target: `${ROOT}/tmp`, sizeBytes: tmpBytes, mode: 0o1777 },
+    { kind: 'tmpfs', target: `${ROOT}/tmp`, sizeBytes: size, mode: 0o1777 },
     { kind: 'tmpfs', target: `${ROOT}/run`, sizeBytes: RUN_BYTES, mode: 0o755 },
     { kind: 'bind', source: `${STAGE}/program`, target: `${ROOT}${AGENT_PATH}`, readOnly: true },
     { kind: 'devices', target: `${STAGE}/dev` },
-    { kind: 'tmpfs', target: `${STAGE}/dev/shm`, sizeBytes: Math.floor(tmpBytes / 2), mode: 0o1777 },
+    { kind: 'tmpfs', target: `${STAGE}/dev/shm`, sizeBytes: Math.floor(size / 2), mode: 0o1777 },
   ]
 }
 
