@@ -101,8 +101,9 @@ export class Deadlines {
     const { clock, activity, limits, operations } = this.#core
     const { id } = sandbox.spec
     const retry = this.#retries.get(id)
-    if (retry !== undefined && sandbox.status.state !== 'deleted') return retry.at
+    if (retry !== undefined && sandbox.status.state === 'deleting') return retry.at
     if (operations.isRunning('remove', id)) return undefined
-    return nextDue(sandbox, { now: clock.now(), idleFor: activity.idleFor(id), failedMs: limits.tombstoneMs })
+    const due = nextDue(sandbox, { now: clock.now(), idleFor: activity.idleFor(id), failedMs: limits.tombstoneMs })
+    return due === undefined || retry === undefined ? due : Math.max(due, retry.at)
   }
 }

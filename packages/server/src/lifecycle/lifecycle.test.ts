@@ -94,6 +94,23 @@ test('a shorter idle timeout takes hold at once, and counts from the change', as
   expect((await stateOf(one, 'box')).reason).toBe('idle')
 })
 
+test('a sandbox whose end the store refused is spared when it is used meanwhile', async () => {
+  const { clock, store, node } = world()
+  const one = await house({ clock, store, node })
+  const { sandboxes } = one.server
+  await sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })
+  const txn = store.txn.bind(store)
+  store.txn = () => Promise.reject(new CoveError('no-space', 'the disk is full'))
+  await clock.advance(30 * MINUTE)
+  store.txn = txn
+  expect((await stateOf(one, 'box')).state).toBe('running')
+  ;(await sandboxes.guest(PROJECT, 'box'))[Symbol.dispose]()
+  await clock.advance(29 * MINUTE)
+  expect((await stateOf(one, 'box')).state).toBe('running')
+  await clock.advance(2 * MINUTE)
+  expect(await stateOf(one, 'box')).toMatchObject({ state: 'deleted', reason: 'idle' })
+})
+
 test('a stopped sandbox is not idle', async () => {
   const { clock, ...rest } = world()
   const one = await house({ clock, ...rest })
