@@ -213,6 +213,7 @@ impl Agent {
             Due::Timeout(serial) => self.time_out(serial),
             Due::Kill(serial) => self.kill_group_of(serial),
             Due::Tell(serial) => self.tell_if_due(serial),
+            Due::Unread(serial) => self.refuse_silent_inputs(serial),
             Due::Forget(serial) => self.forget(serial),
             Due::Newcomer(id) => self.drop_newcomer(id),
             Due::Held => self.release_held(),

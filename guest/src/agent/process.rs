@@ -85,6 +85,8 @@ pub struct Process {
     pub stdin_armed: bool,
     pub inputs: VecDeque<Input>,
     pub exit: Option<Exit>,
+    /// When it ended nobody was left in its process group.
+    pub group_gone: bool,
     pub timed_out: bool,
     /// The agent has sent KILL itself.
     pub killed: bool,

@@ -65,6 +65,8 @@ impl Agent {
             Status::Signaled(signal) => Exit::Signaled(signal),
         };
         process.exit = Some(exit);
+        // Once nobody is left in the group its number may come to mean another.
+        process.group_gone = kill_group(process.pid, 0).is_err();
         process.reaped_at = self.timers.now();
         for output in process.outputs.iter_mut().flatten() {
             output.left = pty::waiting(output.fd.as_raw_fd());
@@ -134,6 +136,11 @@ impl Agent {
             self.timers.cancel(timer);
         }
         self.processes.by_id.remove(&process.id);
+        self.refuse_silent_inputs(serial);
+        let process = match self.processes.all.get_mut(&serial) {
+            Some(process) => process,
+            None => return,
+        };
         let channels: Vec<u32> = process.readers.iter().map(|reader| reader.channel).collect();
         self.processes.ring_bytes -= process.ring.capacity();
         process.ring.clear();
@@ -167,7 +174,7 @@ impl Agent {
     pub fn kill_group_of(&mut self, serial: u64) {
         if let Some(process) = self.processes.all.get_mut(&serial) {
             process.killed = true;
-            if !self.processes.by_pid.contains_key(&process.pid) || process.exit.is_none() {
+            if !process.group_gone {
                 let _ = kill_group(process.pid, c::SIGKILL);
             }
         }

@@ -127,6 +127,7 @@ impl Agent {
             stdin_armed: false,
             inputs: VecDeque::<Input>::new(),
             exit: None,
+            group_gone: false,
             timed_out: false,
             killed: false,
             told: false,

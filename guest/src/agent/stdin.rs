@@ -3,13 +3,17 @@
 use super::core::{token, Agent, Kind, Work};
 use super::fault::{Answer, Fault};
 use super::process::Input;
+use super::timers::Due;
 use crate::fields::{Fields, Writer};
 use crate::sys::poll::WRITE;
 use crate::sys::{self, c, Errno};
+use std::collections::VecDeque;
 use std::os::unix::io::AsRawFd;
 
 /// What a terminal takes as the end of its input.
 const END_OF_TEXT: u8 = 4;
+/// How long the end of an input may come after the end of its process, in milliseconds.
+const LINGER: u64 = 250;
 
 impl Agent {
     pub fn open_stdin(&mut self, channel: u32, fields: &Fields<'_>) -> Answer<()> {
@@ -40,7 +44,7 @@ impl Agent {
 
     pub fn stdin_end(&mut self, channel: u32, serial: u64) {
         if let Some(process) = self.processes.all.get_mut(&serial) {
-            let terminal = process.terminal;
+            let terminal = process.terminal && process.stdin.is_some();
             if let Some(input) = process.inputs.iter_mut().find(|input| input.channel == channel && !input.last) {
                 input.last = true;
                 if input.close && terminal {
@@ -119,15 +123,43 @@ impl Agent {
         }
     }
 
-    /// Nobody reads them any longer.
+    /// Nobody reads them any longer. Whose bytes have all been taken may still say that there are no more.
     pub fn refuse_inputs(&mut self, serial: u64) {
         let inputs = match self.processes.all.get_mut(&serial) {
             Some(process) if process.stdin.is_none() || process.told => std::mem::take(&mut process.inputs),
             _ => return,
         };
+        let mut waiting = VecDeque::new();
+        for input in inputs {
+            let taken = input.at == input.bytes.len();
+            if taken && !input.last {
+                waiting.push_back(input);
+                continue;
+            }
+            self.works.remove(&input.channel);
+            if taken {
+                self.finish(input.channel);
+            } else {
+                self.fail(input.channel, &unread());
+            }
+        }
+        if !waiting.is_empty() {
+            self.timers.set(LINGER, Due::Unread(serial));
+        }
+        if let Some(process) = self.processes.all.get_mut(&serial) {
+            process.inputs = waiting;
+        }
+    }
+
+    /// Who has not said so by now is told that nobody reads.
+    pub fn refuse_silent_inputs(&mut self, serial: u64) {
+        let inputs = match self.processes.all.get_mut(&serial) {
+            Some(process) => std::mem::take(&mut process.inputs),
+            None => return,
+        };
         for input in inputs {
             self.works.remove(&input.channel);
-            self.fail(input.channel, &Fault::new("wrong-state", "the process has closed its input"));
+            self.fail(input.channel, &unread());
         }
     }
 
@@ -137,4 +169,8 @@ impl Agent {
         }
         self.write_stdin(serial);
     }
+}
+
+fn unread() -> Fault {
+    Fault::new("wrong-state", "the process has closed its input")
 }

@@ -12,6 +12,8 @@ pub enum Due {
     Kill(u64),
     /// The output of an ended process has had its time.
     Tell(u64),
+    /// Inputs of an ended process have had their time to end.
+    Unread(u64),
     /// An ended process is remembered no longer.
     Forget(u64),
     /// A connection has said no HELLO.

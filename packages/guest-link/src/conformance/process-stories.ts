@@ -133,6 +133,30 @@ export function processStories(make: () => Promise<GuestHarness>, { real }: Trai
       expect(ran.exit?.exit).toEqual({ kind: 'exited', code: 0 })
     })
 
+    it('that ends as soon as it has read its stdin has taken all of it', async () => {
+      await using host = new Host(await make())
+      const link = await host.open()
+      const { info, events } = await link.start(script(host.harness, 'read x; echo $x', { stdin: true }))
+      const ended = collect(events)
+      async function* line() {
+        yield Buffer.from('all\n')
+        await ended
+      }
+      await link.writeStdin(info.id, line(), { close: true })
+      expect((await ended).stdout.toString()).toBe('all\n')
+    })
+
+    it.runIf(real)('that has ended does not keep a silent writer waiting', async () => {
+      await using host = new Host(await make())
+      const link = await host.open()
+      const { info } = await link.start(script(host.harness, 'read x', { stdin: true }))
+      async function* silent() {
+        yield Buffer.from('line\n')
+        await new Promise(() => {})
+      }
+      await expect(link.writeStdin(info.id, silent(), { close: true })).rejects.toMatchObject({ code: 'wrong-state' })
+    })
+
     it('that has ended takes no stdin', async () => {
       await using host = new Host(await make())
       const link = await host.open()
