@@ -57,6 +57,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     activity: new Activity(clock),
     operations: new Operations(),
     removalFailed: (id) => lifecycle.removalFailed(id),
+    outcomeLost: () => lifecycle.outcomeLost(),
   }
   const lifecycle = new Lifecycle(core)
   const sandboxes = new Sandboxes(core)

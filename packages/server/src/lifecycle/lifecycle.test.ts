@@ -111,6 +111,35 @@ test('a sandbox whose end the store refused is spared when it is used meanwhile'
   expect(await stateOf(one, 'box')).toMatchObject({ state: 'deleted', reason: 'idle' })
 })
 
+test('a step whose outcome the store refused is brought to its end when it takes it again', async () => {
+  const { clock, store, node } = world()
+  const one = await house({ clock, store, node })
+  const { sandboxes } = one.server
+  const txn = store.txn.bind(store)
+  const fail = (): void => {
+    store.txn = () => Promise.reject(new CoveError('no-space', 'the disk is full'))
+  }
+  node.onCreate = () => Promise.resolve(fail())
+  await expect(sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })).rejects.toMatchObject({ code: 'no-space' })
+  await clock.advance(20_000)
+  expect((await stateOf(one, 'box')).state).toBe('creating')
+  store.txn = txn
+  node.onCreate = () => Promise.resolve()
+  await clock.advance(10_000)
+  expect(await stateOf(one, 'box')).toMatchObject({ state: 'running', incarnation: 1 })
+
+  const stop = node.stop.bind(node)
+  node.stop = async (...args) => {
+    fail()
+    return stop(...args)
+  }
+  await expect(sandboxes.stop(PROJECT, 'box', 0)).rejects.toMatchObject({ code: 'no-space' })
+  store.txn = txn
+  node.stop = stop
+  await clock.advance(10_000)
+  expect((await stateOf(one, 'box')).state).toBe('stopped')
+})
+
 test('a stopped sandbox is not idle', async () => {
   const { clock, ...rest } = world()
   const one = await house({ clock, ...rest })

@@ -5,6 +5,9 @@ import { machineEnded } from './machine-ends.ts'
 import { reconcile } from './reconcile.ts'
 import { Sweeper } from './sweeper.ts'
 
+/** The store is given this time to recover, for its disk is full or its other side away. */
+const COMPARE_AGAIN_MS = 5_000
+
 /** What happens to sandboxes without anybody asking: adoption, deadlines, crashes, sweeping. */
 export class Lifecycle {
   readonly #core: Core
@@ -14,6 +17,7 @@ export class Lifecycle {
   readonly #handling = new Set<Promise<void>>()
   /** Machines that ended before their sandbox was recorded as running. */
   readonly #early = new Map<SandboxId, NodeEvent>()
+  #comparing = false
   #tasks: Promise<unknown>[] = []
   #reconciled: Promise<void> = Promise.resolve()
 
@@ -30,6 +34,19 @@ export class Lifecycle {
 
   removalFailed(id: SandboxId): void {
     this.#deadlines.removalFailed(id)
+  }
+
+  /** Compares records and node again in a while, once for however many steps. */
+  outcomeLost(): void {
+    const { signal } = this.#ending
+    if (this.#comparing || signal.aborted) return
+    this.#comparing = true
+    const again = async (): Promise<void> => {
+      await this.#core.clock.sleep(COMPARE_AGAIN_MS, signal).catch(() => undefined)
+      this.#comparing = false
+      await this.#reconcileUntilDone(signal)
+    }
+    this.#track(again())
   }
 
   /** Loads the records, so that work can be taken; bringing the node in line with them goes on behind that. */

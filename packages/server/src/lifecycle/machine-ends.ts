@@ -21,6 +21,7 @@ export async function fail(core: Core, id: SandboxId, reason: EndReason, message
     const { code, message: problem } = CoveError.from(error)
     // Deleted meanwhile is fine; what the node still holds goes with the deletion at the latest.
     if (code === 'sandbox-gone' || code === 'wrong-state') return
+    core.outcomeLost()
     core.log.warn('a failed sandbox was not cleaned up', { sandbox: id, code, error: problem })
   }
 }

@@ -20,4 +20,6 @@ export interface Core {
   readonly operations: Operations
   /** Told when the removal of a sandbox failed and has to be tried again. */
   readonly removalFailed: (id: SandboxId) => void
+  /** Told when the store refused the outcome of a step: records and node have to be compared again. */
+  readonly outcomeLost: () => void
 }

@@ -30,7 +30,7 @@ export function make(core: Core, id: SandboxId): Promise<Sandbox> {
       core.activity.touch(id)
       return running
     } catch (error) {
-      throw explainOvertaken(core, id, error)
+      throw explainUnrecorded(core, id, error)
     }
   })
 }
@@ -70,6 +70,7 @@ async function settleFailure(core: Core, id: SandboxId, cause: CoveError): Promi
     }
   } catch (error) {
     core.log.warn('a failed create could not be recorded', { sandbox: id, error: CoveError.from(error).message })
+    core.outcomeLost()
     return explainOvertaken(core, id, cause)
   }
   return new CoveError(cause.code, message, { ...cause.context, sandbox: id }, { cause, fix: cause.fix })
@@ -78,6 +79,13 @@ async function settleFailure(core: Core, id: SandboxId, cause: CoveError): Promi
 /** True when the request itself cannot be honoured: then nothing of it stays but a tombstone. */
 function isRefusal({ code, transient }: CoveError): boolean {
   return ERROR_CODES[code].http < 500 && !transient
+}
+
+/** The step was done, but its outcome could not be written down. */
+export function explainUnrecorded(core: Core, id: SandboxId, error: unknown): CoveError {
+  const state = core.view.entry(id)?.status.state
+  if (state === 'creating' || state === 'stopping') core.outcomeLost()
+  return explainOvertaken(core, id, error)
 }
 
 /** A removal that came in between is what the caller has to know, not the conflict that it caused. */

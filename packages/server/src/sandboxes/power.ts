@@ -1,7 +1,7 @@
 import { CoveError, type Sandbox, type SandboxId } from '@cove/domain'
 import type { Core } from './core.ts'
 import { endedError } from './ledger.ts'
-import { explainOvertaken, make } from './make.ts'
+import { explainOvertaken, explainUnrecorded, make } from './make.ts'
 import type { Entry } from './view.ts'
 
 /**
@@ -26,7 +26,7 @@ export function stop(core: Core, id: SandboxId, graceMs: number): Promise<Sandbo
     try {
       return await core.ledger.transition(id, 'stopped')
     } catch (error) {
-      throw explainOvertaken(core, id, error)
+      throw explainUnrecorded(core, id, error)
     }
   })
 }
