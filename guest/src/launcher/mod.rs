@@ -36,7 +36,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::sys::host::{signal_descriptor, try_lock};
+use crate::sys::host::{close_from, signal_descriptor, try_lock};
 use crate::sys::{self, c};
 
 const USAGE: &str = "usage: cove-guest launcher --state DIR --installation ID --instance NAME [--idle-ms N]";
@@ -91,6 +91,8 @@ fn is_word(text: &str) -> bool {
 
 fn serve(options: &Options) -> io::Result<i32> {
     unsafe { c::umask(0o077) };
+    // What the caller had open must not stay open as long as the launcher lives.
+    close_from(3);
     make_state_folder(&options.state)?;
     let path = |suffix: &str| options.state.join(format!("{}.{}", options.instance, suffix));
     let lock = fs::OpenOptions::new().write(true).create(true).mode(0o600).open(path("lock"))?;
