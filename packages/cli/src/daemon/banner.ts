@@ -1,4 +1,4 @@
-import { ERROR_CODES, formatDuration, type DriverReport } from '@cove/domain'
+import { formatDuration, type DriverReport } from '@cove/domain'
 
 interface Facts {
   readonly version: string
@@ -37,5 +37,3 @@ export function driverLines(drivers: readonly DriverReport[]): readonly string[]
     return [`${head} proven${versions === '' ? '' : ` (${versions}${speed}${wall})`}${chosen ? '  <- default' : ''}`]
   })
 }
-
-export const NOT_RUNNING_FIX = ERROR_CODES['daemon-not-running'].fix

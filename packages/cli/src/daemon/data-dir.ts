@@ -49,7 +49,7 @@ export async function openDataDir(path: string, random: Random): Promise<DataDir
 }
 
 /** 160 random bits; the prefix lets secret scanners find a leaked one. */
-export const newApiKey = (random: Random): string => `cove_${Buffer.from(random.bytes(20)).toString('hex')}`
+const newApiKey = (random: Random): string => `cove_${Buffer.from(random.bytes(20)).toString('hex')}`
 
 /** Parents first. Node's own recursive mkdir never ends where a file system refuses folders as /proc does. */
 async function makeFolder(path: string): Promise<void> {

@@ -111,4 +111,4 @@ function tellParent(text: string): void {
   process.send({ ready: text }, undefined, {}, () => process.disconnect())
 }
 
-export const programName = (io: Io): string => (io.env['npm_command'] === undefined ? './cove' : 'cove')
+const programName = (io: Io): string => (io.env['npm_command'] === undefined ? './cove' : 'cove')

@@ -12,8 +12,6 @@ export interface Filter {
   readonly includeDeleted: boolean
 }
 
-export const EVERYTHING: Filter = { states: [], labels: {}, includeDeleted: false }
-
 export interface PageRequest {
   readonly filter: Filter
   /** 1 to 1,000. */

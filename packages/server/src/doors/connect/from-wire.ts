@@ -212,7 +212,7 @@ function pathProblem(path: string): string | undefined {
   return undefined
 }
 
-export function checkUser(user: string): string {
+function checkUser(user: string): string {
   if (!/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(user)) throw bad('user', 'is not a user name')
   return user
 }

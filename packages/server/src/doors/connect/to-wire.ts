@@ -59,7 +59,7 @@ const FILE_TYPES: Readonly<Record<domain.FileType, FileType>> = {
   other: FileType.OTHER,
 }
 
-export const OUTPUT_STREAMS: Readonly<Record<domain.OutputStream, OutputStream>> = {
+const OUTPUT_STREAMS: Readonly<Record<domain.OutputStream, OutputStream>> = {
   stdout: OutputStream.STDOUT,
   stderr: OutputStream.STDERR,
   terminal: OutputStream.TERMINAL,
@@ -117,7 +117,7 @@ export function toProcess(info: domain.ProcessInfo): MessageInitShape<typeof Pro
   }
 }
 
-export function toExit(exit: domain.Exit): MessageInitShape<typeof ExitSchema> {
+function toExit(exit: domain.Exit): MessageInitShape<typeof ExitSchema> {
   switch (exit.kind) {
     case 'exited':
       return { kind: Exit_Kind.EXITED, code: exit.code }
