@@ -22,7 +22,7 @@ import { agentOomKills } from '../host/cgroup-readings.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import { DiskStore } from '../host/disk-store.ts'
 import { hostMachine } from '../host/host-machine.ts'
-import { launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
+import { endFailedStart, launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
 import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
@@ -159,7 +159,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
       if (newDisk && spec.disk !== undefined) disks.made(spec.disk)
       return this.#machine(prepared, process, note, cgroups)
     } catch (error) {
-      await this.#undo(id, newDisk ? spec.disk : undefined)
+      await this.#undo(id, newDisk ? spec.disk : undefined, error)
       if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
       throw CoveError.from(error, 'driver-failed')
     }
@@ -243,9 +243,9 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     return launchedRecords(this.#launcher, NAME, RECORD_PREFIX, this.#log)
   }
 
-  /** What the launcher made it has removed again; the rest is the driver's. */
-  async #undo(id: MachineId, newDisk: DiskId | undefined): Promise<void> {
+  async #undo(id: MachineId, newDisk: DiskId | undefined, error: unknown): Promise<void> {
     const { prepared, holdings } = await this.#open()
+    if (!(await endFailedStart(this.#launcher, recordOf(id), error))) return
     await Promise.all(
       [prepared.folders.machines, prepared.folders.scratch].map((folder) => removeTree(join(folder, id))),
     )

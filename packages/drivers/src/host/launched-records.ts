@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises'
-import { parseMachineId, type Log, type Machine, type MachineId, type Recovered } from '@cove/domain'
+import { CoveError, parseMachineId, type Log, type Machine, type MachineId, type Recovered } from '@cove/domain'
 import type { HostProcess, Launcher } from '@cove/runner'
 import { readNote, type MachineNote } from './machine-note.ts'
 
@@ -23,6 +23,19 @@ export async function launchedRecords(
     else found.push({ process, note })
   }
   return found
+}
+
+/**
+ * Ends what a start that failed may have left: when the launcher was lost before it answered, the process may run all
+ * the same. False when that cannot be said now; then whatever the machine holds must stay held until it is destroyed.
+ */
+export async function endFailedStart(launcher: Launcher, record: string, error: unknown): Promise<boolean> {
+  // Somebody else's.
+  if (error instanceof CoveError && error.code === 'already-exists') return true
+  return launcher.destroy(record).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** What became of each, and of the folders that never got a record. */

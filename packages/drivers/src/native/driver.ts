@@ -32,7 +32,7 @@ import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import { DiskStore } from '../host/disk-store.ts'
 import { endTree } from '../host/end-tree.ts'
 import { hostMachine } from '../host/host-machine.ts'
-import { launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
+import { endFailedStart, launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
 import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
@@ -179,9 +179,11 @@ class NativeDriver implements Driver, KeepsDisks {
       if (newDisk && spec.disk !== undefined) parts.disks.made(spec.disk)
       return this.#machine(parts, process, note, cgroups)
     } catch (error) {
-      await removeTree(join(parts.machines, id))
-      this.#release(parts, id)
-      if (newDisk && spec.disk !== undefined) await parts.disks.remove(spec.disk)
+      if (await endFailedStart(this.#launcher, recordOf(id), error)) {
+        await removeTree(join(parts.machines, id))
+        this.#release(parts, id)
+        if (newDisk && spec.disk !== undefined) await parts.disks.remove(spec.disk)
+      }
       if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
       throw CoveError.from(error, 'driver-failed')
     }

@@ -1,3 +1,4 @@
+import { CoveError } from '@cove/domain'
 import type { HostProcess, HostProcessSpec, Launcher } from '@cove/runner'
 import type { Fault } from '../../src/conformance/index.ts'
 
@@ -7,6 +8,7 @@ type Spoil = (spec: HostProcessSpec) => HostProcessSpec
 export class FaultyLauncher implements Launcher {
   inner: Launcher
   #spoil: Spoil | undefined
+  #loseAnswer = false
 
   constructor(inner: Launcher) {
     this.inner = inner
@@ -30,10 +32,21 @@ export class FaultyLauncher implements Launcher {
       mounts: [...(spec.mounts ?? []), { kind: 'bind', source: '/nonexistent', target: '/mnt', readOnly: true }],
     })),
     this.#fault('a program that is not there', (spec) => ({ ...spec, argv: ['/nonexistent/program'] })),
+    {
+      name: 'a launcher that dies before it answers',
+      arm: () => {
+        this.#loseAnswer = true
+      },
+      disarm: () => {
+        this.#loseAnswer = false
+      },
+    },
   ]
 
-  start(spec: HostProcessSpec, signal?: AbortSignal): Promise<HostProcess> {
-    return new Promise((resolve) => resolve(this.inner.start(this.#spoil?.(spec) ?? spec, signal)))
+  async start(spec: HostProcessSpec, signal?: AbortSignal): Promise<HostProcess> {
+    const started = await this.inner.start(this.#spoil?.(spec) ?? spec, signal)
+    if (this.#loseAnswer) throw new CoveError('launcher-unavailable', 'the connection to the launcher has ended')
+    return started
   }
 
   list(): Promise<readonly HostProcess[]> {
