@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
 use super::spec::Cgroup;
+use crate::sys::c::O_NOFOLLOW;
 
 /// Nested groups below one of ours are looked at this deep.
 const MAX_DEPTH: usize = 16;
-use crate::sys::c::O_NOFOLLOW;
-
 /// Problems kept at most for one host process, and bytes of each.
 const MAX_PROBLEMS: usize = 32;
 const MAX_PROBLEM: usize = 1024;

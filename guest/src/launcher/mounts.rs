@@ -259,4 +259,3 @@ fn c(text: &str) -> Result<CString, Failure> {
 fn step<T, S: Display>(name: impl Fn() -> S, result: io::Result<T>) -> Result<T, Failure> {
     result.map_err(|error| (name().to_string(), error))
 }
-
