@@ -93,7 +93,9 @@ fn nested(path: &Path) -> Vec<PathBuf> {
 
 /// Those that lie in no other of the same list.
 pub fn roots(groups: &[String]) -> impl Iterator<Item = &String> {
-    let inside = move |path: &String| groups.iter().any(|other| Path::new(path) != Path::new(other) && Path::new(path).starts_with(other));
+    let inside = move |path: &String| {
+        groups.iter().any(|other| Path::new(path) != Path::new(other) && Path::new(path).starts_with(other))
+    };
     groups.iter().filter(move |path| !inside(path))
 }
 

@@ -73,7 +73,8 @@ impl Host {
                 (Waiter::Destroyed(client), Some(fault)) => self.refuse(client, fault),
                 (Waiter::Failed(client, cause), None) => self.refuse(client, &cause),
                 (Waiter::Failed(client, cause), Some(fault)) => {
-                    let message = format!("{} (and undoing it failed, destroy {}: {})", cause.message, id, fault.message);
+                    let message =
+                        format!("{} (and undoing it failed, destroy {}: {})", cause.message, id, fault.message);
                     self.refuse(client, &Fault { message, ..cause });
                 }
             }

@@ -98,7 +98,8 @@ fn serve(options: &Options) -> io::Result<i32> {
     let lock = fs::OpenOptions::new().write(true).create(true).mode(0o600).open(path("lock"))?;
     let locked = try_lock(lock.as_raw_fd()).map_err(to_io)?;
     // A lock on a file that was just removed by the cleaning of another launcher locks nobody out.
-    let current = fs::metadata(path("lock")).map_or(false, |facts| lock.metadata().map_or(0, |own| own.ino()) == facts.ino());
+    let current =
+        fs::metadata(path("lock")).map_or(false, |facts| lock.metadata().map_or(0, |own| own.ino()) == facts.ino());
     if !locked || !current {
         return Ok(BUSY);
     }

@@ -25,7 +25,10 @@ pub enum Prepared {
     /// Detached mounts: one image or bind source.
     Trees(Vec<OwnedFd>),
     /// Detached mounts of mapped lower folders, and where writes go if that is there already.
-    Layers { lower: Vec<OwnedFd>, writable: Option<Writable> },
+    Layers {
+        lower: Vec<OwnedFd>,
+        writable: Option<Writable>,
+    },
 }
 
 /// Upper and work folder of an overlay, opened on a detached mount of the folder that holds both: overlayfs wants them

@@ -234,8 +234,7 @@ impl Server {
         if self.accept_after.map_or(false, |time| time <= now) {
             self.accept_after = None;
         }
-        let due: Vec<_> =
-            self.host.jobs.iter().filter(|(_, job)| job.next <= now).map(|(id, _)| id.clone()).collect();
+        let due: Vec<_> = self.host.jobs.iter().filter(|(_, job)| job.next <= now).map(|(id, _)| id.clone()).collect();
         for id in due {
             self.host.advance(&id);
         }

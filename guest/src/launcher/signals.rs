@@ -6,7 +6,7 @@ use std::os::unix::io::{AsRawFd, OwnedFd};
 use super::entry::Entry;
 use super::procs;
 use super::record::ProcessKey;
-use crate::sys::{check, c, pidfd};
+use crate::sys::{c, check, pidfd};
 
 /// To the leader of an entry, or to its whole process group.
 pub fn send(entry: &Entry, signal: i32, group: bool) -> io::Result<()> {
@@ -14,7 +14,9 @@ pub fn send(entry: &Entry, signal: i32, group: bool) -> io::Result<()> {
     if entry.own {
         // Not reaped yet, so neither the pid nor the group can belong to anybody else.
         let target = if group { -pid } else { pid };
-        return check(unsafe { c::kill(target, signal) }).map(drop).map_err(|error| io::Error::from_raw_os_error(error.0));
+        return check(unsafe { c::kill(target, signal) })
+            .map(drop)
+            .map_err(|error| io::Error::from_raw_os_error(error.0));
     }
     let handle = entry.handle.as_ref().ok_or_else(|| io::Error::from_raw_os_error(c::ESRCH))?.as_raw_fd();
     if !group {

@@ -77,12 +77,32 @@ pub enum UserNamespace {
 }
 
 pub enum Mount {
-    Bind { source: String, target: String, read_only: bool, recursive: bool },
-    Overlay { lower: Vec<String>, upper: String, work: String, target: String, mapped: bool },
-    Tmpfs { target: String, size: u64, mode: u32 },
-    Image { image: String, target: String },
+    Bind {
+        source: String,
+        target: String,
+        read_only: bool,
+        recursive: bool,
+    },
+    Overlay {
+        lower: Vec<String>,
+        upper: String,
+        work: String,
+        target: String,
+        mapped: bool,
+    },
+    Tmpfs {
+        target: String,
+        size: u64,
+        mode: u32,
+    },
+    Image {
+        image: String,
+        target: String,
+    },
     /// A small `/dev`.
-    Devices { target: String },
+    Devices {
+        target: String,
+    },
 }
 
 impl Mount {
@@ -245,7 +265,10 @@ fn mount(item: &Fields<'_>) -> Result<Mount, Fault> {
             // These would need escapes in the mount's options, with rules that differ between kernels.
             for folder in lower.iter().chain([&upper, &work]) {
                 if folder.contains([',', ':', '\\']) {
-                    return Err(Fault::invalid(format!("the overlay folder {} has a comma, colon or backslash", folder)));
+                    return Err(Fault::invalid(format!(
+                        "the overlay folder {} has a comma, colon or backslash",
+                        folder
+                    )));
                 }
             }
             Ok(Mount::Overlay { lower, upper, work, target, mapped: item.truth(9)? })

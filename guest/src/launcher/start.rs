@@ -9,9 +9,9 @@ use std::path::Path;
 
 use super::cgroups;
 use super::child::{self, Inherited};
+use super::entry::Entry;
 use super::fault::{AtStep, Fault};
 use super::held::{self, Held};
-use super::entry::Entry;
 use super::host::{Client, Host};
 use super::job::Waiter;
 use super::procs;
@@ -119,7 +119,15 @@ impl Host {
         let (stdio, held) = self.stdio(spec)?;
         let pipe = || sys::pipe(0).at(|| "make a pipe");
         let ((gate, opener), (status, reporter)) = (pipe()?, pipe()?);
-        let inherited = Inherited { placed, cgroups: joins, stdio, gate, status: reporter, user_namespace, descriptors: self.descriptors };
+        let inherited = Inherited {
+            placed,
+            cgroups: joins,
+            stdio,
+            gate,
+            status: reporter,
+            user_namespace,
+            descriptors: self.descriptors,
+        };
 
         let pid = sys::check(unsafe { c::fork() }).at(|| "fork")?;
         if pid == 0 {

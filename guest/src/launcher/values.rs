@@ -17,7 +17,11 @@ impl From<FieldError> for Fault {
     }
 }
 
-pub fn list<T>(fields: &Fields<'_>, tag: u8, decode: impl Fn(&Fields<'_>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+pub fn list<T>(
+    fields: &Fields<'_>,
+    tag: u8,
+    decode: impl Fn(&Fields<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
     let mut items = Vec::new();
     for value in fields.all(tag) {
         if items.len() == MAX_ITEMS {

@@ -95,8 +95,7 @@ pub fn signal_descriptor(signals: &[i32]) -> Result<OwnedFd> {
 
 /// Gives every signal its default action and blocks none, as a program expects to be started.
 pub fn reset_signals() {
-    let action =
-        c::sigaction_t { handler: c::SIG_DFL, mask: c::sigset_t { bits: [0; 16] }, flags: 0, restorer: 0 };
+    let action = c::sigaction_t { handler: c::SIG_DFL, mask: c::sigset_t { bits: [0; 16] }, flags: 0, restorer: 0 };
     let empty = c::sigset_t { bits: [0; 16] };
     unsafe {
         c::sigaction(c::SIGPIPE, &action, std::ptr::null_mut());
@@ -139,9 +138,8 @@ pub fn open_entry(folder: RawFd, name: &CStr, flags: c_int) -> Result<OwnedFd> {
         resolve: NO_XDEV | NO_MAGICLINKS | NO_SYMLINKS | BENEATH,
     };
     let size = std::mem::size_of::<OpenHow>();
-    let fd = retry(|| {
-        check_long(unsafe { c::syscall(SYS_OPENAT2, folder, name.as_ptr(), &how as *const OpenHow, size) })
-    })?;
+    let fd =
+        retry(|| check_long(unsafe { c::syscall(SYS_OPENAT2, folder, name.as_ptr(), &how as *const OpenHow, size) }))?;
     own(fd as c_int)
 }
 

@@ -77,9 +77,8 @@ pub fn clone_tree(path: &CStr, recursive: bool) -> io::Result<OwnedFd> {
 /// Attaches a detached mount.
 pub fn attach(tree: RawFd, target: &CStr) -> io::Result<()> {
     let empty = [0 as c_char];
-    let status = unsafe {
-        syscall(SYS_MOVE_MOUNT, tree, empty.as_ptr(), AT_FDCWD, target.as_ptr(), MOVE_MOUNT_F_EMPTY_PATH)
-    };
+    let status =
+        unsafe { syscall(SYS_MOVE_MOUNT, tree, empty.as_ptr(), AT_FDCWD, target.as_ptr(), MOVE_MOUNT_F_EMPTY_PATH) };
     done(status)
 }
 
@@ -115,14 +114,7 @@ pub fn mount_device(kind: &CStr, device: &CStr) -> io::Result<OwnedFd> {
     let context = owned(unsafe { syscall(SYS_FSOPEN, kind.as_ptr(), FSOPEN_CLOEXEC) })?;
     let source = b"source\0";
     done(unsafe {
-        syscall(
-            SYS_FSCONFIG,
-            context.as_raw_fd(),
-            FSCONFIG_SET_STRING,
-            source.as_ptr(),
-            device.as_ptr(),
-            0 as c_int,
-        )
+        syscall(SYS_FSCONFIG, context.as_raw_fd(), FSCONFIG_SET_STRING, source.as_ptr(), device.as_ptr(), 0 as c_int)
     })?;
     let none = ptr::null::<c_char>();
     done(unsafe { syscall(SYS_FSCONFIG, context.as_raw_fd(), FSCONFIG_CMD_CREATE, none, none, 0 as c_int) })?;
