@@ -165,6 +165,8 @@ describe.runIf(process.getuid?.() === 0)('cove up as an ordinary user', () => {
     if (!(await canRunCove(NOBODY))) context.skip('other users cannot read this checkout')
     await using daemon = await TestDaemon.start([], { uid: NOBODY })
     expect(daemon.output).toMatch(/bubblewrap\s+namespace\s+proven/)
+    // Nothing that his logging out would take away.
+    expect(existsSync(join(daemon.dataDir, 'run/l'))).toBe(true)
     expect(await daemon.cove(['run', 'sh', '-c', 'id -un; echo $HOME'])).toMatchObject({
       status: 0,
       stdout: 'user\n/home/user\n',

@@ -6,7 +6,7 @@ import { openNode, type CoveNode } from '@cove/node'
 import { openLauncher, type Launcher } from '@cove/runner'
 import { hashKey, keyRing, openServer, type CoveServer } from '@cove/server'
 import { openEmbeddedStore } from '@cove/store'
-import type { Environment, Settings } from '../config/settings.ts'
+import type { Settings } from '../config/settings.ts'
 import { VERSION } from '../version.ts'
 import type { DataDir } from './data-dir.ts'
 import { openRuntimeDir, removeRuntimeDir } from './runtime-dir.ts'
@@ -25,7 +25,6 @@ export async function composeDaemon(
   dataDir: DataDir,
   guestProgram: string,
   log: Log,
-  env: Environment,
 ): Promise<Daemon> {
   const clock = systemClock
   const random = systemRandom
@@ -38,7 +37,7 @@ export async function composeDaemon(
     openEmbeddedStore({ path: dataDir.serverStore, clock, log, durability }),
     openEmbeddedStore({ path: dataDir.nodeStore, clock, log, durability }),
   ])
-  const runtimeDir = await openRuntimeDir(dataDir.path, installation, env)
+  const runtimeDir = await openRuntimeDir(dataDir.path, installation)
   const launcher = undo.use(await openLauncher({ binary: guestProgram, stateDir: join(runtimeDir, 'l'), installation }))
 
   const drivers: Driver[] = [

@@ -20,23 +20,23 @@ describe('the runtime directory', () => {
   })
 
   it('is private, the same for every daemon of this boot, and gone when it is removed', async () => {
-    path = await openRuntimeDir(dataDir, installation, {})
+    path = await openRuntimeDir(dataDir, installation)
     expect(statSync(path).mode & 0o777).toBe(0o700)
-    expect(await openRuntimeDir(dataDir, installation, { XDG_RUNTIME_DIR: '/somewhere/else' })).toBe(path)
+    expect(await openRuntimeDir(dataDir, installation)).toBe(path)
     await removeRuntimeDir(dataDir, path)
     expect(existsSync(path)).toBe(false)
   })
 
   it('is chosen anew after a restart of the host', async () => {
     writeFileSync(join(dataDir, 'runtime-dir'), JSON.stringify({ path: '/gone', bootId: 'another' }))
-    path = await openRuntimeDir(dataDir, installation, {})
+    path = await openRuntimeDir(dataDir, installation)
     expect(path).not.toBe('/gone')
   })
 
   it('is made again when only it was lost', async () => {
-    path = await openRuntimeDir(dataDir, installation, {})
+    path = await openRuntimeDir(dataDir, installation)
     rmSync(path, { recursive: true })
-    expect(await openRuntimeDir(dataDir, installation, {})).toBe(path)
+    expect(await openRuntimeDir(dataDir, installation)).toBe(path)
     expect(existsSync(path)).toBe(true)
   })
 
@@ -46,6 +46,6 @@ describe('the runtime directory', () => {
     chmodSync(open, 0o755)
     const bootId = (await import('./daemon-file.ts')).bootId()
     writeFileSync(join(dataDir, 'runtime-dir'), JSON.stringify({ path: open, bootId }))
-    await expect(openRuntimeDir(dataDir, installation, {})).rejects.toMatchObject({ code: 'permission-denied' })
+    await expect(openRuntimeDir(dataDir, installation)).rejects.toMatchObject({ code: 'permission-denied' })
   })
 })

@@ -1,7 +1,6 @@
 import { lstat, mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CoveError } from '@cove/domain'
-import type { Environment } from '../config/settings.ts'
 import { bootId } from './daemon-file.ts'
 
 const TMPFS_MAGIC = 0x01021994
@@ -11,14 +10,14 @@ const TMPFS_MAGIC = 0x01021994
  * the host has a place for that, for there a file costs a tenth of what it costs on a disk; else in the data directory.
  * A daemon that is started again on the same boot finds the folder that the first one chose.
  */
-export async function openRuntimeDir(dataDir: string, installation: string, env: Environment): Promise<string> {
+export async function openRuntimeDir(dataDir: string, installation: string): Promise<string> {
   const note = join(dataDir, 'runtime-dir')
   const known = await readNote(note)
   if (known !== undefined) {
     await makePrivate(known)
     return known
   }
-  const path = await choose(dataDir, installation, env)
+  const path = await choose(dataDir, installation)
   await makePrivate(path)
   const aside = `${note}.${process.pid}`
   await writeFile(aside, `${JSON.stringify({ path, bootId: bootId() })}\n`, { mode: 0o600 })
@@ -32,9 +31,9 @@ export async function removeRuntimeDir(dataDir: string, path: string): Promise<v
   await rm(join(dataDir, 'runtime-dir'), { force: true })
 }
 
-async function choose(dataDir: string, installation: string, env: Environment): Promise<string> {
-  const own = process.getuid?.() === 0 ? '/run' : env['XDG_RUNTIME_DIR']
-  for (const parent of own === undefined ? ['/dev/shm'] : [own, '/dev/shm']) {
+/** What an ordinary user has in memory may be removed when he logs out, but his sandboxes go on. */
+async function choose(dataDir: string, installation: string): Promise<string> {
+  for (const parent of process.getuid?.() === 0 ? ['/run', '/dev/shm'] : []) {
     const facts = await statfs(parent).catch(() => undefined)
     if (facts?.type === TMPFS_MAGIC) return join(parent, `cove-${installation}`)
   }

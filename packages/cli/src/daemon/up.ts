@@ -36,7 +36,7 @@ export async function up(args: UpArgs, io: Io): Promise<number> {
   // Before the first thing is opened: a signal during the start must end it cleanly too.
   const ending = listenForEnd(io)
   const { composeDaemon } = await import('./compose.ts')
-  const daemon = await composeDaemon(settings, dataDir, guestProgram, log, io.env)
+  const daemon = await composeDaemon(settings, dataDir, guestProgram, log)
   try {
     await writeDaemonRecord(dataDir.daemonFile, {
       url: daemon.url,
