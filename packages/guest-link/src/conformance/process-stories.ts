@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { chunks, collect, command, ENV, Host, newId, run, script, type GuestHarness, type Traits } from './harness.ts'
 
+async function* silent(): AsyncGenerator<Uint8Array> {
+  yield Buffer.from('line\n')
+  await new Promise(() => {})
+}
+
 /** Starting, ending, signalling, feeding and listing processes. */
 export function processStories(make: () => Promise<GuestHarness>, { real }: Traits): void {
   describe('a process', () => {
@@ -150,10 +155,6 @@ export function processStories(make: () => Promise<GuestHarness>, { real }: Trai
       await using host = new Host(await make())
       const link = await host.open()
       const { info } = await link.start(script(host.harness, 'read x', { stdin: true }))
-      async function* silent() {
-        yield Buffer.from('line\n')
-        await new Promise(() => {})
-      }
       await expect(link.writeStdin(info.id, silent(), { close: true })).rejects.toMatchObject({ code: 'wrong-state' })
     })
 
