@@ -5,10 +5,12 @@
 export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [number, number]>>>> = {
   create: { ratio: [0, 5] },
   exec: { ratio: [0, 8] },
-  output: { ratio: [0.25, 10] },
+  output: { ratio: [0.12, 10] },
   files: { ratio: [0.2, 10], daemon_growth_mib: [-1000, 200] },
+  churn: { per_second: [20, 100_000] },
   stall: { ratio: [0, 0.5] },
   launcher: { p50_ms: [0, 6] },
   idle: { mib: [0, 2] },
+  density: { p99_ms: [0, 100], daemon_rss_mib: [0, 300] },
   adopt: { ratio: [0, 8] },
 }

@@ -199,7 +199,7 @@ describe('cove up --detach', () => {
     expect(statSync(log).mode & 0o777).toBe(0o600)
     expect(readFileSync(log, 'utf8')).toMatch(/"msg":"ready"/)
     expect(await runCove(['down'], { env })).toMatchObject({ status: 0, stdout: 'Cove has stopped.\n' })
-    expect((await runCove(['status'], { env })).status).toBe(3)
+    expect((await runCove(['status'], { env })).status).toBe(1)
     rmSync(folder, { recursive: true })
   })
 
@@ -228,6 +228,6 @@ describe('cove without a daemon', () => {
       status: 0,
       stdout: 'Cove is not running.\n',
     })
-    expect((await runCove(['status', '--data-dir', '/nonexistent/cove'])).status).toBe(3)
+    expect((await runCove(['status', '--data-dir', '/nonexistent/cove'])).status).toBe(1)
   })
 })

@@ -5,8 +5,8 @@ import { daemonFilePath } from './data-dir.ts'
 import { readLivingDaemon } from './daemon-file.ts'
 import type { ReportArgs } from './up-args.ts'
 
-/** Exit status of `cove status` when no daemon runs, as service managers have it. */
-const NOT_RUNNING = 3
+/** Exit status of `cove status` when no daemon runs. */
+const NOT_RUNNING = 1
 
 /** `cove status`: whether the daemon of this data directory runs, and how it is. */
 export async function status(args: ReportArgs, io: Io): Promise<number> {
