@@ -79,6 +79,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   readonly #launcher: Launcher
   readonly #random: Random
   readonly #log: Log
+  readonly #host = hostSize()
   #opening: Promise<Parts> | undefined
   /** Known once the driver is open; until then `validate` is generous and `create` decides. */
   #missing: MissingLimits = {}
@@ -120,7 +121,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
 
   validate(spec: MachineSpec): readonly Problem[] {
     const keptSize = spec.disk !== undefined && !this.#keepsSizes ? { diskBytes: KEPT_DISK } : {}
-    return checkSpec(spec, hostSize(), { ...this.#missing, ...keptSize })
+    return checkSpec(spec, this.#host, { ...this.#missing, ...keptSize })
   }
 
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {

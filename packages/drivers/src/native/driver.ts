@@ -80,6 +80,7 @@ class NativeDriver implements Driver, KeepsDisks {
   readonly #launcher: Launcher
   readonly #random: Random
   readonly #log: Log
+  readonly #host = hostSize()
   /** Machines that exist, with the disk that each uses. */
   readonly #known = new Map<MachineId, DiskId | undefined>()
   #opening: Promise<Parts> | undefined
@@ -112,7 +113,7 @@ class NativeDriver implements Driver, KeepsDisks {
   }
 
   validate(spec: MachineSpec): readonly Problem[] {
-    const problems = [...checkSpec(spec, hostSize(), this.#missing)]
+    const problems = [...checkSpec(spec, this.#host, this.#missing)]
     if (spec.from.kind === 'layers') {
       problems.push({
         field: 'from',
