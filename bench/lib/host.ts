@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { newMachineId, type MachineSpec } from '@cove/domain'
@@ -9,15 +9,24 @@ import { openLauncher } from '@cove/runner'
 
 export const GUEST_PROGRAM = join(import.meta.dirname, '../../build/cove-guest')
 
+const TMPFS_MAGIC = 0x01021994
+
 /** Launcher and bubblewrap driver inside this process, for what can only be measured from inside. */
 export async function openHost() {
+  // Records and sockets where the daemon has them: in memory, where the host has a place for that.
+  const memory = await statfs('/dev/shm').then(
+    ({ type }) => type === TMPFS_MAGIC,
+    () => false,
+  )
   const stateDir = await mkdtemp(join(tmpdir(), 'cove-bench-'))
+  const runtimeDir = await mkdtemp(join(memory ? '/dev/shm' : tmpdir(), 'cove-bench-'))
   const installation = newMachineId(systemRandom)
-  const launcher = await openLauncher({ binary: GUEST_PROGRAM, stateDir: join(stateDir, 'l'), installation })
+  const launcher = await openLauncher({ binary: GUEST_PROGRAM, stateDir: join(runtimeDir, 'l'), installation })
   const driver = createBubblewrapDriver({
     launcher,
     guestProgram: GUEST_PROGRAM,
     stateDir: join(stateDir, 'd'),
+    runtimeDir: join(runtimeDir, 'd'),
     installation,
     random: systemRandom,
   })
@@ -29,7 +38,7 @@ export async function openHost() {
       await driver.close()
       await launcher.stopLauncher()
       await launcher.close()
-      await rm(stateDir, { recursive: true, force: true })
+      for (const folder of [stateDir, runtimeDir]) await rm(folder, { recursive: true, force: true })
     },
   }
 }
