@@ -27,6 +27,7 @@ import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { pruneHostTemplates } from '../host-template/build-template.ts'
+import { BlankDisks } from './blank-disks.ts'
 import { machineExit } from './exit-of.ts'
 import { Holdings } from './holdings.ts'
 import { IdRanges } from './id-ranges.ts'
@@ -58,6 +59,8 @@ export interface BubblewrapOptions {
 }
 
 const NAME = 'bubblewrap'
+/** Disks made ahead: as many as creates come at once, for more the disk is the limit. */
+const BLANKS = 8
 const DEFAULT_UID_BASE = 0x1000_0000
 
 /** Linux namespaces by bubblewrap: own users, mounts, processes, network; the host's kernel, filtered. */
@@ -68,6 +71,7 @@ export function createBubblewrapDriver(options: BubblewrapOptions): Driver & Kee
 interface Parts {
   readonly prepared: Prepared
   readonly disks: DiskStore
+  readonly blanks: BlankDisks
   readonly ranges: IdRanges
   readonly holdings: Holdings
 }
@@ -125,7 +129,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   }
 
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
-    const { prepared, disks, ranges, holdings } = await this.#open()
+    const { prepared, disks, blanks, ranges, holdings } = await this.#open()
     refuseProblems(this.validate(spec))
     if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
     if (prepared.bwrap === undefined) throw new CoveError('isolation-unavailable', NOT_INSTALLED, {}, { fix: INSTALL })
@@ -135,7 +139,10 @@ class BubblewrapDriver implements Driver, KeepsDisks {
       const form = spec.disk === undefined ? ABSENT : await disks.formOf(spec.disk)
       newDisk = spec.disk !== undefined && form.kind === 'absent'
       const slot = prepared.ids === 'range' ? holdings.claimRange(id, form) : undefined
-      const writable = await placeWritable(prepared, disks, id, spec, form)
+      const base = slot === undefined ? undefined : ranges.baseOf(slot)
+      const writable = await placeWritable(prepared, disks, id, spec, form, async (path) =>
+        base === undefined ? false : await blanks.place(path, base),
+      )
       const cgroups = machineCgroups(prepared, id, spec)
       const note: MachineNote = {
         driver: NAME,
@@ -152,7 +159,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
         id,
         spec,
         writable,
-        base: slot === undefined ? undefined : ranges.baseOf(slot),
+        base,
         note: writeNote(note),
         cgroups,
       })
@@ -194,9 +201,10 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     await (await this.#open()).holdings.removeDisk(id)
   }
 
-  /** It has no sockets or watchers of its own: the launcher is its caller's. */
-  close(): Promise<void> {
-    return Promise.resolve()
+  /** Takes back what it has made ahead. The launcher is its caller's. */
+  async close(): Promise<void> {
+    const parts = await this.#opening?.catch(() => undefined)
+    await parts?.blanks.close()
   }
 
   /** Prepares once; a failure is tried again by the next call. */
@@ -218,7 +226,8 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     await pruneHostTemplates(prepared.folders.templates, new Set([...holdings.templates(), prepared.template.name]))
     this.#missing = missingLimits(prepared)
     this.#keepsSizes = prepared.images !== undefined
-    return { prepared, disks, ranges, holdings }
+    const blanks = await BlankDisks.open(join(this.#options.stateDir, 'blanks'), prepared.ids === 'range' ? BLANKS : 0)
+    return { prepared, disks, blanks, ranges, holdings }
   }
 
   #machine(prepared: Prepared, process: HostProcess, note: MachineNote, cgroups: CgroupPlan): Machine {

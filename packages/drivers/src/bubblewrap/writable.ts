@@ -23,6 +23,7 @@ export async function placeWritable(
   id: MachineId,
   spec: MachineSpec,
   form: DiskForm,
+  placeBlank: (path: string) => Promise<boolean>,
 ): Promise<Writable> {
   const { disk } = spec
   const limit = spec.limits.diskBytes
@@ -40,7 +41,9 @@ export async function placeWritable(
   if (limit?.required === true) refuseOtherSize(form, limit.value)
   if (disk === undefined) return { kind: 'folder', path: folder, exists: false }
   if (form.kind === 'image') return { kind: 'image', image: disks.imageOf(disk) }
-  return { kind: 'folder', path: disks.pathOf(disk), exists: form.kind === 'folder' }
+  const path = disks.pathOf(disk)
+  const exists = form.kind === 'folder' || (form.kind === 'absent' && (await placeBlank(path)))
+  return { kind: 'folder', path, exists }
 }
 
 /** Said of hosts where only memory can be given a size. */
