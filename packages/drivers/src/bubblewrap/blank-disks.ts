@@ -45,8 +45,12 @@ export class BlankDisks {
   }
 
   #refill(): void {
-    this.#filling = this.#filling.then(async () => {
-      if (this.#closed || this.#ready.length >= this.#size) return
+    this.#filling = this.#fillAfter(this.#filling)
+  }
+
+  async #fillAfter(earlier: Promise<void>): Promise<void> {
+    await earlier
+    while (!this.#closed && this.#ready.length < this.#size) {
       const blank = join(this.#folder, randomUUID())
       try {
         await mkdir(blank, { mode: 0o700 })
@@ -60,7 +64,6 @@ export class BlankDisks {
         return
       }
       this.#ready.push(blank)
-      this.#refill()
-    })
+    }
   }
 }
