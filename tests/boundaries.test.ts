@@ -10,11 +10,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ['domain'],
   'guest-link': ['domain', 'frames'],
   runner: ['domain', 'frames'],
-  drivers: ['domain', 'guest-link', 'runner'],
+  network: ['domain', 'runner'],
+  drivers: ['domain', 'guest-link', 'runner', 'network'],
   node: ['domain', 'api', 'store', 'drivers', 'runner', 'guest-link'],
   server: ['domain', 'api', 'store'],
   sdk: ['domain', 'api'],
-  cli: ['domain', 'api', 'frames', 'store', 'guest-link', 'runner', 'drivers', 'node', 'server', 'sdk'],
+  cli: ['domain', 'api', 'frames', 'store', 'guest-link', 'runner', 'network', 'drivers', 'node', 'server', 'sdk'],
 }
 
 const root = join(import.meta.dirname, '..')

@@ -41,7 +41,7 @@ export async function openFakeHouse(): Promise<FakeHouse> {
       log: silentLog,
       version: '0.0.0',
       installation: 'test',
-      keys: keyRing([{ key: 'test', project: 'default', hash: hashKey(KEY) }]),
+      keys: keyRing([{ key: 'test', project: 'default', role: 'admin', operator: true, hash: hashKey(KEY) }]),
     }),
   )
   const { port } = await server.listen({ host: '127.0.0.1', port: 0 })

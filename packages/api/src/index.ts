@@ -1,4 +1,6 @@
 export * from './gen/cove/v1/file_pb.ts'
+export * from './gen/cove/v1/identity_pb.ts'
+export * from './gen/cove/v1/port_pb.ts'
 export * from './gen/cove/v1/process_pb.ts'
 export * from './gen/cove/v1/sandbox_pb.ts'
 export * from './gen/cove/v1/system_pb.ts'

@@ -1,4 +1,5 @@
-export { hashKey, keyRing, type KeyRing, type Principal, type StoredKey } from './auth/key-ring.ts'
+export { hashKey, keyRing, type KeyRing, type StoredKey } from './auth/key-ring.ts'
+export type { Principal, Scope } from './auth/principal.ts'
 export { MetricsRegistry } from './metrics/registry.ts'
 export {
   DEFAULT_DEFAULTS,

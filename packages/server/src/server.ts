@@ -94,16 +94,19 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const front = new Front({
     keys,
     origins: new OriginCheck(options.allowedHosts ?? []),
-    connect: new ConnectDoor(services, body, log),
-    http: new HttpDoor({
-      sandboxes,
-      random,
-      limits,
-      metrics,
-      notReady: () => readiness.problem(),
-      closing: closing.signal,
-      log,
-    }),
+    hostDoors: [],
+    doors: [
+      new ConnectDoor(services, body, log),
+      new HttpDoor({
+        sandboxes,
+        random,
+        limits,
+        metrics,
+        notReady: () => readiness.problem(),
+        closing: closing.signal,
+        log,
+      }),
+    ],
     random,
     headerBytes: limits.headerBytes,
     log,
@@ -112,7 +115,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       seconds(ms / 1000)
     },
   })
-  const port = new Port(front.handle, limits, log)
+  const port = new Port(front, limits, log)
   metrics.gauge('cove_sandboxes', 'Sandboxes by state.', () => countStates(view))
   metrics.gauge('cove_connections', 'Open connections.', () => [[{}, port.connections]])
   metrics.gauge('cove_resident_bytes', 'Resident memory of the server.', () => [[{}, process.memoryUsage.rss()]])

@@ -82,7 +82,7 @@ export async function composeDaemon(
     log: log.child({ room: 'server' }),
     version: VERSION,
     installation,
-    keys: keyRing([{ hash: hashKey(dataDir.apiKey), project: 'default', key: 'first' }]),
+    keys: keyRing([{ hash: hashKey(dataDir.apiKey), project: 'default', key: 'first', role: 'admin', operator: true }]),
     limits: { sandboxesPerProject: settings.maxSandboxes },
     defaults: {
       idleTimeoutMs: settings.idleTimeout,

@@ -6,11 +6,11 @@ import { OriginCheck } from './origin-check.ts'
 test('a key is known by its hash only, and no other is', async () => {
   const [one, two] = ['cove_first', 'cove_second']
   const ring = keyRing([
-    { key: 'one', project: 'a', hash: hashKey(one) },
-    { key: 'two', project: 'b', hash: hashKey(two) },
+    { key: 'one', project: 'a', role: 'admin', operator: true, hash: hashKey(one) },
+    { key: 'two', project: 'b', role: 'viewer', operator: false, hash: hashKey(two) },
   ])
-  expect(await ring.verify(one)).toEqual({ key: 'one', project: 'a' })
-  expect(await ring.verify(two)).toEqual({ key: 'two', project: 'b' })
+  expect(await ring.verify(one)).toEqual({ key: 'one', project: 'a', role: 'admin', operator: true })
+  expect(await ring.verify(two)).toEqual({ key: 'two', project: 'b', role: 'viewer', operator: false })
   for (const wrong of ['', one.slice(0, -1), `${one}x`, hashKey(one), 'cove_third']) {
     expect(await ring.verify(wrong)).toBeUndefined()
   }

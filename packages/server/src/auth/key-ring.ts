@@ -1,11 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-
-/** Who calls. */
-export interface Principal {
-  readonly project: string
-  /** Names the key in logs; not secret. */
-  readonly key: string
-}
+import type { Principal } from './principal.ts'
 
 export interface KeyRing {
   /** Undefined for a token that no key made. Takes the same time for every wrong one. */
@@ -24,10 +18,7 @@ export function hashKey(key: string): string {
 
 /** A key ring over a fixed set of hashed keys. */
 export function keyRing(keys: readonly StoredKey[]): KeyRing {
-  const stored = keys.map(({ hash, project, key }) => ({
-    hash: Buffer.from(hash, 'hex'),
-    principal: { project, key },
-  }))
+  const stored = keys.map(({ hash, ...principal }) => ({ hash: Buffer.from(hash, 'hex'), principal }))
   return {
     async verify(token) {
       const hash = createHash('sha256').update(token).digest()

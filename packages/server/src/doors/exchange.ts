@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { constants, type Http2ServerRequest, type ServerHttp2Stream } from 'node:http2'
 import { CoveError } from '@cove/domain'
-import type { Principal } from '../auth/key-ring.ts'
+import type { Principal } from '../auth/principal.ts'
 
 export type Request = IncomingMessage | Http2ServerRequest
 
@@ -37,6 +37,8 @@ export interface Exchange {
   readonly query: string
   /** Who calls; undefined when no valid key was sent. */
   readonly principal: Principal | undefined
+  /** Address of the other end. */
+  readonly from: string
 }
 
 /** Ends an answer in the middle, so that the client can tell that it is not whole. */

@@ -1,18 +1,22 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { CoveError, type Log, type Random } from '@cove/domain'
 import { tokenOf, unauthenticated } from '../auth/credentials.ts'
 import type { KeyRing } from '../auth/key-ring.ts'
 import type { OriginCheck } from '../auth/origin-check.ts'
-import type { ConnectDoor } from './connect/connect-door.ts'
+import type { Door, HostDoor, Upgrade } from './door.ts'
 import type { Exchange, Request, Response } from './exchange.ts'
-import type { HttpDoor } from './http/http-door.ts'
 import { StatusError, answerError } from './json-error.ts'
+import { refuseUpgrade } from './refuse-upgrade.ts'
 import { requestIdOf } from './request-id.ts'
 
 export interface FrontOptions {
   readonly keys: KeyRing
   readonly origins: OriginCheck
-  readonly connect: ConnectDoor
-  readonly http: HttpDoor
+  /** Chosen by host name, before everything else; the first that serves the request takes it. */
+  readonly hostDoors: readonly HostDoor[]
+  /** Chosen by path; the first that serves it takes it. */
+  readonly doors: readonly Door[]
   readonly random: Random
   /** Bytes of the headers of one request. */
   readonly headerBytes: number
@@ -31,49 +35,96 @@ export class Front {
 
   readonly handle = (request: Request, response: Response): void => {
     const began = performance.now()
-    const requestId = requestIdOf(request.headers, this.#options.random)
-    const url = request.url ?? '/'
-    const mark = url.indexOf('?')
-    const path = mark < 0 ? url : url.slice(0, mark)
-    const query = mark < 0 ? '' : url.slice(mark + 1)
-    const door = this.#options.connect.serves(path) ? 'connect' : 'http'
+    const stranger = this.#meet(request)
+    const { requestId, path } = stranger
+    const hostDoor = this.#hostDoor(request)
+    const door = hostDoor === undefined ? this.#door(path) : undefined
+    const name = hostDoor?.name ?? door?.name ?? 'none'
     response.on('error', (error: Error) =>
       this.#options.log.debug('an answer broke', { requestId, error: error.message }),
     )
     response.once('close', () => {
       const ms = performance.now() - began
-      this.#options.onAnswer(door, response.statusCode, ms)
+      this.#options.onAnswer(name, response.statusCode, ms)
       this.#options.log.debug('request', { requestId, method: request.method, path, status: response.statusCode, ms })
     })
-    const exchange = { request, response, requestId, path, query, principal: undefined }
-    this.#pass(exchange, door).catch((error: unknown) => {
+    const exchange = { ...stranger, request, response, principal: undefined }
+    const passing = hostDoor === undefined ? this.#pass(exchange, door) : hostDoor.handle(exchange)
+    passing.catch((error: unknown) => {
       this.#options.log.error('a request failed', { requestId, path, error: String(error) })
       answerError(exchange, error)
     })
   }
 
-  async #pass(stranger: Exchange, door: 'connect' | 'http'): Promise<void> {
+  readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const { log } = this.#options
+    const stranger = this.#meet(request)
+    const { requestId, path } = stranger
+    // Node leaves the socket to whoever handles the upgrade, its errors too.
+    socket.on('error', (error: Error) => log.debug('an upgraded connection broke', { requestId, error: error.message }))
+    const upgrade = { ...stranger, request, socket, head, principal: undefined }
+    const hostDoor = this.#hostDoor(request)
+    const passing = hostDoor === undefined ? this.#passUpgrade(upgrade) : hostDoor.upgrade(upgrade)
+    passing.catch((error: unknown) => {
+      log.debug('an upgrade was refused', { requestId, path, error: String(error) })
+      refuseUpgrade(socket, error, requestId)
+    })
+  }
+
+  async #pass(stranger: Exchange, door: Door | undefined): Promise<void> {
     const { request, response, requestId, path } = stranger
-    const { keys, origins, connect, http } = this.#options
-    if (headerBytes(request) > this.#options.headerBytes) {
-      return answerError(
-        stranger,
-        new StatusError(431, new CoveError('payload-too-large', 'the headers are too large')),
-      )
-    }
-    const authority = 'authority' in request ? request.authority : request.headers.host
-    const refusal = origins.check(authority, request.headers.origin)
-    if (refusal !== undefined) return answerError(stranger, new StatusError(refusal.status, refusal.error))
-    const token = tokenOf(request.headers)
-    const principal = token === undefined ? undefined : await keys.verify(token)
-    const exchange: Exchange = { ...stranger, principal }
-    if (principal === undefined && door === 'http' && !http.isOpen(path)) {
-      return answerError(stranger, unauthenticated())
-    }
+    const principal = await this.#check(request)
+    if (door === undefined || (principal === undefined && !door.isOpen(path))) throw unauthenticated()
     if (request.headers.expect !== undefined && principal !== undefined) response.writeContinue()
     response.setHeader('x-request-id', requestId)
-    return door === 'connect' ? connect.handle(exchange) : http.handle(exchange)
+    return door.handle({ ...stranger, principal })
   }
+
+  async #passUpgrade(stranger: Upgrade): Promise<void> {
+    const principal = await this.#check(stranger.request)
+    const door = this.#door(stranger.path)
+    if (principal === undefined) throw unauthenticated()
+    if (door?.upgrade === undefined) {
+      const error = new CoveError('unsupported', 'there is nothing to upgrade to at this path')
+      throw new StatusError(404, error)
+    }
+    return door.upgrade({ ...stranger, principal })
+  }
+
+  /** Undefined when no valid key was sent. */
+  async #check(request: Request) {
+    const { keys, origins } = this.#options
+    if (headerBytes(request) > this.#options.headerBytes) {
+      throw new StatusError(431, new CoveError('payload-too-large', 'the headers are too large'))
+    }
+    const refusal = origins.check(authorityOf(request), request.headers.origin)
+    if (refusal !== undefined) throw new StatusError(refusal.status, refusal.error)
+    const token = tokenOf(request.headers)
+    return token === undefined ? undefined : keys.verify(token)
+  }
+
+  #meet(request: Request) {
+    const url = request.url ?? '/'
+    const mark = url.indexOf('?')
+    return {
+      requestId: requestIdOf(request.headers, this.#options.random),
+      path: mark < 0 ? url : url.slice(0, mark),
+      query: mark < 0 ? '' : url.slice(mark + 1),
+      from: request.socket.remoteAddress ?? '',
+    }
+  }
+
+  #hostDoor(request: Request): HostDoor | undefined {
+    return this.#options.hostDoors.find((door) => door.serves(authorityOf(request), request.headers))
+  }
+
+  #door(path: string): Door | undefined {
+    return this.#options.doors.find((door) => door.serves(path))
+  }
+}
+
+function authorityOf(request: Request): string | undefined {
+  return 'authority' in request ? request.authority : request.headers.host
 }
 
 /** HTTP/1.1 bounds its headers while it parses them; HTTP/2 only asks the client to. */

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { CoveError, type Sandbox, type SandboxId, type Store } from '@cove/domain'
 import { MemoryStore } from '@cove/store'
-import { PROJECT, openHouse, type House } from '../../test/support/harness.ts'
+import { SCOPE, openHouse, type House } from '../../test/support/harness.ts'
 import { ManualClock, settle } from '../../test/support/manual-clock.ts'
 import { StubNode } from '../../test/support/stub-node.ts'
 import type { CreateRequest } from '../sandboxes/request.ts'
@@ -26,16 +26,16 @@ function world(): { clock: ManualClock; store: Store; node: StubNode } {
 }
 
 const stateOf = async (one: House, ref: string): Promise<Sandbox['status']> =>
-  (await one.server.sandboxes.get(PROJECT, ref)).status
+  (await one.server.sandboxes.get(SCOPE, ref)).status
 
 test('an unused sandbox ends after its idle timeout, a used one that much later', async () => {
   const { clock, ...rest } = world()
   const one = await house({ clock, ...rest })
   const { sandboxes } = one.server
-  await sandboxes.create(PROJECT, { ...PLAIN, name: 'unused' })
-  await sandboxes.create(PROJECT, { ...PLAIN, name: 'used' })
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'unused' })
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'used' })
   await clock.advance(20 * MINUTE)
-  ;(await sandboxes.guest(PROJECT, 'used'))[Symbol.dispose]()
+  ;(await sandboxes.guest(SCOPE, 'used'))[Symbol.dispose]()
   await clock.advance(10 * MINUTE - 1)
   expect((await stateOf(one, 'unused')).state).toBe('running')
   await clock.advance(1)
@@ -49,8 +49,8 @@ test('an unused sandbox ends after its idle timeout, a used one that much later'
 test('an attached stream keeps a sandbox from being idle for as long as it lasts', async () => {
   const { clock, ...rest } = world()
   const one = await house({ clock, ...rest })
-  await one.server.sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })
-  const lease = await one.server.sandboxes.guest(PROJECT, 'box')
+  await one.server.sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
+  const lease = await one.server.sandboxes.guest(SCOPE, 'box')
   await clock.advance(300 * MINUTE)
   expect((await stateOf(one, 'box')).state).toBe('running')
   lease[Symbol.dispose]()
@@ -65,13 +65,13 @@ test('a lifetime ends whatever happens, can be extended, and can be made never',
   const one = await house({ clock, ...rest })
   const { sandboxes } = one.server
   const request = { ...PLAIN, idleTimeout: 'never', lifetime: 10 * MINUTE } as const
-  for (const name of ['short', 'longer', 'never', 'stopped']) await sandboxes.create(PROJECT, { ...request, name })
-  using _lease = await sandboxes.guest(PROJECT, 'short')
-  await sandboxes.stop(PROJECT, 'stopped', 0)
+  for (const name of ['short', 'longer', 'never', 'stopped']) await sandboxes.create(SCOPE, { ...request, name })
+  using _lease = await sandboxes.guest(SCOPE, 'short')
+  await sandboxes.stop(SCOPE, 'stopped', 0)
   await clock.advance(5 * MINUTE)
-  const { status } = await sandboxes.updateTimeouts(PROJECT, 'longer', { lifetime: 10 * MINUTE })
+  const { status } = await sandboxes.updateTimeouts(SCOPE, 'longer', { lifetime: 10 * MINUTE })
   expect(status.deadline).toBe(clock.now() + 10 * MINUTE)
-  expect((await sandboxes.updateTimeouts(PROJECT, 'never', { lifetime: 'never' })).status.deadline).toBeUndefined()
+  expect((await sandboxes.updateTimeouts(SCOPE, 'never', { lifetime: 'never' })).status.deadline).toBeUndefined()
   await clock.advance(5 * MINUTE)
   expect(await stateOf(one, 'short')).toMatchObject({ state: 'deleted', reason: 'deadline' })
   expect(await stateOf(one, 'stopped')).toMatchObject({ state: 'deleted', reason: 'deadline' })
@@ -85,9 +85,9 @@ test('a shorter idle timeout takes hold at once, and counts from the change', as
   const { clock, ...rest } = world()
   const one = await house({ clock, ...rest })
   const { sandboxes } = one.server
-  await sandboxes.create(PROJECT, { ...PLAIN, name: 'box', idleTimeout: 'never' })
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box', idleTimeout: 'never' })
   await clock.advance(100 * MINUTE)
-  await sandboxes.updateTimeouts(PROJECT, 'box', { idleTimeout: MINUTE })
+  await sandboxes.updateTimeouts(SCOPE, 'box', { idleTimeout: MINUTE })
   await clock.advance(MINUTE - 1)
   expect((await stateOf(one, 'box')).state).toBe('running')
   await clock.advance(1)
@@ -98,13 +98,13 @@ test('a sandbox whose end the store refused is spared when it is used meanwhile'
   const { clock, store, node } = world()
   const one = await house({ clock, store, node })
   const { sandboxes } = one.server
-  await sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
   const txn = store.txn.bind(store)
   store.txn = () => Promise.reject(new CoveError('no-space', 'the disk is full'))
   await clock.advance(30 * MINUTE)
   store.txn = txn
   expect((await stateOf(one, 'box')).state).toBe('running')
-  ;(await sandboxes.guest(PROJECT, 'box'))[Symbol.dispose]()
+  ;(await sandboxes.guest(SCOPE, 'box'))[Symbol.dispose]()
   await clock.advance(29 * MINUTE)
   expect((await stateOf(one, 'box')).state).toBe('running')
   await clock.advance(2 * MINUTE)
@@ -120,7 +120,7 @@ test('a step whose outcome the store refused is brought to its end when it takes
     store.txn = () => Promise.reject(new CoveError('no-space', 'the disk is full'))
   }
   node.onCreate = () => Promise.resolve(fail())
-  await expect(sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })).rejects.toMatchObject({ code: 'no-space' })
+  await expect(sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })).rejects.toMatchObject({ code: 'no-space' })
   await clock.advance(20_000)
   expect((await stateOf(one, 'box')).state).toBe('creating')
   store.txn = txn
@@ -133,7 +133,7 @@ test('a step whose outcome the store refused is brought to its end when it takes
     fail()
     return stop(...args)
   }
-  await expect(sandboxes.stop(PROJECT, 'box', 0)).rejects.toMatchObject({ code: 'no-space' })
+  await expect(sandboxes.stop(SCOPE, 'box', 0)).rejects.toMatchObject({ code: 'no-space' })
   store.txn = txn
   node.stop = stop
   await clock.advance(10_000)
@@ -143,8 +143,8 @@ test('a step whose outcome the store refused is brought to its end when it takes
 test('a stopped sandbox is not idle', async () => {
   const { clock, ...rest } = world()
   const one = await house({ clock, ...rest })
-  await one.server.sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })
-  await one.server.sandboxes.stop(PROJECT, 'box', 0)
+  await one.server.sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
+  await one.server.sandboxes.stop(SCOPE, 'box', 0)
   await clock.advance(1000 * MINUTE)
   expect((await stateOf(one, 'box')).state).toBe('stopped')
 })
@@ -157,12 +157,12 @@ test.each([
   async (exit, reason, message) => {
     const { clock, ...rest } = world()
     const one = await house({ clock, ...rest })
-    const { spec } = await one.server.sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })
+    const { spec } = await one.server.sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
     one.node.crash(spec.id, exit)
     await settle()
     expect(await stateOf(one, spec.id)).toMatchObject({ state: 'failed', reason, message })
     expect(one.node.machines.size).toBe(0)
-    expect((await one.server.sandboxes.delete(PROJECT, spec.id)).status).toMatchObject({ state: 'deleted', reason })
+    expect((await one.server.sandboxes.delete(SCOPE, spec.id)).status).toMatchObject({ state: 'deleted', reason })
   },
 )
 
@@ -182,7 +182,7 @@ test('a machine that ends before its create was recorded is not taken for runnin
     node.crash(spec.id, { kind: 'exited', code: 3 })
     await settle()
   }
-  const { spec } = await one.server.sandboxes.create(PROJECT, PLAIN)
+  const { spec } = await one.server.sandboxes.create(SCOPE, PLAIN)
   await settle()
   expect(await stateOf(one, spec.id)).toMatchObject({ state: 'failed', reason: 'crashed' })
 })
@@ -190,7 +190,7 @@ test('a machine that ends before its create was recorded is not taken for runnin
 test('a failed sandbox is forgotten after a day', async () => {
   const { clock, ...rest } = world()
   const one = await house({ clock, ...rest })
-  const { spec } = await one.server.sandboxes.create(PROJECT, PLAIN)
+  const { spec } = await one.server.sandboxes.create(SCOPE, PLAIN)
   one.node.crash(spec.id, { kind: 'lost' })
   await clock.advance(23 * 60 * MINUTE)
   expect((await stateOf(one, spec.id)).state).toBe('failed')
@@ -203,12 +203,12 @@ test('failed sandboxes do not pile up', async () => {
   const one = await house({ clock, ...rest, limits: { tombstones: 3 } })
   one.node.onCreate = () => Promise.reject(new CoveError('driver-failed', 'no'))
   for (let n = 0; n < 8; n++) {
-    await expect(one.server.sandboxes.create(PROJECT, PLAIN)).rejects.toMatchObject({ code: 'driver-failed' })
+    await expect(one.server.sandboxes.create(SCOPE, PLAIN)).rejects.toMatchObject({ code: 'driver-failed' })
     await clock.advance(1)
   }
   await clock.advance(2 * MINUTE)
   const filter = { states: ['failed' as const], labels: {}, includeDeleted: false }
-  expect(one.server.sandboxes.list(PROJECT, { filter, size: 100 }).sandboxes).toHaveLength(3)
+  expect(one.server.sandboxes.list(SCOPE, { filter, size: 100 }).sandboxes).toHaveLength(3)
 })
 
 test('tombstones go by age and by number, then the answer is gone, and after a restart not found', async () => {
@@ -216,15 +216,15 @@ test('tombstones go by age and by number, then the answer is gone, and after a r
   const one = await house({ clock, store, node, limits: { tombstones: 3 } })
   const ids: SandboxId[] = []
   for (let n = 0; n < 5; n++) {
-    const { spec } = await one.server.sandboxes.create(PROJECT, PLAIN)
-    await one.server.sandboxes.delete(PROJECT, spec.id)
+    const { spec } = await one.server.sandboxes.create(SCOPE, PLAIN)
+    await one.server.sandboxes.delete(SCOPE, spec.id)
     ids.push(spec.id)
     await settle()
   }
   const codes = async (server: House): Promise<string[]> =>
     Promise.all(
       ids.map((id) =>
-        server.server.sandboxes.get(PROJECT, id).then(
+        server.server.sandboxes.get(SCOPE, id).then(
           ({ status }) => status.state,
           (error: unknown) => (error as CoveError).code,
         ),
@@ -243,10 +243,10 @@ test('a restart adopts, finishes, fails and removes, each as it should', async (
   const first = await openHouse({ clock, store, node })
   const { sandboxes } = first.server
   for (const name of ['adopted', 'ended', 'missing', 'stopped', 'stopping', 'deleting']) {
-    await sandboxes.create(PROJECT, { ...PLAIN, name })
+    await sandboxes.create(SCOPE, { ...PLAIN, name })
   }
-  await sandboxes.stop(PROJECT, 'stopped', 0)
-  const idOf = async (name: string) => (await sandboxes.get(PROJECT, name)).spec.id
+  await sandboxes.stop(SCOPE, 'stopped', 0)
+  const idOf = async (name: string) => (await sandboxes.get(SCOPE, name)).spec.id
   const ids = {
     adopted: await idOf('adopted'),
     ended: await idOf('ended'),
@@ -261,9 +261,9 @@ test('a restart adopts, finishes, fails and removes, each as it should', async (
   node.onDestroy = () => stuck
   const realStop = node.stop.bind(node)
   node.stop = () => stuck
-  void sandboxes.create(PROJECT, { ...PLAIN, name: 'creating' })
-  void sandboxes.stop(PROJECT, 'stopping', 0)
-  void sandboxes.delete(PROJECT, ids.deleting)
+  void sandboxes.create(SCOPE, { ...PLAIN, name: 'creating' })
+  void sandboxes.stop(SCOPE, 'stopping', 0)
+  void sandboxes.delete(SCOPE, ids.deleting)
   await settle()
   const frozen = new MemoryStore({ clock })
   const { items } = await store.range({ prefix: '' })
@@ -297,7 +297,7 @@ test('a restart adopts, finishes, fails and removes, each as it should', async (
 test('idle clocks start again with the server', async () => {
   const { clock, store, node } = world()
   const first = await openHouse({ clock, store, node })
-  await first.server.sandboxes.create(PROJECT, { ...PLAIN, name: 'box' })
+  await first.server.sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
   await clock.advance(29 * MINUTE)
   const closed = first.server.close(0)
   await clock.advance(0)

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { CoveError, SANDBOX_STATES, TRANSITIONS, type SandboxState } from '@cove/domain'
-import { PROJECT, openHouse } from '../../test/support/harness.ts'
+import { SCOPE, openHouse } from '../../test/support/harness.ts'
 import { ManualClock, settle } from '../../test/support/manual-clock.ts'
 import { SANDBOX_PREFIX } from './keys.ts'
 
@@ -48,7 +48,7 @@ test('whatever is done in whatever order and overlap, deleting ends it and nothi
         const ending = new AbortController()
         const filter = { states: [], labels: {}, includeDeleted: true }
         const watching = (async () => {
-          for await (const event of sandboxes.watch(PROJECT, filter, ending.signal)) {
+          for await (const event of sandboxes.watch(SCOPE, filter, ending.signal)) {
             if (event.type === 'synced') continue
             const { spec, status } = event.sandbox
             const before = seen.get(spec.id)
@@ -65,11 +65,11 @@ test('whatever is done in whatever order and overlap, deleting ends it and nothi
         for (const { step, box, pause } of steps) {
           const name = `box-${box}`
           const request = { name, limits: {}, network: { kind: 'none' as const }, env: {}, labels: {} }
-          if (step === 'create') begin(sandboxes.create(PROJECT, request))
-          if (step === 'stop') begin(sandboxes.stop(PROJECT, name, 0))
-          if (step === 'start') begin(sandboxes.start(PROJECT, name))
-          if (step === 'extend') begin(sandboxes.updateTimeouts(PROJECT, name, { lifetime: 60_000 }))
-          if (step === 'delete') begin(sandboxes.delete(PROJECT, name))
+          if (step === 'create') begin(sandboxes.create(SCOPE, request))
+          if (step === 'stop') begin(sandboxes.stop(SCOPE, name, 0))
+          if (step === 'start') begin(sandboxes.start(SCOPE, name))
+          if (step === 'extend') begin(sandboxes.updateTimeouts(SCOPE, name, { lifetime: 60_000 }))
+          if (step === 'delete') begin(sandboxes.delete(SCOPE, name))
           if (step === 'crash') {
             for (const { id, state } of node.machines.values()) {
               if (state === 'running') node.crash(id, { kind: 'signaled', signal: 9 })
@@ -83,8 +83,8 @@ test('whatever is done in whatever order and overlap, deleting ends it and nothi
         await Promise.all(work)
         for (const failure of failures) expect(CoveError.from(failure).code).not.toBe('internal')
         await settle()
-        for (const sandbox of sandboxes.list(PROJECT, { filter, size: 1000 }).sandboxes) {
-          expect((await sandboxes.delete(PROJECT, sandbox.spec.id)).status.state).toBe('deleted')
+        for (const sandbox of sandboxes.list(SCOPE, { filter, size: 1000 }).sandboxes) {
+          expect((await sandboxes.delete(SCOPE, sandbox.spec.id)).status.state).toBe('deleted')
         }
         await settle()
         ending.abort()

@@ -9,6 +9,7 @@ import {
   type SandboxStatus,
 } from '@cove/domain'
 import type { Core } from './core.ts'
+import type { Scope } from '../auth/principal.ts'
 import { Flights, conflict, digestKey, hashRequest } from './idempotency.ts'
 import { idempotencyKey, nameKey, slotKey, specKey, statusKey } from './keys.ts'
 import { endedError } from './ledger.ts'
@@ -35,8 +36,12 @@ export class Creator {
    * The signal is the caller's presence. When it goes away before the answer and nothing else could find the
    * sandbox again (neither a name nor an idempotency key), the sandbox is removed.
    */
-  async create(project: string, request: CreateRequest, caller?: AbortSignal): Promise<Sandbox> {
+  async create(scope: Scope, request: CreateRequest, caller?: AbortSignal): Promise<Sandbox> {
     checkCreate(request)
+    const { project } = scope
+    if (scope.sandbox !== undefined) {
+      throw new CoveError('permission-denied', 'a token for one sandbox makes no others', { sandbox: scope.sandbox })
+    }
     const key = request.idempotencyKey
     if (key !== undefined) {
       const digest = digestKey(key)

@@ -1,4 +1,5 @@
-import type { Sandbox, SandboxState } from '@cove/domain'
+import type { Sandbox, SandboxSpec, SandboxState } from '@cove/domain'
+import type { Scope } from '../auth/principal.ts'
 import { bad } from './request.ts'
 import type { SandboxView } from './view.ts'
 
@@ -25,6 +26,11 @@ export interface Page {
   readonly next?: string
 }
 
+/** Sandboxes of other projects do not exist for a caller, and for a token of one sandbox no other does. */
+export function sees({ project, sandbox }: Scope, spec: SandboxSpec): boolean {
+  return spec.project === project && (sandbox === undefined || sandbox === spec.id)
+}
+
 export function matches(sandbox: Sandbox, filter: Filter): boolean {
   const { spec, status } = sandbox
   if (status.state === 'deleted' && !filter.includeDeleted && !filter.states.includes('deleted')) return false
@@ -35,10 +41,10 @@ export function matches(sandbox: Sandbox, filter: Filter): boolean {
 }
 
 /** Newest first. A page continues behind the last one's last sandbox, so what is created meanwhile moves nothing. */
-export function listPage(view: SandboxView, project: string, { filter, size, token }: PageRequest): Page {
+export function listPage(view: SandboxView, scope: Scope, { filter, size, token }: PageRequest): Page {
   const sandboxes: Sandbox[] = []
   for (const sandbox of view.newestFirst(token === undefined ? undefined : decodeToken(token))) {
-    if (sandbox.spec.project !== project || !matches(sandbox, filter)) continue
+    if (!sees(scope, sandbox.spec) || !matches(sandbox, filter)) continue
     const last = sandboxes.at(-1)
     if (sandboxes.length === size && last !== undefined) return { sandboxes, next: encodeToken(last) }
     sandboxes.push(sandbox)

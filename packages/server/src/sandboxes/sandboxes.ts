@@ -1,10 +1,11 @@
 import { CoveError, type Guest, type Sandbox, type SandboxId, type Timeout } from '@cove/domain'
+import type { Scope } from '../auth/principal.ts'
 import type { Core } from './core.ts'
 import { Creator } from './create.ts'
 import { nameKey } from './keys.ts'
 import { endedError } from './ledger.ts'
 import { start, stop } from './power.ts'
-import { listPage, type Filter, type Page, type PageRequest } from './query.ts'
+import { listPage, sees, type Filter, type Page, type PageRequest } from './query.ts'
 import { decodeReservation } from './records.ts'
 import { remove } from './remove.ts'
 import { checkTimeout, isSandboxId, type CreateRequest } from './request.ts'
@@ -27,45 +28,45 @@ export class Sandboxes {
   }
 
   /** Answers when it runs. See `Creator.create` for what the caller's signal means. */
-  create(project: string, request: CreateRequest, caller?: AbortSignal): Promise<Sandbox> {
-    return this.#creator.create(project, request, caller)
+  create(scope: Scope, request: CreateRequest, caller?: AbortSignal): Promise<Sandbox> {
+    return this.#creator.create(scope, request, caller)
   }
 
   /** Also an ended one, as long as its tombstone is kept; later `sandbox-gone`, and at last `sandbox-not-found`. */
-  async get(project: string, ref: string): Promise<Sandbox> {
-    return this.#known(project, ref) ?? (await this.#lookUp(project, ref))
+  async get(scope: Scope, ref: string): Promise<Sandbox> {
+    return this.#known(scope, ref) ?? (await this.#lookUp(scope, ref))
   }
 
-  list(project: string, request: PageRequest): Page {
-    return listPage(this.#core.view, project, request)
+  list(scope: Scope, request: PageRequest): Page {
+    return listPage(this.#core.view, scope, request)
   }
 
-  watch(project: string, filter: Filter, signal: AbortSignal): AsyncGenerator<WatchEvent> {
-    return watchSandboxes(this.#core.view, project, filter, signal)
+  watch(scope: Scope, filter: Filter, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    return watchSandboxes(this.#core.view, scope, filter, signal)
   }
 
-  async stop(project: string, ref: string, graceMs: number, incarnation = 0): Promise<Sandbox> {
-    const sandbox = await this.get(project, ref)
+  async stop(scope: Scope, ref: string, graceMs: number, incarnation = 0): Promise<Sandbox> {
+    const sandbox = await this.get(scope, ref)
     this.#checkAlive(ref, sandbox)
     checkIncarnation(sandbox, incarnation)
     return stop(this.#core, sandbox.spec.id, graceMs)
   }
 
-  async start(project: string, ref: string): Promise<Sandbox> {
-    const sandbox = await this.get(project, ref)
+  async start(scope: Scope, ref: string): Promise<Sandbox> {
+    const sandbox = await this.get(scope, ref)
     this.#checkAlive(ref, sandbox)
     return start(this.#core, sandbox.spec.id)
   }
 
   /** Absent timeouts stay. A lifetime counts from now. Being cared for counts as activity. */
   async updateTimeouts(
-    project: string,
+    scope: Scope,
     ref: string,
     change: { readonly idleTimeout?: Timeout; readonly lifetime?: Timeout },
   ): Promise<Sandbox> {
     if (change.idleTimeout !== undefined) checkTimeout(change.idleTimeout, 'idleTimeout')
     if (change.lifetime !== undefined) checkTimeout(change.lifetime, 'lifetime')
-    const sandbox = await this.get(project, ref)
+    const sandbox = await this.get(scope, ref)
     this.#checkAlive(ref, sandbox)
     const { spec } = sandbox
     const { ledger, clock, activity } = this.#core
@@ -83,14 +84,14 @@ export class Sandboxes {
   }
 
   /** From every state, and twice; answers with the tombstone. */
-  async delete(project: string, ref: string): Promise<Sandbox> {
-    const { spec } = await this.get(project, ref)
+  async delete(scope: Scope, ref: string): Promise<Sandbox> {
+    const { spec } = await this.get(scope, ref)
     return remove(this.#core, spec.id, 'deleted')
   }
 
   /** The data path. `wrong-state` unless it runs; `stale-incarnation` when one is given and is not the current. */
-  async guest(project: string, ref: string, incarnation = 0): Promise<GuestLease> {
-    const sandbox = this.#known(project, ref) ?? (await this.#lookUp(project, ref))
+  async guest(scope: Scope, ref: string, incarnation = 0): Promise<GuestLease> {
+    const sandbox = this.#known(scope, ref) ?? (await this.#lookUp(scope, ref))
     this.#checkAlive(ref, sandbox)
     checkIncarnation(sandbox, incarnation)
     const { state } = sandbox.status
@@ -110,10 +111,10 @@ export class Sandboxes {
   }
 
   /** Sandboxes of the project by state, ended ones left out. */
-  count(project: string): Readonly<Record<string, number>> {
+  count(scope: Scope): Readonly<Record<string, number>> {
     const counts: Record<string, number> = {}
     for (const { spec, status } of this.#core.view.entries()) {
-      if (spec.project === project) counts[status.state] = (counts[status.state] ?? 0) + 1
+      if (sees(scope, spec)) counts[status.state] = (counts[status.state] ?? 0) + 1
     }
     return counts
   }
@@ -122,24 +123,24 @@ export class Sandboxes {
     if (sandbox.status.state === 'deleted' || sandbox.status.state === 'deleting') throw endedError(ref, sandbox)
   }
 
-  #known(project: string, ref: string): Sandbox | undefined {
+  #known(scope: Scope, ref: string): Sandbox | undefined {
     const { view } = this.#core
-    const sandbox = view.sandbox(ref as SandboxId) ?? (isSandboxId(ref) ? undefined : view.named(project, ref))
-    return sandbox?.spec.project === project ? sandbox : undefined
+    const sandbox = view.sandbox(ref as SandboxId) ?? (isSandboxId(ref) ? undefined : view.named(scope.project, ref))
+    return sandbox !== undefined && sees(scope, sandbox.spec) ? sandbox : undefined
   }
 
   /** What this server has not heard of: another one may have made it a moment ago. */
-  async #lookUp(project: string, ref: string): Promise<Sandbox> {
+  async #lookUp(scope: Scope, ref: string): Promise<Sandbox> {
     const { view, ledger } = this.#core
     let sandbox: Sandbox | undefined
     if (isSandboxId(ref)) {
       if (!view.isGone(ref)) sandbox = await ledger.refresh(ref as SandboxId)
     } else if (ref.length <= 63 && !ref.includes('/')) {
-      const key = nameKey(project, ref)
+      const key = nameKey(scope.project, ref)
       const holder = await ledger.read(key)
       if (holder !== undefined) sandbox = await ledger.refresh(decodeReservation(key, holder.value).sandbox)
     }
-    if (sandbox?.spec.project === project) return sandbox
+    if (sandbox !== undefined && sees(scope, sandbox.spec)) return sandbox
     if (view.isGone(ref)) throw endedError(ref, undefined)
     const shown = JSON.stringify(ref.length > 80 ? `${ref.slice(0, 80)}…` : ref)
     throw new CoveError('sandbox-not-found', `there is no sandbox ${shown}`)

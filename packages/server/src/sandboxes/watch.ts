@@ -1,5 +1,6 @@
 import { CoveError, type Sandbox } from '@cove/domain'
-import { matches, type Filter } from './query.ts'
+import type { Scope } from '../auth/principal.ts'
+import { matches, sees, type Filter } from './query.ts'
 import type { SandboxView } from './view.ts'
 
 export type WatchEvent =
@@ -16,7 +17,7 @@ const BACKLOG = 10_000
  */
 export async function* watchSandboxes(
   view: SandboxView,
-  project: string,
+  scope: Scope,
   filter: Filter,
   signal: AbortSignal,
 ): AsyncGenerator<WatchEvent> {
@@ -27,15 +28,15 @@ export async function* watchSandboxes(
   let behind = false
 
   const consider = (sandbox: Sandbox): void => {
-    const { id, project: owner } = sandbox.spec
-    if (owner !== project || (!told.has(id) && !matches(sandbox, filter))) return
+    const { id } = sandbox.spec
+    if (!sees(scope, sandbox.spec) || (!told.has(id) && !matches(sandbox, filter))) return
     if (sandbox.status.state === 'deleted') told.delete(id)
     else told.add(id)
     if (queue.length >= BACKLOG) behind = true
     else queue.push({ type: 'changed', sandbox })
     wake?.()
   }
-  const present = [...view.newestFirst()].filter(({ spec }) => spec.project === project).toReversed()
+  const present = [...view.newestFirst()].filter(({ spec }) => sees(scope, spec)).toReversed()
   const initial = present.filter((sandbox) => matches(sandbox, filter))
   for (const { spec } of initial) told.add(spec.id)
   const stop = view.listen(consider)

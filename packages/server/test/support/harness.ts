@@ -6,7 +6,8 @@ import { StubNode } from './stub-node.ts'
 
 export const KEY = 'cove_test-key'
 export const OTHER_KEY = 'cove_other-key'
-export const PROJECT = 'default'
+/** What the first key sees. */
+export const SCOPE = { project: 'default' }
 
 export interface House extends AsyncDisposable {
   readonly store: Store
@@ -29,8 +30,8 @@ export async function openHouse(
     version: '0.0.0',
     installation: 'test',
     keys: keyRing([
-      { key: 'test', project: PROJECT, hash: hashKey(KEY) },
-      { key: 'other', project: 'other', hash: hashKey(OTHER_KEY) },
+      { key: 'test', ...SCOPE, role: 'admin', operator: true, hash: hashKey(KEY) },
+      { key: 'other', project: 'other', role: 'admin', operator: false, hash: hashKey(OTHER_KEY) },
     ]),
     ...options,
     clock,

@@ -1,10 +1,11 @@
 import type { DescMessage, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
+import type { Principal } from '../../auth/principal.ts'
 
 /** What a method knows about its caller. */
 export interface Call {
-  readonly project: string
+  readonly caller: Principal
   readonly requestId: string
-  /** Aborts when the client goes away, its deadline passes, or the server closes. */
+  /** Aborts when the client goes away, its deadline passes, its key ends, or the server closes. */
   readonly signal: AbortSignal
 }
 

@@ -2,6 +2,7 @@ import { createContextValues } from '@connectrpc/connect'
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol'
 import { CoveError, type Log } from '@cove/domain'
 import { unauthenticated } from '../../auth/credentials.ts'
+import type { Door } from '../door.ts'
 import { clientSignal, cut, drained, unread, type Exchange, type Request } from '../exchange.ts'
 import { answerError, endUnread } from '../json-error.ts'
 import { toConnectError } from './connect-error.ts'
@@ -10,7 +11,8 @@ import { exchangeKey, type Services } from './router.ts'
 import { handleUnary, unaryFormat, type UnaryMethod } from './unary-lane.ts'
 
 /** Brings HTTP exchanges to the services and their answers back, with backpressure in both directions. */
-export class ConnectDoor {
+export class ConnectDoor implements Door {
+  readonly name = 'connect'
   readonly #handlers: ReadonlyMap<string, UniversalHandler>
   readonly #unary: ReadonlyMap<string, UnaryMethod>
   readonly #limits: BodyLimits
@@ -25,6 +27,11 @@ export class ConnectDoor {
 
   serves(path: string): boolean {
     return this.#handlers.has(path)
+  }
+
+  /** It tells strangers itself, in the words of the protocol that they speak. */
+  isOpen(): boolean {
+    return true
   }
 
   async handle(exchange: Exchange): Promise<void> {

@@ -5,7 +5,7 @@ import {
   type FileService,
   type WatchFilesResponseSchema,
 } from '@cove/api'
-import type { FileEvent } from '@cove/domain'
+import { CoveError, type FileEvent } from '@cove/domain'
 import type { ServerLimits } from '../../options.ts'
 import { bad } from '../../sandboxes/request.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
@@ -20,15 +20,15 @@ const BATCH = 256
 
 export function fileMethods(sandboxes: Sandboxes, limits: ServerLimits): Methods<typeof FileService> {
   return {
-    async statFile({ sandbox, path, user }, { project, signal }) {
+    async statFile({ sandbox, path, user }, { caller, signal }) {
       checkPath(path)
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       return { file: toFileInfo(await lease.guest.stat(path, userOption(user), signal)) }
     },
-    async *listFiles({ sandbox, path, depth, user }, { project, signal }) {
+    async *listFiles({ sandbox, path, depth, user }, { caller, signal }) {
       checkPath(path)
       if (depth > DEEPEST) throw bad('depth', `must be 1 to ${DEEPEST}`)
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       let files: MessageInitShape<typeof FileInfoSchema>[] = []
       const options = { depth: depth === 0 ? 1 : depth, ...userOption(user) }
       for await (const file of lease.guest.list(path, options, signal)) {
@@ -39,43 +39,46 @@ export function fileMethods(sandboxes: Sandboxes, limits: ServerLimits): Methods
       }
       yield { files }
     },
-    async makeDirectory({ sandbox, path, parents, mode, user }, { project, signal }) {
+    async signFileUrl() {
+      throw new CoveError('unsupported', 'file addresses are not signed here')
+    },
+    async makeDirectory({ sandbox, path, parents, mode, user }, { caller, signal }) {
       checkPath(path)
       const options = { parents, ...(mode === undefined ? {} : { mode: checkMode(mode) }), ...userOption(user) }
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       await lease.guest.makeDirectory(path, options, signal)
       return {}
     },
-    async moveFile({ sandbox, from, to, user }, { project, signal }) {
+    async moveFile({ sandbox, from, to, user }, { caller, signal }) {
       checkPath(from, 'from')
       checkPath(to, 'to')
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       await lease.guest.move(from, to, userOption(user), signal)
       return {}
     },
-    async removeFile({ sandbox, path, recursive, force, user }, { project, signal }) {
+    async removeFile({ sandbox, path, recursive, force, user }, { caller, signal }) {
       checkPath(path)
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       await lease.guest.remove(path, { recursive, force, ...userOption(user) }, signal)
       return {}
     },
-    async changeMode({ sandbox, path, mode, user }, { project, signal }) {
+    async changeMode({ sandbox, path, mode, user }, { caller, signal }) {
       checkPath(path)
       checkMode(mode)
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       await lease.guest.chmod(path, mode, userOption(user), signal)
       return {}
     },
-    async makeSymlink({ sandbox, path, target, user }, { project, signal }) {
+    async makeSymlink({ sandbox, path, target, user }, { caller, signal }) {
       checkPath(path)
       if (target === '' || target.includes('\0')) throw bad('target', 'must be a path without NUL')
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       await lease.guest.symlink(target, path, userOption(user), signal)
       return {}
     },
-    async *watchFiles({ sandbox, path, recursive, user }, { project, signal }) {
+    async *watchFiles({ sandbox, path, recursive, user }, { caller, signal }) {
       checkPath(path)
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       const events = await lease.guest.watch(path, { recursive, ...userOption(user) }, signal)
       yield { event: { case: 'ready', value: {} } }
       yield* withKeepAlive<WireEvent>(wireEvents(events), limits.keepAliveMs, () => ({

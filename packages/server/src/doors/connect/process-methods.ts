@@ -25,44 +25,44 @@ export function processMethods(
   }
 
   return {
-    async *startProcess({ sandbox, command, incarnation }, { project, signal }) {
+    async *startProcess({ sandbox, command, incarnation }, { caller, signal }) {
       const request = parseCommand(command, random)
-      using lease = await sandboxes.guest(project, checkRef(sandbox), incarnation)
+      using lease = await sandboxes.guest(caller, checkRef(sandbox), incarnation)
       yield* stream(wireEvents(await lease.guest.start(request, signal)))
     },
     async runProcess(request, call) {
       const command = parseCommand(request.command, random)
-      using lease = await sandboxes.guest(call.project, checkRef(request.sandbox), request.incarnation)
+      using lease = await sandboxes.guest(call.caller, checkRef(request.sandbox), request.incarnation)
       return runProcess(lease.guest, command, request, call)
     },
-    async *attachProcess({ sandbox, processId, from, incarnation }, { project, signal }) {
+    async *attachProcess({ sandbox, processId, from, incarnation }, { caller, signal }) {
       const id = parseProcess(processId)
-      using lease = await sandboxes.guest(project, checkRef(sandbox), incarnation)
+      using lease = await sandboxes.guest(caller, checkRef(sandbox), incarnation)
       const start = from.case === 'now' ? 'now' : checkOffset(from.value ?? 0n)
       yield* stream(wireEvents(await lease.guest.attach(id, start, signal)))
     },
-    async listProcesses({ sandbox }, { project, signal }) {
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+    async listProcesses({ sandbox }, { caller, signal }) {
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       return { processes: (await lease.guest.processes(signal)).map(toProcess) }
     },
-    async writeStdin({ sandbox, processId, data, close }, { project, signal }) {
+    async writeStdin({ sandbox, processId, data, close }, { caller, signal }) {
       if (data.length > STDIN_BYTES) throw bad('data', 'is larger than 1 MiB; write in several calls')
       const id = parseProcess(processId)
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       await lease.guest.writeStdin(id, once(data), { close }, signal)
       return {}
     },
-    async signalProcess({ sandbox, processId, signal: number }, { project, signal }) {
+    async signalProcess({ sandbox, processId, signal: number }, { caller, signal }) {
       if (number < 1 || number > 64) throw bad('signal', 'must be 1 to 64')
       const id = parseProcess(processId)
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       await lease.guest.signal(id, number, signal)
       return {}
     },
-    async resizeTerminal({ sandbox, processId, size }, { project, signal }) {
+    async resizeTerminal({ sandbox, processId, size }, { caller, signal }) {
       const id = parseProcess(processId)
       const terminal = parseSize(size, 'size')
-      using lease = await sandboxes.guest(project, checkRef(sandbox))
+      using lease = await sandboxes.guest(caller, checkRef(sandbox))
       await lease.guest.resize(id, terminal, signal)
       return {}
     },

@@ -9,6 +9,8 @@ import {
   type ServiceImpl,
 } from '@connectrpc/connect'
 import { unauthenticated } from '../../auth/credentials.ts'
+import { neededRole } from '../../auth/permissions.ts'
+import { requireRole } from '../../auth/principal.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Call, Methods } from './call.ts'
@@ -71,11 +73,16 @@ function checkRequest({ values, requestHeader }: HandlerContext, unaryBytes: num
   if (length > unaryBytes) throw toConnectError(tooLarge(unaryBytes), requestId)
 }
 
+function checkRole(method: DescMethod, { caller }: Call): void {
+  requireRole(caller, neededRole(method.parent.typeName, method.name))
+}
+
 type AnyMethod = (request: unknown, call: Call) => Promise<unknown> | AsyncIterable<unknown>
 
 function reporting(run: AnyMethod, method: DescMethod, log: Log): UnaryMethod['run'] {
   return async (request, call) => {
     try {
+      checkRole(method, call)
       return await run(request, call)
     } catch (error) {
       report(error, method, call, log)
@@ -97,11 +104,13 @@ function unary(run: UnaryMethod['run']) {
 
 function stream(run: AnyMethod, method: DescMethod, closing: AbortSignal, log: Log) {
   return async function* streamed(request: unknown, context: HandlerContext): AsyncGenerator {
-    const call = callOf(context, AbortSignal.any([context.signal, closing]))
+    const { ended } = context.values.get(exchangeKey)?.principal ?? {}
+    const call = callOf(context, AbortSignal.any([context.signal, closing, ...(ended === undefined ? [] : [ended])]))
     try {
+      checkRole(method, call)
       yield* run(request, call) as AsyncIterable<unknown>
     } catch (error) {
-      const told = closing.aborted ? closing.reason : error
+      const told: unknown = closing.aborted ? closing.reason : ended?.aborted === true ? ended.reason : error
       report(told, method, call, log)
       throw toConnectError(told, call.requestId)
     }
@@ -111,7 +120,7 @@ function stream(run: AnyMethod, method: DescMethod, closing: AbortSignal, log: L
 function callOf({ values }: HandlerContext, signal: AbortSignal): Call {
   const { principal, requestId = '' } = values.get(exchangeKey) ?? {}
   if (principal === undefined) throw toConnectError(unauthenticated(), requestId)
-  return { project: principal.project, requestId, signal }
+  return { caller: principal, requestId, signal }
 }
 
 function report(thrown: unknown, method: DescMethod, { requestId }: Call, log: Log): void {

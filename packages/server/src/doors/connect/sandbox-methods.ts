@@ -16,44 +16,44 @@ const LARGEST_PAGE = 1_000
 
 export function sandboxMethods(sandboxes: Sandboxes, limits: ServerLimits): Methods<typeof SandboxService> {
   return {
-    async createSandbox(request, { project, signal }) {
-      return { sandbox: toSandbox(await sandboxes.create(project, parseCreate(request), signal)) }
+    async createSandbox(request, { caller, signal }) {
+      return { sandbox: toSandbox(await sandboxes.create(caller, parseCreate(request), signal)) }
     },
-    async getSandbox({ id }, { project }) {
-      return { sandbox: toSandbox(await sandboxes.get(project, checkRef(id, 'id'))) }
+    async getSandbox({ id }, { caller }) {
+      return { sandbox: toSandbox(await sandboxes.get(caller, checkRef(id, 'id'))) }
     },
-    async listSandboxes({ filter, pageSize, pageToken }, { project }) {
+    async listSandboxes({ filter, pageSize, pageToken }, { caller }) {
       if (pageSize > LARGEST_PAGE) throw bad('pageSize', `must be 1 to ${LARGEST_PAGE}`)
-      const page = sandboxes.list(project, {
+      const page = sandboxes.list(caller, {
         filter: parseFilter(filter),
         size: pageSize === 0 ? DEFAULT_PAGE : pageSize,
         ...(pageToken === '' ? {} : { token: pageToken }),
       })
       return { sandboxes: page.sandboxes.map(toSandbox), nextPageToken: page.next ?? '' }
     },
-    async *watchSandboxes({ filter }, { project, signal }) {
-      const events = wireEvents(sandboxes.watch(project, parseFilter(filter), signal))
+    async *watchSandboxes({ filter }, { caller, signal }) {
+      const events = wireEvents(sandboxes.watch(caller, parseFilter(filter), signal))
       yield* withKeepAlive<WireEvent>(events, limits.keepAliveMs, () => ({ event: { case: 'keepAlive', value: {} } }))
     },
-    async stopSandbox({ id, grace, incarnation }, { project }) {
+    async stopSandbox({ id, grace, incarnation }, { caller }) {
       const graceMs = parseMilliseconds(grace, 'grace') ?? DEFAULT_GRACE_MS
       if (graceMs > LONGEST_GRACE_MS) throw bad('grace', 'must be at most 10 minutes')
-      return { sandbox: toSandbox(await sandboxes.stop(project, checkRef(id, 'id'), graceMs, incarnation)) }
+      return { sandbox: toSandbox(await sandboxes.stop(caller, checkRef(id, 'id'), graceMs, incarnation)) }
     },
-    async startSandbox({ id }, { project }) {
-      return { sandbox: toSandbox(await sandboxes.start(project, checkRef(id, 'id'))) }
+    async startSandbox({ id }, { caller }) {
+      return { sandbox: toSandbox(await sandboxes.start(caller, checkRef(id, 'id'))) }
     },
-    async updateSandboxTimeouts(request, { project }) {
+    async updateSandboxTimeouts(request, { caller }) {
       const idleTimeout = parseTimeout(request.idleTimeout, 'idleTimeout')
       const lifetime = parseTimeout(request.lifetime, 'lifetime')
-      const sandbox = await sandboxes.updateTimeouts(project, checkRef(request.id, 'id'), {
+      const sandbox = await sandboxes.updateTimeouts(caller, checkRef(request.id, 'id'), {
         ...(idleTimeout === undefined ? {} : { idleTimeout }),
         ...(lifetime === undefined ? {} : { lifetime }),
       })
       return { sandbox: toSandbox(sandbox) }
     },
-    async deleteSandbox({ id }, { project }) {
-      return { sandbox: toSandbox(await sandboxes.delete(project, checkRef(id, 'id'))) }
+    async deleteSandbox({ id }, { caller }) {
+      return { sandbox: toSandbox(await sandboxes.delete(caller, checkRef(id, 'id'))) }
     },
   }
 }

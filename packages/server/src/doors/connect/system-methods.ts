@@ -19,13 +19,13 @@ export function systemMethods(
   node: NodeClient,
 ): Methods<typeof SystemService> {
   return {
-    async getStatus(_request, { project, signal }) {
+    async getStatus(_request, { caller, signal }) {
       return {
         version: facts.version,
         installation: facts.installation,
         startedAt: timestampFromMs(facts.startedAt),
         drivers: (await node.drivers(signal)).map(toDriver),
-        sandboxes: { ...sandboxes.count(project) },
+        sandboxes: { ...sandboxes.count(caller) },
         residentBytes: BigInt(process.memoryUsage.rss()),
       }
     },

@@ -20,6 +20,7 @@ import { toConnectError } from './connect-error.ts'
 export interface UnaryMethod {
   readonly input: DescMessage
   readonly output: DescMessage
+  /** Refuses callers that may not. */
   readonly run: (request: unknown, call: Call) => Promise<unknown>
 }
 
@@ -56,7 +57,7 @@ export async function handleUnary(
   try {
     if (principal === undefined) throw unauthenticated()
     const message = parse(input, await readBody(request, limits), format)
-    const answer = await run(message, { project: principal.project, requestId, signal: clientSignal(response) })
+    const answer = await run(message, { caller: principal, requestId, signal: clientSignal(response) })
     const whole = create(output, answer as Message)
     if (format === 'json') send(exchange, 200, 'application/json', toJsonString(output, whole))
     else send(exchange, 200, 'application/proto', toBinary(output, whole))

@@ -1,6 +1,7 @@
 import { create, fromBinary, fromJsonString, toBinary } from '@bufbuild/protobuf'
 import { ProcessEventSchema, StartProcessRequestSchema, type StartProcessRequest } from '@cove/api'
 import { CoveError, type OutputStream, type ProcessStream, type Random } from '@cove/domain'
+import type { Principal } from '../../auth/principal.ts'
 import { bad } from '../../sandboxes/request.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import { parseCommand, parseProcess } from '../connect/from-wire.ts'
@@ -12,12 +13,12 @@ import type { Query } from './query.ts'
 
 export interface StreamOptions {
   readonly sandboxes: Sandboxes
-  readonly project: string
+  readonly caller: Principal
   readonly sandbox: string
   readonly random: Random
   readonly keepAliveMs: number
   readonly body: BodyLimits
-  /** Aborts when the server closes. */
+  /** Aborts when the server closes, or the caller's key ends. */
   readonly closing: AbortSignal
 }
 
@@ -28,10 +29,10 @@ const STREAMS: Readonly<Record<OutputStream, number>> = { stdout: 1, stderr: 2, 
 
 /** `POST /v1/sandboxes/{sandbox}/processes`: starts a process and streams from its first byte. */
 export async function postProcess(exchange: Exchange, options: StreamOptions): Promise<void> {
-  const { sandboxes, project, sandbox, random, closing } = options
+  const { sandboxes, caller, sandbox, random, closing } = options
   const { command, incarnation } = await readStart(exchange, options.body)
   const request = parseCommand(command, random)
-  using lease = await sandboxes.guest(project, sandbox, incarnation)
+  using lease = await sandboxes.guest(caller, sandbox, incarnation)
   const signal = AbortSignal.any([clientSignal(exchange.response), closing])
   await streamEvents(exchange, await lease.guest.start(request, signal), options)
 }
@@ -43,9 +44,9 @@ export async function getOutput(
   query: Query,
   options: StreamOptions,
 ): Promise<void> {
-  const { sandboxes, project, sandbox, closing } = options
+  const { sandboxes, caller, sandbox, closing } = options
   const id = parseProcess(process)
-  using lease = await sandboxes.guest(project, sandbox, query.count('incarnation') ?? 0)
+  using lease = await sandboxes.guest(caller, sandbox, query.count('incarnation') ?? 0)
   const signal = AbortSignal.any([clientSignal(exchange.response), closing])
   await streamEvents(exchange, await lease.guest.attach(id, query.count('offset') ?? 'now', signal), options)
 }

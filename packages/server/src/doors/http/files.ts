@@ -1,6 +1,7 @@
 import { toJsonString, create } from '@bufbuild/protobuf'
 import { FileInfoSchema } from '@cove/api'
 import { CoveError, type FileContent, type FileInfo, type Guest } from '@cove/domain'
+import type { Principal } from '../../auth/principal.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import { checkMode, checkPath, userOption } from '../connect/from-wire.ts'
 import { toFileInfo } from '../connect/to-wire.ts'
@@ -12,20 +13,20 @@ import { uploadBody } from './upload-body.ts'
 
 interface FileRequest {
   readonly sandboxes: Sandboxes
-  readonly project: string
+  readonly caller: Principal
   readonly sandbox: string
   readonly query: Query
   readonly stalledMs: number
 }
 
 /** Streams a file out, whole or in part. HEAD answers with the same headers. */
-export async function getFile(exchange: Exchange, { sandboxes, project, sandbox, query }: FileRequest): Promise<void> {
+export async function getFile(exchange: Exchange, { sandboxes, caller, sandbox, query }: FileRequest): Promise<void> {
   const { request, response } = exchange
   const path = checkPath(query.text('path') ?? '')
   const user = userOption(query.text('user') ?? '')
   const signal = clientSignal(response)
   const part = askedPart(query, request.headers.range)
-  using lease = await sandboxes.guest(project, sandbox)
+  using lease = await sandboxes.guest(caller, sandbox)
   const isHead = request.method === 'HEAD'
   const from = part === undefined ? undefined : await toOffset(lease.guest, path, user, part, signal)
   const file = await lease.guest.readFile(path, { ...from, ...(isHead ? { length: 0 } : {}), ...user }, signal)
@@ -41,7 +42,7 @@ export async function getFile(exchange: Exchange, { sandboxes, project, sandbox,
 
 /** Streams a body of any size into a file, which is replaced in one step at the end. */
 export async function putFile(exchange: Exchange, file: FileRequest): Promise<void> {
-  const { sandboxes, project, sandbox, query, stalledMs } = file
+  const { sandboxes, caller, sandbox, query, stalledMs } = file
   const path = checkPath(query.text('path') ?? '')
   const mode = query.octal('mode')
   const options = {
@@ -49,7 +50,7 @@ export async function putFile(exchange: Exchange, file: FileRequest): Promise<vo
     ...(mode === undefined ? {} : { mode: checkMode(mode) }),
     parents: query.truth('parents') ?? true,
   }
-  using lease = await sandboxes.guest(project, sandbox)
+  using lease = await sandboxes.guest(caller, sandbox)
   const signal = clientSignal(exchange.response)
   const info = await lease.guest.writeFile(path, uploadBody(exchange.request, stalledMs), options, signal)
   const body = toJsonString(FileInfoSchema, create(FileInfoSchema, toFileInfo(info)))

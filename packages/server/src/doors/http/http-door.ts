@@ -1,8 +1,10 @@
 import { CoveError, type Log, type Random } from '@cove/domain'
 import { unauthenticated } from '../../auth/credentials.ts'
+import { requireRole } from '../../auth/principal.ts'
 import type { MetricsRegistry } from '../../metrics/registry.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
+import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
 import { logFailure } from '../log-failure.ts'
 import { StatusError, answerError } from '../json-error.ts'
@@ -24,14 +26,19 @@ export interface HttpDoorOptions {
 const SANDBOX_PATH = /^\/v1\/sandboxes\/([^/]{1,256})\/(files|processes)(?:\/([^/]{1,256})\/output)?$/
 
 /** The plain HTTP paths: health, metrics, file content, event streams. */
-export class HttpDoor {
+export class HttpDoor implements Door {
+  readonly name = 'http'
   readonly #options: HttpDoorOptions
 
   constructor(options: HttpDoorOptions) {
     this.#options = options
   }
 
-  /** True for the paths that answer without a key. */
+  /** What no other door serves. */
+  serves(): boolean {
+    return true
+  }
+
   isOpen(path: string): boolean {
     return path === '/healthz' || path === '/readyz'
   }
@@ -58,15 +65,16 @@ export class HttpDoor {
     }
     const [, sandboxPart, what, process] = SANDBOX_PATH.exec(path) ?? []
     if (sandboxPart === undefined) throw notFound(path)
-    const { project } = principal
     const { sandboxes, limits, random, closing } = this.#options
     const sandbox = decode(sandboxPart, 'sandbox')
     const query = new Query(exchange.query)
     const route = `${request.method ?? ''} ${what}${process === undefined ? '' : '/output'}`
-    const file = { sandboxes, project, sandbox, query, stalledMs: limits.stalledUploadMs }
+    const file = { sandboxes, caller: principal, sandbox, query, stalledMs: limits.stalledUploadMs }
     const { keepAliveMs } = limits
+    const ending = principal.ended === undefined ? closing : AbortSignal.any([closing, principal.ended])
     const body = { bytes: limits.unaryBytes, ms: limits.unaryBodyMs }
-    const stream = { sandboxes, project, sandbox, random, closing, keepAliveMs, body }
+    const stream = { sandboxes, caller: principal, sandbox, random, closing: ending, keepAliveMs, body }
+    requireRole(principal, route === 'PUT files' || route === 'POST processes' ? 'member' : 'viewer')
     switch (route) {
       case 'GET files':
       case 'HEAD files':

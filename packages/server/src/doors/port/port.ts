@@ -1,12 +1,18 @@
 import { createServer as createHttp1, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createHttp2, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { CoveError, type Log } from '@cove/domain'
 import type { ServerLimits } from '../../options.ts'
 import type { Request, Response } from '../exchange.ts'
 import { Mux } from './mux.ts'
 
-export type Handler = (request: Request, response: Response) => void
+/** What is asked on the port. */
+export interface Handler {
+  readonly handle: (request: Request, response: Response) => void
+  /** A request of HTTP/1.1 for another protocol; the socket is the handler's from then on. */
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+}
 
 export interface ListenOptions {
   readonly host: string
@@ -38,10 +44,11 @@ export class Port {
     })
     const handleHttp1 = (request: IncomingMessage, response: ServerResponse): void => {
       response.once('close', this.#afterAnswer)
-      handler(request, response)
+      handler.handle(request, response)
     }
     this.#http1.on('request', handleHttp1)
     this.#http1.on('checkContinue', handleHttp1)
+    this.#http1.on('upgrade', handler.upgrade)
     // It never listens itself, and looks for slow headers only from that event on.
     this.#http1.emit('listening')
     this.#http2 = createHttp2({
@@ -53,8 +60,8 @@ export class Port {
       },
       maxSessionMemory: 64,
     })
-    this.#http2.on('request', handler)
-    this.#http2.on('checkContinue', handler)
+    this.#http2.on('request', handler.handle)
+    this.#http2.on('checkContinue', handler.handle)
     this.#http2.on('session', (session) => this.#keep(session, limits.idleConnectionMs))
     this.#http2.on('sessionError', (error) => log.debug('an HTTP/2 connection broke', { error: String(error) }))
     this.#mux = new Mux({

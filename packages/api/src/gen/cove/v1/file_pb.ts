@@ -4,15 +4,15 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file cove/v1/file.proto.
  */
 export const file_cove_v1_file: GenFile = /*@__PURE__*/
-  fileDesc("ChJjb3ZlL3YxL2ZpbGUucHJvdG8SB2NvdmUudjEi2AEKCEZpbGVJbmZvEgwKBG5hbWUYASABKAkSDAoEcGF0aBgCIAEoCRIQCghyYXdfcGF0aBgDIAEoDBIfCgR0eXBlGAQgASgOMhEuY292ZS52MS5GaWxlVHlwZRIMCgRzaXplGAUgASgEEgwKBG1vZGUYBiABKA0SCwoDdWlkGAcgASgNEgsKA2dpZBgIIAEoDRIvCgttb2RpZmllZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOc3ltbGlua190YXJnZXQYCiABKAkiPgoPU3RhdEZpbGVSZXF1ZXN0Eg8KB3NhbmRib3gYASABKAkSDAoEcGF0aBgCIAEoCRIMCgR1c2VyGAMgASgJIjMKEFN0YXRGaWxlUmVzcG9uc2USHwoEZmlsZRgBIAEoCzIRLmNvdmUudjEuRmlsZUluZm8iTgoQTGlzdEZpbGVzUmVxdWVzdBIPCgdzYW5kYm94GAEgASgJEgwKBHBhdGgYAiABKAkSDQoFZGVwdGgYAyABKA0SDAoEdXNlchgEIAEoCSI1ChFMaXN0RmlsZXNSZXNwb25zZRIgCgVmaWxlcxgBIAMoCzIRLmNvdmUudjEuRmlsZUluZm8icAoUTWFrZURpcmVjdG9yeVJlcXVlc3QSDwoHc2FuZGJveBgBIAEoCRIMCgRwYXRoGAIgASgJEg8KB3BhcmVudHMYAyABKAgSEQoEbW9kZRgEIAEoDUgAiAEBEgwKBHVzZXIYBSABKAlCBwoFX21vZGUiFwoVTWFrZURpcmVjdG9yeVJlc3BvbnNlIkoKD01vdmVGaWxlUmVxdWVzdBIPCgdzYW5kYm94GAEgASgJEgwKBGZyb20YAiABKAkSCgoCdG8YAyABKAkSDAoEdXNlchgEIAEoCSISChBNb3ZlRmlsZVJlc3BvbnNlImIKEVJlbW92ZUZpbGVSZXF1ZXN0Eg8KB3NhbmRib3gYASABKAkSDAoEcGF0aBgCIAEoCRIRCglyZWN1cnNpdmUYAyABKAgSDQoFZm9yY2UYBCABKAgSDAoEdXNlchgFIAEoCSIUChJSZW1vdmVGaWxlUmVzcG9uc2UiTgoRQ2hhbmdlTW9kZVJlcXVlc3QSDwoHc2FuZGJveBgBIAEoCRIMCgRwYXRoGAIgASgJEgwKBG1vZGUYAyABKA0SDAoEdXNlchgEIAEoCSIUChJDaGFuZ2VNb2RlUmVzcG9uc2UiUQoSTWFrZVN5bWxpbmtSZXF1ZXN0Eg8KB3NhbmRib3gYASABKAkSDAoEcGF0aBgCIAEoCRIOCgZ0YXJnZXQYAyABKAkSDAoEdXNlchgEIAEoCSIVChNNYWtlU3ltbGlua1Jlc3BvbnNlIlMKEVdhdGNoRmlsZXNSZXF1ZXN0Eg8KB3NhbmRib3gYASABKAkSDAoEcGF0aBgCIAEoCRIRCglyZWN1cnNpdmUYAyABKAgSDAoEdXNlchgEIAEoCSLxAwoSV2F0Y2hGaWxlc1Jlc3BvbnNlEjIKBXJlYWR5GAEgASgLMiEuY292ZS52MS5XYXRjaEZpbGVzUmVzcG9uc2UuUmVhZHlIABI0CgZjaGFuZ2UYAiABKAsyIi5jb3ZlLnYxLldhdGNoRmlsZXNSZXNwb25zZS5DaGFuZ2VIABI4CghvdmVyZmxvdxgDIAEoCzIkLmNvdmUudjEuV2F0Y2hGaWxlc1Jlc3BvbnNlLk92ZXJmbG93SAASOwoKa2VlcF9hbGl2ZRgEIAEoCzIlLmNvdmUudjEuV2F0Y2hGaWxlc1Jlc3BvbnNlLktlZXBBbGl2ZUgAGgcKBVJlYWR5GgoKCE92ZXJmbG93GgsKCUtlZXBBbGl2ZRpYCgZDaGFuZ2USLgoEa2luZBgBIAEoDjIgLmNvdmUudjEuV2F0Y2hGaWxlc1Jlc3BvbnNlLktpbmQSDAoEcGF0aBgCIAEoCRIQCghuZXdfcGF0aBgDIAEoCSJ1CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIQCgxLSU5EX0NSRUFURUQQARIRCg1LSU5EX01PRElGSUVEEAISEAoMS0lORF9SRU1PVkVEEAMSEAoMS0lORF9SRU5BTUVEEAQSDgoKS0lORF9DSE1PRBAFQgcKBWV2ZW50Kn4KCEZpbGVUeXBlEhkKFUZJTEVfVFlQRV9VTlNQRUNJRklFRBAAEhIKDkZJTEVfVFlQRV9GSUxFEAESFwoTRklMRV9UWVBFX0RJUkVDVE9SWRACEhUKEUZJTEVfVFlQRV9TWU1MSU5LEAMSEwoPRklMRV9UWVBFX09USEVSEAQyywQKC0ZpbGVTZXJ2aWNlEkQKCFN0YXRGaWxlEhguY292ZS52MS5TdGF0RmlsZVJlcXVlc3QaGS5jb3ZlLnYxLlN0YXRGaWxlUmVzcG9uc2UiA5ACARJECglMaXN0RmlsZXMSGS5jb3ZlLnYxLkxpc3RGaWxlc1JlcXVlc3QaGi5jb3ZlLnYxLkxpc3RGaWxlc1Jlc3BvbnNlMAESTgoNTWFrZURpcmVjdG9yeRIdLmNvdmUudjEuTWFrZURpcmVjdG9yeVJlcXVlc3QaHi5jb3ZlLnYxLk1ha2VEaXJlY3RvcnlSZXNwb25zZRI/CghNb3ZlRmlsZRIYLmNvdmUudjEuTW92ZUZpbGVSZXF1ZXN0GhkuY292ZS52MS5Nb3ZlRmlsZVJlc3BvbnNlEkUKClJlbW92ZUZpbGUSGi5jb3ZlLnYxLlJlbW92ZUZpbGVSZXF1ZXN0GhsuY292ZS52MS5SZW1vdmVGaWxlUmVzcG9uc2USRQoKQ2hhbmdlTW9kZRIaLmNvdmUudjEuQ2hhbmdlTW9kZVJlcXVlc3QaGy5jb3ZlLnYxLkNoYW5nZU1vZGVSZXNwb25zZRJICgtNYWtlU3ltbGluaxIbLmNvdmUudjEuTWFrZVN5bWxpbmtSZXF1ZXN0GhwuY292ZS52MS5NYWtlU3ltbGlua1Jlc3BvbnNlEkcKCldhdGNoRmlsZXMSGi5jb3ZlLnYxLldhdGNoRmlsZXNSZXF1ZXN0GhsuY292ZS52MS5XYXRjaEZpbGVzUmVzcG9uc2UwAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChJjb3ZlL3YxL2ZpbGUucHJvdG8SB2NvdmUudjEi2AEKCEZpbGVJbmZvEgwKBG5hbWUYASABKAkSDAoEcGF0aBgCIAEoCRIQCghyYXdfcGF0aBgDIAEoDBIfCgR0eXBlGAQgASgOMhEuY292ZS52MS5GaWxlVHlwZRIMCgRzaXplGAUgASgEEgwKBG1vZGUYBiABKA0SCwoDdWlkGAcgASgNEgsKA2dpZBgIIAEoDRIvCgttb2RpZmllZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOc3ltbGlua190YXJnZXQYCiABKAkiPgoPU3RhdEZpbGVSZXF1ZXN0Eg8KB3NhbmRib3gYASABKAkSDAoEcGF0aBgCIAEoCRIMCgR1c2VyGAMgASgJIjMKEFN0YXRGaWxlUmVzcG9uc2USHwoEZmlsZRgBIAEoCzIRLmNvdmUudjEuRmlsZUluZm8iTgoQTGlzdEZpbGVzUmVxdWVzdBIPCgdzYW5kYm94GAEgASgJEgwKBHBhdGgYAiABKAkSDQoFZGVwdGgYAyABKA0SDAoEdXNlchgEIAEoCSI1ChFMaXN0RmlsZXNSZXNwb25zZRIgCgVmaWxlcxgBIAMoCzIRLmNvdmUudjEuRmlsZUluZm8icAoUTWFrZURpcmVjdG9yeVJlcXVlc3QSDwoHc2FuZGJveBgBIAEoCRIMCgRwYXRoGAIgASgJEg8KB3BhcmVudHMYAyABKAgSEQoEbW9kZRgEIAEoDUgAiAEBEgwKBHVzZXIYBSABKAlCBwoFX21vZGUiFwoVTWFrZURpcmVjdG9yeVJlc3BvbnNlIkoKD01vdmVGaWxlUmVxdWVzdBIPCgdzYW5kYm94GAEgASgJEgwKBGZyb20YAiABKAkSCgoCdG8YAyABKAkSDAoEdXNlchgEIAEoCSISChBNb3ZlRmlsZVJlc3BvbnNlImIKEVJlbW92ZUZpbGVSZXF1ZXN0Eg8KB3NhbmRib3gYASABKAkSDAoEcGF0aBgCIAEoCRIRCglyZWN1cnNpdmUYAyABKAgSDQoFZm9yY2UYBCABKAgSDAoEdXNlchgFIAEoCSIUChJSZW1vdmVGaWxlUmVzcG9uc2UiTgoRQ2hhbmdlTW9kZVJlcXVlc3QSDwoHc2FuZGJveBgBIAEoCRIMCgRwYXRoGAIgASgJEgwKBG1vZGUYAyABKA0SDAoEdXNlchgEIAEoCSIUChJDaGFuZ2VNb2RlUmVzcG9uc2UiUQoSTWFrZVN5bWxpbmtSZXF1ZXN0Eg8KB3NhbmRib3gYASABKAkSDAoEcGF0aBgCIAEoCRIOCgZ0YXJnZXQYAyABKAkSDAoEdXNlchgEIAEoCSIVChNNYWtlU3ltbGlua1Jlc3BvbnNlIvsBChJTaWduRmlsZVVybFJlcXVlc3QSDwoHc2FuZGJveBgBIAEoCRIMCgRwYXRoGAIgASgJEgwKBHVzZXIYAyABKAkSOAoJb3BlcmF0aW9uGAQgASgOMiUuY292ZS52MS5TaWduRmlsZVVybFJlcXVlc3QuT3BlcmF0aW9uEi0KCmV4cGlyZXNfaW4YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iTwoJT3BlcmF0aW9uEhkKFU9QRVJBVElPTl9VTlNQRUNJRklFRBAAEhIKDk9QRVJBVElPTl9SRUFEEAESEwoPT1BFUkFUSU9OX1dSSVRFEAIiUwoTU2lnbkZpbGVVcmxSZXNwb25zZRIMCgRwYXRoGAEgASgJEi4KCmV4cGlyZXNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKEVdhdGNoRmlsZXNSZXF1ZXN0Eg8KB3NhbmRib3gYASABKAkSDAoEcGF0aBgCIAEoCRIRCglyZWN1cnNpdmUYAyABKAgSDAoEdXNlchgEIAEoCSLxAwoSV2F0Y2hGaWxlc1Jlc3BvbnNlEjIKBXJlYWR5GAEgASgLMiEuY292ZS52MS5XYXRjaEZpbGVzUmVzcG9uc2UuUmVhZHlIABI0CgZjaGFuZ2UYAiABKAsyIi5jb3ZlLnYxLldhdGNoRmlsZXNSZXNwb25zZS5DaGFuZ2VIABI4CghvdmVyZmxvdxgDIAEoCzIkLmNvdmUudjEuV2F0Y2hGaWxlc1Jlc3BvbnNlLk92ZXJmbG93SAASOwoKa2VlcF9hbGl2ZRgEIAEoCzIlLmNvdmUudjEuV2F0Y2hGaWxlc1Jlc3BvbnNlLktlZXBBbGl2ZUgAGgcKBVJlYWR5GgoKCE92ZXJmbG93GgsKCUtlZXBBbGl2ZRpYCgZDaGFuZ2USLgoEa2luZBgBIAEoDjIgLmNvdmUudjEuV2F0Y2hGaWxlc1Jlc3BvbnNlLktpbmQSDAoEcGF0aBgCIAEoCRIQCghuZXdfcGF0aBgDIAEoCSJ1CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIQCgxLSU5EX0NSRUFURUQQARIRCg1LSU5EX01PRElGSUVEEAISEAoMS0lORF9SRU1PVkVEEAMSEAoMS0lORF9SRU5BTUVEEAQSDgoKS0lORF9DSE1PRBAFQgcKBWV2ZW50Kn4KCEZpbGVUeXBlEhkKFUZJTEVfVFlQRV9VTlNQRUNJRklFRBAAEhIKDkZJTEVfVFlQRV9GSUxFEAESFwoTRklMRV9UWVBFX0RJUkVDVE9SWRACEhUKEUZJTEVfVFlQRV9TWU1MSU5LEAMSEwoPRklMRV9UWVBFX09USEVSEAQylQUKC0ZpbGVTZXJ2aWNlEkQKCFN0YXRGaWxlEhguY292ZS52MS5TdGF0RmlsZVJlcXVlc3QaGS5jb3ZlLnYxLlN0YXRGaWxlUmVzcG9uc2UiA5ACARJECglMaXN0RmlsZXMSGS5jb3ZlLnYxLkxpc3RGaWxlc1JlcXVlc3QaGi5jb3ZlLnYxLkxpc3RGaWxlc1Jlc3BvbnNlMAESTgoNTWFrZURpcmVjdG9yeRIdLmNvdmUudjEuTWFrZURpcmVjdG9yeVJlcXVlc3QaHi5jb3ZlLnYxLk1ha2VEaXJlY3RvcnlSZXNwb25zZRI/CghNb3ZlRmlsZRIYLmNvdmUudjEuTW92ZUZpbGVSZXF1ZXN0GhkuY292ZS52MS5Nb3ZlRmlsZVJlc3BvbnNlEkUKClJlbW92ZUZpbGUSGi5jb3ZlLnYxLlJlbW92ZUZpbGVSZXF1ZXN0GhsuY292ZS52MS5SZW1vdmVGaWxlUmVzcG9uc2USRQoKQ2hhbmdlTW9kZRIaLmNvdmUudjEuQ2hhbmdlTW9kZVJlcXVlc3QaGy5jb3ZlLnYxLkNoYW5nZU1vZGVSZXNwb25zZRJICgtNYWtlU3ltbGluaxIbLmNvdmUudjEuTWFrZVN5bWxpbmtSZXF1ZXN0GhwuY292ZS52MS5NYWtlU3ltbGlua1Jlc3BvbnNlEkcKCldhdGNoRmlsZXMSGi5jb3ZlLnYxLldhdGNoRmlsZXNSZXF1ZXN0GhsuY292ZS52MS5XYXRjaEZpbGVzUmVzcG9uc2UwARJICgtTaWduRmlsZVVybBIbLmNvdmUudjEuU2lnbkZpbGVVcmxSZXF1ZXN0GhwuY292ZS52MS5TaWduRmlsZVVybFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message cove.v1.FileInfo
@@ -419,6 +419,104 @@ export const MakeSymlinkResponseSchema: GenMessage<MakeSymlinkResponse> = /*@__P
   messageDesc(file_cove_v1_file, 14);
 
 /**
+ * @generated from message cove.v1.SignFileUrlRequest
+ */
+export type SignFileUrlRequest = Message<"cove.v1.SignFileUrlRequest"> & {
+  /**
+   * @generated from field: string sandbox = 1;
+   */
+  sandbox: string;
+
+  /**
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * @generated from field: string user = 3;
+   */
+  user: string;
+
+  /**
+   * Default read.
+   *
+   * @generated from field: cove.v1.SignFileUrlRequest.Operation operation = 4;
+   */
+  operation: SignFileUrlRequest_Operation;
+
+  /**
+   * Default 1 hour, at most 7 days; it ends with the sandbox in any case.
+   *
+   * @generated from field: google.protobuf.Duration expires_in = 5;
+   */
+  expiresIn?: Duration | undefined;
+};
+
+/**
+ * Describes the message cove.v1.SignFileUrlRequest.
+ * Use `create(SignFileUrlRequestSchema)` to create a new message.
+ */
+export const SignFileUrlRequestSchema: GenMessage<SignFileUrlRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_file, 15);
+
+/**
+ * @generated from enum cove.v1.SignFileUrlRequest.Operation
+ */
+export const SignFileUrlRequest_Operation = {
+  /**
+   * @generated from enum value: OPERATION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: OPERATION_READ = 1;
+   */
+  READ: 1,
+
+  /**
+   * Needs the role member.
+   *
+   * @generated from enum value: OPERATION_WRITE = 2;
+   */
+  WRITE: 2,
+} as const;
+
+/**
+ * @generated from enum cove.v1.SignFileUrlRequest.Operation
+ */
+export type SignFileUrlRequest_Operation = (typeof SignFileUrlRequest_Operation)[keyof typeof SignFileUrlRequest_Operation] | UnknownEnum;
+
+/**
+ * Describes the enum cove.v1.SignFileUrlRequest.Operation.
+ */
+export const SignFileUrlRequest_OperationSchema: GenEnum<SignFileUrlRequest_Operation> = /*@__PURE__*/
+  enumDesc(file_cove_v1_file, 15, 0);
+
+/**
+ * @generated from message cove.v1.SignFileUrlResponse
+ */
+export type SignFileUrlResponse = Message<"cove.v1.SignFileUrlResponse"> & {
+  /**
+   * Path and query; put the address of the server in front.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp expires_at = 2;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message cove.v1.SignFileUrlResponse.
+ * Use `create(SignFileUrlResponseSchema)` to create a new message.
+ */
+export const SignFileUrlResponseSchema: GenMessage<SignFileUrlResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_file, 16);
+
+/**
  * @generated from message cove.v1.WatchFilesRequest
  */
 export type WatchFilesRequest = Message<"cove.v1.WatchFilesRequest"> & {
@@ -448,7 +546,7 @@ export type WatchFilesRequest = Message<"cove.v1.WatchFilesRequest"> & {
  * Use `create(WatchFilesRequestSchema)` to create a new message.
  */
 export const WatchFilesRequestSchema: GenMessage<WatchFilesRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_file, 15);
+  messageDesc(file_cove_v1_file, 17);
 
 /**
  * @generated from message cove.v1.WatchFilesResponse
@@ -493,7 +591,7 @@ export type WatchFilesResponse = Message<"cove.v1.WatchFilesResponse"> & {
  * Use `create(WatchFilesResponseSchema)` to create a new message.
  */
 export const WatchFilesResponseSchema: GenMessage<WatchFilesResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_file, 16);
+  messageDesc(file_cove_v1_file, 18);
 
 /**
  * @generated from message cove.v1.WatchFilesResponse.Ready
@@ -506,7 +604,7 @@ export type WatchFilesResponse_Ready = Message<"cove.v1.WatchFilesResponse.Ready
  * Use `create(WatchFilesResponse_ReadySchema)` to create a new message.
  */
 export const WatchFilesResponse_ReadySchema: GenMessage<WatchFilesResponse_Ready> = /*@__PURE__*/
-  messageDesc(file_cove_v1_file, 16, 0);
+  messageDesc(file_cove_v1_file, 18, 0);
 
 /**
  * @generated from message cove.v1.WatchFilesResponse.Overflow
@@ -519,7 +617,7 @@ export type WatchFilesResponse_Overflow = Message<"cove.v1.WatchFilesResponse.Ov
  * Use `create(WatchFilesResponse_OverflowSchema)` to create a new message.
  */
 export const WatchFilesResponse_OverflowSchema: GenMessage<WatchFilesResponse_Overflow> = /*@__PURE__*/
-  messageDesc(file_cove_v1_file, 16, 1);
+  messageDesc(file_cove_v1_file, 18, 1);
 
 /**
  * @generated from message cove.v1.WatchFilesResponse.KeepAlive
@@ -532,7 +630,7 @@ export type WatchFilesResponse_KeepAlive = Message<"cove.v1.WatchFilesResponse.K
  * Use `create(WatchFilesResponse_KeepAliveSchema)` to create a new message.
  */
 export const WatchFilesResponse_KeepAliveSchema: GenMessage<WatchFilesResponse_KeepAlive> = /*@__PURE__*/
-  messageDesc(file_cove_v1_file, 16, 2);
+  messageDesc(file_cove_v1_file, 18, 2);
 
 /**
  * @generated from message cove.v1.WatchFilesResponse.Change
@@ -563,7 +661,7 @@ export type WatchFilesResponse_Change = Message<"cove.v1.WatchFilesResponse.Chan
  * Use `create(WatchFilesResponse_ChangeSchema)` to create a new message.
  */
 export const WatchFilesResponse_ChangeSchema: GenMessage<WatchFilesResponse_Change> = /*@__PURE__*/
-  messageDesc(file_cove_v1_file, 16, 3);
+  messageDesc(file_cove_v1_file, 18, 3);
 
 /**
  * @generated from enum cove.v1.WatchFilesResponse.Kind
@@ -609,7 +707,7 @@ export type WatchFilesResponse_Kind = (typeof WatchFilesResponse_Kind)[keyof typ
  * Describes the enum cove.v1.WatchFilesResponse.Kind.
  */
 export const WatchFilesResponse_KindSchema: GenEnum<WatchFilesResponse_Kind> = /*@__PURE__*/
-  enumDesc(file_cove_v1_file, 16, 0);
+  enumDesc(file_cove_v1_file, 18, 0);
 
 /**
  * @generated from enum cove.v1.FileType
@@ -721,6 +819,16 @@ export const FileService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchFilesRequestSchema;
     output: typeof WatchFilesResponseSchema;
+  },
+  /**
+   * An address that reads or writes one file without a key until it expires.
+   *
+   * @generated from rpc cove.v1.FileService.SignFileUrl
+   */
+  signFileUrl: {
+    methodKind: "unary";
+    input: typeof SignFileUrlRequestSchema;
+    output: typeof SignFileUrlResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cove_v1_file, 0);

@@ -1,0 +1,56 @@
+import type { Role } from '@cove/domain'
+
+/** The least role for each method of the API. What is not named here is for admins only; a test holds that all are. */
+const NEEDS: Readonly<Record<string, Role>> = {
+  'SandboxService/CreateSandbox': 'member',
+  'SandboxService/GetSandbox': 'viewer',
+  'SandboxService/ListSandboxes': 'viewer',
+  'SandboxService/WatchSandboxes': 'viewer',
+  'SandboxService/StopSandbox': 'member',
+  'SandboxService/StartSandbox': 'member',
+  'SandboxService/UpdateSandboxTimeouts': 'member',
+  'SandboxService/DeleteSandbox': 'member',
+  'ProcessService/StartProcess': 'member',
+  'ProcessService/RunProcess': 'member',
+  'ProcessService/AttachProcess': 'viewer',
+  'ProcessService/ListProcesses': 'viewer',
+  'ProcessService/WriteStdin': 'member',
+  'ProcessService/SignalProcess': 'member',
+  'ProcessService/ResizeTerminal': 'member',
+  'FileService/StatFile': 'viewer',
+  'FileService/ListFiles': 'viewer',
+  'FileService/MakeDirectory': 'member',
+  'FileService/MoveFile': 'member',
+  'FileService/RemoveFile': 'member',
+  'FileService/ChangeMode': 'member',
+  'FileService/MakeSymlink': 'member',
+  'FileService/WatchFiles': 'viewer',
+  'FileService/SignFileUrl': 'viewer',
+  'PortService/ListPorts': 'viewer',
+  'PortService/SharePort': 'member',
+  'PortService/UnsharePort': 'member',
+  'PortService/CreatePreviewUrl': 'viewer',
+  'TemplateService/ListTemplates': 'viewer',
+  'TemplateService/GetTemplate': 'viewer',
+  'SystemService/GetStatus': 'viewer',
+  'SystemService/Diagnose': 'viewer',
+  'IdentityService/GetCaller': 'viewer',
+  'IdentityService/CreateProject': 'admin',
+  'IdentityService/ListProjects': 'viewer',
+  'IdentityService/DeleteProject': 'admin',
+  'IdentityService/CreateKey': 'admin',
+  'IdentityService/ListKeys': 'admin',
+  'IdentityService/RevokeKey': 'admin',
+  'IdentityService/CreateSandboxToken': 'member',
+  'IdentityService/ListAuditEvents': 'admin',
+}
+
+/** `service` is the full name of the protocol, such as `cove.v1.SandboxService`. */
+export function neededRole(service: string, method: string): Role {
+  return NEEDS[`${service.replace(/^cove\.v1\./, '')}/${method}`] ?? 'admin'
+}
+
+/** True when somebody has decided who may call it. */
+export function isDecided(service: string, method: string): boolean {
+  return `${service.replace(/^cove\.v1\./, '')}/${method}` in NEEDS
+}

@@ -1,0 +1,23 @@
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { CoveError, ERROR_CODES } from '@cove/domain'
+import { StatusError, errorBody } from './json-error.ts'
+
+/** Answers a request for another protocol with an error, as plain HTTP/1.1, and ends the connection. */
+export function refuseUpgrade(socket: Duplex, thrown: unknown, requestId: string): void {
+  const error = thrown instanceof StatusError ? thrown.error : CoveError.from(thrown)
+  const status = thrown instanceof StatusError ? thrown.status : ERROR_CODES[error.code].http
+  const body = `${errorBody(error, requestId)}\n`
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,
+      'content-type: application/json',
+      `content-length: ${Buffer.byteLength(body)}`,
+      `x-request-id: ${requestId}`,
+      ...(status === 401 ? ['www-authenticate: Bearer'] : []),
+      'connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  )
+}
