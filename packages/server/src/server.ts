@@ -85,9 +85,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
         node,
       ),
     },
-    limits,
-    closing.signal,
-    log,
+    { limits, notReady: () => readiness.problem(), closing: closing.signal, log },
   )
   const answers = metrics.counter('cove_http_answers_total', 'Answers by door and status.')
   const seconds = metrics.histogram('cove_http_seconds', 'Seconds from a request to the end of its answer.')

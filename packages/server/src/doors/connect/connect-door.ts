@@ -7,7 +7,7 @@ import { clientSignal, cut, drained, unread, type Exchange, type Request } from 
 import { answerError, endUnread } from '../json-error.ts'
 import { toConnectError } from './connect-error.ts'
 import { tooLarge, tooSlow, type BodyLimits } from '../read-body.ts'
-import { exchangeKey, type Services } from './router.ts'
+import { exchangeKey, isOpenService, type Services } from './router.ts'
 import { handleUnary, unaryFormat, type UnaryMethod } from './unary-lane.ts'
 
 /** Brings HTTP exchanges to the services and their answers back, with backpressure in both directions. */
@@ -51,7 +51,8 @@ export class ConnectDoor implements Door {
       contextValues: createContextValues().set(exchangeKey, exchange),
     })
     // The library refuses what is no call at all before it asks for the key; a stranger is told of the key only.
-    if (exchange.principal === undefined && answer.status >= 400 && answer.status !== 401) {
+    const stranger = exchange.principal === undefined && !isOpenService(handler.service.typeName)
+    if (stranger && answer.status >= 400 && answer.status !== 401) {
       return answerError(exchange, unauthenticated())
     }
     try {

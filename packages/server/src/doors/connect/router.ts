@@ -1,5 +1,6 @@
 import type { DescMethod, DescService } from '@bufbuild/protobuf'
 import { FileService, ProcessService, SandboxService, SystemService, TemplateService } from '@cove/api'
+import { Health, ServerReflection, ServerReflectionAlpha } from '@cove/api/grpc'
 import { CoveError, type Log } from '@cove/domain'
 import {
   createConnectRouter,
@@ -17,6 +18,8 @@ import type { Call, Methods } from './call.ts'
 import { logFailure } from '../log-failure.ts'
 import { tooLarge } from '../read-body.ts'
 import { toConnectError } from './connect-error.ts'
+import { healthService } from './health.ts'
+import { reflectionServices } from './reflection.ts'
 import type { UnaryMethod } from './unary-lane.ts'
 
 export interface AllMethods {
@@ -36,8 +39,17 @@ export interface Services {
   readonly unary: ReadonlyMap<string, UnaryMethod>
 }
 
-/** `closing` ends the streams when the server closes. */
-export function buildServices(all: AllMethods, limits: ServerLimits, closing: AbortSignal, log: Log): Services {
+export interface ServiceOptions {
+  readonly limits: ServerLimits
+  /** Why no work is taken, or undefined when it is. */
+  readonly notReady: () => Promise<string | undefined>
+  /** Ends the streams when the server closes. */
+  readonly closing: AbortSignal
+  readonly log: Log
+}
+
+export function buildServices(all: AllMethods, { limits, notReady, closing, log }: ServiceOptions): Services {
+  const services: DescService[] = []
   const lane = new Map<string, UnaryMethod>()
   const router = createConnectRouter({
     acceptCompression: [],
@@ -45,6 +57,7 @@ export function buildServices(all: AllMethods, limits: ServerLimits, closing: Ab
     requestGate: (context) => checkRequest(context, limits.unaryBytes),
   })
   const add = <Service extends DescService>(service: Service, methods: Methods<Service>): void => {
+    services.push(service)
     const adapted = service.methods.map((method) => {
       const run = methods[method.localName as keyof Methods<Service>] as AnyMethod
       if (method.methodKind !== 'unary') return [method.localName, stream(run, method, closing, log)]
@@ -59,14 +72,22 @@ export function buildServices(all: AllMethods, limits: ServerLimits, closing: Ab
   add(FileService, all.files)
   add(TemplateService, all.templates)
   add(SystemService, all.system)
+  const names = new Set([...services, Health].map(({ typeName }) => typeName))
+  router.service(Health, healthService({ services: names, notReady, closing }))
+  const reflection = reflectionServices([...services, Health, ServerReflection, ServerReflectionAlpha])
+  router.service(ServerReflection, reflection.v1)
+  router.service(ServerReflectionAlpha, reflection.v1alpha)
   return { router, unary: lane }
 }
 
+/** Whether it answers without a key: what orchestrators ask has no secrets and changes nothing. */
+export const isOpenService = (typeName: string): boolean => typeName === Health.typeName
+
 /** Runs before anything of the body is read. */
-function checkRequest({ values, requestHeader }: HandlerContext, unaryBytes: number): void {
+function checkRequest({ values, requestHeader, service }: HandlerContext, unaryBytes: number): void {
   const exchange = values.get(exchangeKey)
   const requestId = exchange?.requestId ?? ''
-  if (exchange?.principal === undefined) {
+  if (exchange?.principal === undefined && !isOpenService(service.typeName)) {
     throw toConnectError(unauthenticated(), requestId)
   }
   const length = Number(requestHeader.get('content-length') ?? 0)
