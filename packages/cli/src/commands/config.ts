@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Context } from '../context.ts'
-import { addOutputOption, outputFormat } from '../options/output-options.ts'
+import { addOutputOption, outputChoice } from '../options/output-options.ts'
 import { addSettingOptions, configArgs } from '../options/setting-options.ts'
 import type { Run } from './registry.ts'
 
@@ -9,11 +9,11 @@ export function define(command: Command, { io }: Context, run: Run): void {
     .command('view')
     .summary('show each value and where it comes from')
     .description('show each value and where it comes from')
-  addOutputOption(view)
+  addOutputOption(view).option('--no-headers', 'leave the head of the table out')
   addSettingOptions(view).action(() =>
     run(async () => {
       const { configView } = await import('../config/view.ts')
-      return configView({ ...configArgs(view), output: outputFormat(view) }, io)
+      return configView({ ...configArgs(view), output: outputChoice(view) }, io)
     }),
   )
 }

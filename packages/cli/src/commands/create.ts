@@ -4,7 +4,7 @@ import { STATUS } from '../exit-status.ts'
 import { addCreateOptions, createOptions } from '../options/create-options.ts'
 import { addOutputOption, outputFormat } from '../options/output-options.ts'
 import { pairs } from '../options/parse.ts'
-import { writeJson } from '../render/json.ts'
+import { writeData } from '../render/data.ts'
 import { sandboxDetails } from '../render/sandbox.ts'
 import { writeWarning } from '../render/error.ts'
 import { warnOfNoWall } from '../render/no-wall.ts'
@@ -14,8 +14,9 @@ export function define(command: Command, context: Context, run: Run): void {
   addCreateOptions(command)
     .option('-e, --env <name=value>', 'set a variable for everything inside; may be repeated', pairs)
     .option('--idempotency-key <key>', 'the same key again answers with the same sandbox')
+  addOutputOption(command)
     .option('-q, --quiet', 'print the id only')
-  addOutputOption(command).action(() => run(() => create(command, context)))
+    .action(() => run(() => create(command, context)))
 }
 
 async function create(command: Command, { io, client }: Context): Promise<number> {
@@ -36,7 +37,8 @@ async function create(command: Command, { io, client }: Context): Promise<number
     if (!enforced && quiet !== true)
       writeWarning(io, `${name} is not limited here${reason === undefined ? '' : `: ${reason}`}`)
   }
-  if (outputFormat(command) === 'json') writeJson(io, sandbox.info)
+  const format = outputFormat(command)
+  if (format !== 'table') await writeData(io, format, sandbox.info)
   else io.stdout.write(quiet === true || io.stdout.isTTY !== true ? `${sandbox.id}\n` : sandboxDetails(sandbox.info))
   return STATUS.ok
 }

@@ -3,11 +3,10 @@ import type { ListFilter, SandboxInfo, SandboxState } from '@cove/sdk'
 import { Option, type Command } from 'commander'
 import type { Context } from '../context.ts'
 import { STATUS } from '../exit-status.ts'
-import { addOutputOption, outputFormat } from '../options/output-options.ts'
+import { addListOptions, outputChoice } from '../options/output-options.ts'
 import { pairs } from '../options/parse.ts'
-import { writeJson } from '../render/json.ts'
+import { writeList } from '../render/list.ts'
 import { sandboxColumns } from '../render/sandbox.ts'
-import { Table } from '../render/table.ts'
 import { watchSandboxes } from '../watch-sandboxes.ts'
 import type { Run } from './registry.ts'
 
@@ -16,7 +15,6 @@ interface Parsed {
   readonly state?: SandboxState[]
   readonly template?: string
   readonly all?: boolean
-  readonly quiet?: boolean
   readonly watch?: boolean
 }
 
@@ -26,13 +24,12 @@ export function define(command: Command, context: Context, run: Run): void {
     .addOption(new Option('--state <states...>', 'only in these states').choices(SANDBOX_STATES))
     .option('--template <name>', 'only of this template')
     .option('-a, --all', 'ended ones too, with the reason')
-    .option('-q, --quiet', 'print ids only')
     .option('--watch', 'go on and print every change')
-  addOutputOption(command).action(() => run(() => list(command, context)))
+  addListOptions(command).action(() => run(() => list(command, context)))
 }
 
 async function list(command: Command, { io, client }: Context): Promise<number> {
-  const { label, state, template, all, quiet, watch } = command.opts<Parsed>()
+  const { label, state, template, all, watch } = command.opts<Parsed>()
   const filter: ListFilter = {
     ...(label === undefined ? {} : { labels: label }),
     ...(state === undefined ? {} : { states: state }),
@@ -40,14 +37,12 @@ async function list(command: Command, { io, client }: Context): Promise<number> 
     ...(all === true || state?.includes('deleted') === true ? { includeDeleted: true } : {}),
   }
   const cove = await client()
-  const json = outputFormat(command) === 'json'
+  const choice = outputChoice(command)
   if (watch === true) {
-    const line = quiet === true ? { line: ({ id }: SandboxInfo) => `${id}\n` } : {}
-    return watchSandboxes(cove, io, { filter, format: json ? 'json' : 'table', ...line })
+    const line = choice.quiet ? { line: ({ id }: SandboxInfo) => `${id}\n` } : {}
+    return watchSandboxes(cove, io, { filter, ...choice, ...line })
   }
   const sandboxes = await cove.sandboxes.list({ ...filter, pageSize: 1000 }).all()
-  if (json) writeJson(io, quiet === true ? sandboxes.map(({ id }) => id) : sandboxes)
-  else if (quiet === true) io.stdout.write(sandboxes.map(({ id }) => `${id}\n`).join(''))
-  else io.stdout.write(new Table(sandboxColumns(Date.now)).text(sandboxes))
+  await writeList(io, choice, sandboxes, { columns: sandboxColumns(Date.now), id: ({ id }) => id })
   return STATUS.ok
 }

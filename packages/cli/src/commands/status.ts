@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Context } from '../context.ts'
-import { addOutputOption, outputFormat } from '../options/output-options.ts'
+import { addOutputOption, outputChoice } from '../options/output-options.ts'
 import { addSettingOptions, configArgs } from '../options/setting-options.ts'
 import type { Run } from './registry.ts'
 
@@ -9,7 +9,7 @@ export function define(command: Command, { io }: Context, run: Run): void {
   addSettingOptions(command).action(() =>
     run(async () => {
       const { status } = await import('../daemon/status.ts')
-      return status({ ...configArgs(command), output: outputFormat(command) }, io)
+      return status({ ...configArgs(command), output: outputChoice(command) }, io)
     }),
   )
 }

@@ -1,7 +1,22 @@
 import type { Io } from '../io.ts'
 import type { ReportArgs } from '../daemon/up-args.ts'
-import { loadConfig } from './load.ts'
+import { writeData } from '../render/data.ts'
+import { Table, type Column } from '../render/table.ts'
+import { loadConfig, type Source } from './load.ts'
 import { environmentName, flagName, SETTING_NAMES, SETTINGS } from './settings.ts'
+
+interface Row {
+  readonly name: string
+  readonly value: string
+  readonly source: Source
+  readonly from: string
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { title: 'SETTING', cell: ({ name }) => name },
+  { title: 'VALUE', cell: ({ value }) => (value === '' ? '-' : value) },
+  { title: 'SOURCE', cell: ({ source, from }) => (source === 'default' ? source : `${source} (${from})`) },
+]
 
 /** `cove config view`: every setting, its value, and where the value comes from. */
 export async function configView(args: ReportArgs, io: Io): Promise<number> {
@@ -15,26 +30,12 @@ export async function configView(args: ReportArgs, io: Io): Promise<number> {
     flag: flagName(name),
     about: SETTINGS[name].about,
   }))
-  if (args.output === 'json') {
-    io.stdout.write(
-      `${JSON.stringify({ file: config.file, fileExists: config.fileExists, settings: rows }, null, 2)}\n`,
-    )
+  const { format, headers } = args.output
+  if (format !== 'table') {
+    await writeData(io, format, { file: config.file, fileExists: config.fileExists, settings: rows })
     return 0
   }
-  const widths = {
-    name: Math.max(...rows.map(({ name }) => name.length)),
-    value: Math.max(5, ...rows.map(({ value }) => value.length)),
-  }
-  const line = (name: string, value: string, source: string) =>
-    `${name.padEnd(widths.name)}  ${value.padEnd(widths.value)}  ${source}`.trimEnd()
-  const lines = [
-    line('SETTING', 'VALUE', 'SOURCE'),
-    ...rows.map(({ name, value, source, from }) =>
-      line(name, value === '' ? '-' : value, source === 'default' ? source : `${source} (${from})`),
-    ),
-    '',
-    `file: ${config.file}${config.fileExists ? '' : ' (not there)'}`,
-  ]
-  io.stdout.write(`${lines.join('\n')}\n`)
+  io.stdout.write(new Table(COLUMNS).text(rows, headers))
+  io.stdout.write(`\nfile: ${config.file}${config.fileExists ? '' : ' (not there)'}\n`)
   return 0
 }

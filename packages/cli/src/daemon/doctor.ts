@@ -5,6 +5,7 @@ import type { Driver, DriverReport } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import { loadConfig } from '../config/load.ts'
 import type { Io } from '../io.ts'
+import { writeData } from '../render/data.ts'
 import { ensureGuestProgram } from '../setup/guest-program.ts'
 import { driverLines } from './banner.ts'
 import { daemonFilePath } from './data-dir.ts'
@@ -20,8 +21,9 @@ export async function doctor(args: ReportArgs, io: Io): Promise<number> {
   const reports = await proveHere(settings.uidBase, io)
   const facts = hostFacts()
   const good = reports.some(({ fingerprint, isolation }) => fingerprint.proven && isolation !== 'process')
-  if (args.output === 'json') {
-    io.stdout.write(`${JSON.stringify({ host: facts, daemon: daemon ?? null, drivers: reports }, null, 2)}\n`)
+  const { format } = args.output
+  if (format !== 'table') {
+    await writeData(io, format, { host: facts, daemon: daemon ?? null, drivers: reports })
     return good ? 0 : 1
   }
   const lines = [

@@ -1,6 +1,7 @@
 import { formatBytes, formatDuration } from '@cove/domain'
 import { loadConfig } from '../config/load.ts'
 import type { Io } from '../io.ts'
+import { writeData } from '../render/data.ts'
 import { daemonFilePath } from './data-dir.ts'
 import { readLivingDaemon } from './daemon-file.ts'
 import type { ReportArgs } from './up-args.ts'
@@ -12,15 +13,19 @@ const NOT_RUNNING = 1
 export async function status(args: ReportArgs, io: Io): Promise<number> {
   const { settings } = await loadConfig({ env: io.env, flags: args.flags, file: args.config })
   const daemon = await readLivingDaemon(daemonFilePath(settings.dataDir))
+  const { format } = args.output
   if (daemon === undefined) {
-    io.stdout.write(args.output === 'json' ? `${JSON.stringify({ running: false })}\n` : 'Cove is not running.\n')
-    if (args.output === 'table') io.stderr.write('fix: start it with `cove up` (or `cove up --detach`)\n')
+    if (format !== 'table') await writeData(io, format, { running: false })
+    else {
+      io.stdout.write('Cove is not running.\n')
+      io.stderr.write('fix: start it with `cove up` (or `cove up --detach`)\n')
+    }
     return NOT_RUNNING
   }
   const { daemonClient } = await import('./client.ts')
   const facts = await (await daemonClient(settings.dataDir, daemon)).system.status()
-  if (args.output === 'json') {
-    io.stdout.write(`${JSON.stringify({ running: true, url: daemon.url, pid: daemon.pid, ...facts }, null, 2)}\n`)
+  if (format !== 'table') {
+    await writeData(io, format, { running: true, url: daemon.url, pid: daemon.pid, ...facts })
     return 0
   }
   const counts = Object.entries(facts.sandboxes).filter(([, count]) => count > 0)

@@ -1,4 +1,5 @@
 import type { Flags } from '../config/load.ts'
+import type { OutputChoice } from '../options/output-options.ts'
 import type { InstallPolicy } from '../setup/install-policy.ts'
 
 export interface ConfigArgs {
@@ -19,5 +20,5 @@ export interface DownArgs extends ConfigArgs {
 }
 
 export interface ReportArgs extends ConfigArgs {
-  readonly output: 'table' | 'json'
+  readonly output: OutputChoice
 }

@@ -1,7 +1,8 @@
 import { formatBytes, formatDuration } from '@cove/domain'
 import type { LimitReport, SandboxInfo, Timeout } from '@cove/sdk'
+import { detailsText } from './details.ts'
 import type { Column } from './table.ts'
-import { ageText, oneLine } from './text.ts'
+import { ageText } from './text.ts'
 
 /** The columns of `cove ls`. */
 export function sandboxColumns(now: () => number): readonly Column<SandboxInfo>[] {
@@ -45,9 +46,7 @@ export function sandboxDetails(sandbox: SandboxInfo): string {
     ['created', sandbox.createdAt.toISOString()],
     ['changed', sandbox.changedAt.toISOString()],
   ]
-  return lines
-    .map(([title, value]) => (value === undefined ? '' : `${`${title}:`.padEnd(15)}${oneLine(value)}\n`))
-    .join('')
+  return detailsText(lines)
 }
 
 const LIMIT_TITLES = { memoryBytes: 'memory', cpus: 'processors', processes: 'processes', diskBytes: 'disk' } as const
