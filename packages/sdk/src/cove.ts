@@ -1,6 +1,13 @@
+import { IdentityService } from '@cove/api'
 import { CoveError } from '@cove/domain'
 import { defaultHttp, readInstallation } from '#platform'
+import { Audit } from './audit.ts'
+import type { CallOptions } from './call-options.ts'
+import { callerInfo } from './convert/identity.ts'
+import type { CallerInfo } from './identity-info.ts'
 import type { Environment } from './installation.ts'
+import { Keys } from './keys.ts'
+import { Projects } from './projects.ts'
 import { Sandboxes } from './sandboxes.ts'
 import { System } from './system.ts'
 import { webClock } from './web-clock.ts'
@@ -32,7 +39,11 @@ const DEFAULT_URL = 'http://127.0.0.1:8080'
 export class Cove {
   readonly url: string
   readonly sandboxes: Sandboxes
+  readonly projects: Projects
+  readonly keys: Keys
+  readonly audit: Audit
   readonly system: System
+  readonly #rpc: Rpc
 
   constructor(options: CoveOptions = {}) {
     const complete = options.url !== undefined && options.apiKey !== undefined
@@ -41,9 +52,20 @@ export class Cove {
     const base = parseUrl(this.url)
     const send = options.fetch === undefined ? defaultHttp(base) : fetchHttp(base, options.fetch)
     const parts = options.parts ?? { clock: webClock, chance: Math.random }
-    const rpc = new Rpc(send, options.apiKey ?? found.apiKey, { ...DEFAULT_RETRY, ...options.retry }, parts)
+    const apiKey = options.apiKey ?? found.apiKey
+    const policy = { ...DEFAULT_RETRY, ...options.retry }
+    const rpc = new Rpc({ base, send, ...(apiKey === undefined ? {} : { apiKey }), policy, parts })
+    this.#rpc = rpc
     this.sandboxes = new Sandboxes(rpc)
+    this.projects = new Projects(rpc)
+    this.keys = new Keys(rpc)
+    this.audit = new Audit(rpc)
     this.system = new System(rpc)
+  }
+
+  /** Who the key of this client makes its holder. `unauthenticated` when it opens nothing. */
+  async caller(call: CallOptions = {}): Promise<CallerInfo> {
+    return callerInfo(await this.#rpc.unary(IdentityService.method.getCaller, {}, call))
   }
 }
 

@@ -1,6 +1,7 @@
 import { fromJson } from '@bufbuild/protobuf'
 import { FileInfoSchema, FileService } from '@cove/api'
 import { CoveError, type FileEvent } from '@cove/domain'
+import { signUrl, type SignedUrl, type SignUrlOptions } from './access.ts'
 import { fileEvent, fileInfo } from './convert/file.ts'
 import type { FileInfo } from './file-info.ts'
 import type { FileContent, FileOptions, ListFilesOptions, MakeDirectoryOptions, ReadOptions } from './file-options.ts'
@@ -129,6 +130,11 @@ export class Files {
   /** Makes `path` a link to `target`, which may be relative and need not exist. */
   async symlink(target: string, path: string, options: FileOptions = {}): Promise<void> {
     await this.#rpc.unary(FileService.method.makeSymlink, { ...this.#at(path, options), target }, options)
+  }
+
+  /** An address that reads (GET) or writes (PUT) one file without a key until it expires. */
+  signUrl(path: string, options: SignUrlOptions = {}): Promise<SignedUrl> {
+    return signUrl(this.#rpc, this.#sandbox, path, options)
   }
 
   /**

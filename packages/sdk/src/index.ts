@@ -1,6 +1,7 @@
 export {
   CoveError,
   ERROR_CODES,
+  ROLES,
   describeExit,
   shellStatus,
   type AttachFrom,
@@ -16,10 +17,13 @@ export {
   type Network,
   type OutputStream,
   type ProcessEvent,
+  type Role,
   type SandboxState,
   type TerminalSize,
   type Timeout,
 } from '@cove/domain'
+export type { CreateTokenOptions, SandboxToken, SignedUrl, SignUrlOptions } from './access.ts'
+export { Audit, type AuditFilter } from './audit.ts'
 export type { CallOptions } from './call-options.ts'
 export { isRuntime, runtimeProgram, RUNTIME_NAMES, type CommandOptions, type Runtime } from './command.ts'
 export { Cove, type CoveOptions } from './cove.ts'
@@ -35,10 +39,15 @@ export type {
   WriteOptions,
 } from './file-options.ts'
 export { Files } from './files.ts'
+export type { AuditEvent, CallerInfo, KeyInfo, ProjectInfo } from './identity-info.ts'
+export { Keys, type CreateKeyOptions, type ListKeysOptions, type NewKey } from './keys.ts'
 export { Pages, type Page } from './pages.ts'
+export type { PortInfo } from './port-info.ts'
+export { Ports, type PreviewUrlOptions, type ShareOptions } from './ports.ts'
 export type { ProcessInfo } from './process-info.ts'
 export { Process, type ProcessEnd } from './process.ts'
 export { Processes, type AttachOptions } from './processes.ts'
+export { Projects, type CreateProjectOptions } from './projects.ts'
 export type { RunOptions } from './run-command.ts'
 export { RunResult } from './run-result.ts'
 export type { SandboxInfo } from './sandbox-info.ts'
@@ -55,6 +64,7 @@ export { Sandboxes, type SandboxEvent, type WatchOptions } from './sandboxes.ts'
 export { SIGNALS, signalName, signalNumber, type SignalName } from './signals.ts'
 export { System, type DriverInfo, type SystemStatus, type TemplateInfo } from './system.ts'
 export type { TransferOptions, TransferProgress, TransferSummary } from './transfer/options.ts'
+export type { ConnectOptions, ForwardEvent, ForwardOptions, PortConnection, PortForward } from './tunnel/types.ts'
 export type { Fetch } from './wire/fetch-http.ts'
 export type { HttpBody } from './wire/http.ts'
 export type { RetryParts, RetryPolicy } from './wire/retry.ts'

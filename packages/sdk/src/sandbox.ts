@@ -1,9 +1,11 @@
 import { SandboxService, type Sandbox as WireSandbox } from '@cove/api'
 import { CoveError, newProcessId, type TerminalSize } from '@cove/domain'
+import { createToken, type CreateTokenOptions, type SandboxToken } from './access.ts'
 import type { CallOptions } from './call-options.ts'
 import { codeArgv, commandInit, isRuntime, type CommandOptions, type Runtime } from './command.ts'
 import { sandboxInfo } from './convert/sandbox.ts'
 import { Files } from './files.ts'
+import { Ports } from './ports.ts'
 import { Process } from './process.ts'
 import { Processes } from './processes.ts'
 import { runCommand, type RunOptions } from './run-command.ts'
@@ -29,6 +31,7 @@ export class SandboxRef {
   readonly id: string
   readonly files: Files
   readonly processes: Processes
+  readonly ports: Ports
 
   /** @internal */
   constructor(rpc: Rpc, id: string) {
@@ -36,6 +39,7 @@ export class SandboxRef {
     this.id = id
     this.files = new Files(rpc, id)
     this.processes = new Processes(rpc, id)
+    this.ports = new Ports(rpc, id)
   }
 
   /**
@@ -55,6 +59,11 @@ export class SandboxRef {
     const input = terminal === undefined ? { stdin } : { stdin: true, terminal }
     const command = commandInit(argv, options, input)
     return Process.open(this.rpc, { sandbox: this.id, id, incarnation, command, from: 0 }, options.signal)
+  }
+
+  /** A token that opens this sandbox and nothing else, for example for an agent that works in it. */
+  createToken(options: CreateTokenOptions = {}): Promise<SandboxToken> {
+    return createToken(this.rpc, this.id, options)
   }
 }
 

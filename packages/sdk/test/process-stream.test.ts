@@ -11,6 +11,7 @@ import { InstantClock } from './support/instant-clock.ts'
 import { ManualClock } from '@cove/domain/manual-clock'
 import { ScriptedServer, type Answer } from './support/scripted-server.ts'
 
+const BASE = new URL('http://127.0.0.1:8080')
 const SOURCE: ProcessSource = { sandbox: 'box', id: 'p', incarnation: 0, command: { argv: ['true'] }, from: 0 }
 const started = (outputTo = 0) =>
   eventFrame({ case: 'started', value: { id: 'p', pid: 2, outputTo: BigInt(outputTo) } })
@@ -19,7 +20,7 @@ const cut = new CoveError('connection-lost', 'cut')
 const never = new AbortController().signal
 
 function read(server: ScriptedServer, source = SOURCE, clock = new InstantClock()): Promise<StreamItem[]> {
-  const rpc = new Rpc(server.send, undefined, DEFAULT_RETRY, { clock, chance: () => 0 })
+  const rpc = new Rpc({ base: BASE, send: server.send, policy: DEFAULT_RETRY, parts: { clock, chance: () => 0 } })
   return Array.fromAsync(processStream(rpc, source, never))
 }
 
@@ -117,7 +118,7 @@ describe('the stream of a process', () => {
   it('does not believe in a connection that says nothing for 45 seconds', async () => {
     const clock = new ManualClock()
     const server = new ScriptedServer({ body: [started()], hang: true }, { body: [started(), ended] })
-    const rpc = new Rpc(server.send, undefined, DEFAULT_RETRY, { clock, chance: () => 0 })
+    const rpc = new Rpc({ base: BASE, send: server.send, policy: DEFAULT_RETRY, parts: { clock, chance: () => 0 } })
     const items = Array.fromAsync(processStream(rpc, SOURCE, never))
     await clock.advance(44_000)
     expect(server.requests).toHaveLength(1)

@@ -17,6 +17,11 @@ export function dateOf(timestamp: Timestamp): Date {
   return new Date(Number(timestamp.seconds) * 1000 + Math.trunc(timestamp.nanos / 1_000_000))
 }
 
+export function timestampOf(date: Date): DurationInit {
+  const seconds = Math.floor(date.getTime() / 1000)
+  return { seconds: BigInt(seconds), nanos: (date.getTime() - seconds * 1000) * 1_000_000 }
+}
+
 export function timeoutInit(timeout: Timeout) {
   return timeout === 'never'
     ? { value: { case: 'never' as const, value: true } }

@@ -1,12 +1,12 @@
 import { CoveError } from '@cove/domain'
 import { connectionFailure } from './failures.ts'
-import type { HttpBody, HttpResponse, HttpSend } from './http.ts'
+import { prefixOf, type HttpBody, type HttpResponse, type HttpSend } from './http.ts'
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 /** For browsers, other runtimes, and callers who bring their own `fetch`. */
 export function fetchHttp(base: URL, fetcher: Fetch): HttpSend {
-  const prefix = base.origin + base.pathname.replace(/\/$/, '')
+  const prefix = prefixOf(base)
   return async (request) => {
     const init: RequestInit = { method: request.method, headers: { ...request.headers }, ...bodyOf(request.body) }
     if (request.signal !== undefined) init.signal = request.signal

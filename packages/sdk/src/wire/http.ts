@@ -25,3 +25,6 @@ export interface HttpResponse {
  * the answer, and with `cancelled` or `deadline-exceeded` when the signal aborted. Reading the body fails likewise.
  */
 export type HttpSend = (request: HttpRequest) => Promise<HttpResponse>
+
+/** Origin and path that a server stands under, for paths that begin with `/`. */
+export const prefixOf = (base: URL): string => base.origin + base.pathname.replace(/\/$/, '')

@@ -118,7 +118,7 @@ function takenOrOver(call: http.ClientRequest): Promise<void> {
 
 const WAITED_FOR = ['drain', 'response', 'close'] as const
 
-class NodeResponse implements HttpResponse {
+export class NodeResponse implements HttpResponse {
   readonly status: number
   readonly #message: IncomingMessage
   readonly #url: string

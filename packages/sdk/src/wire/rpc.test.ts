@@ -8,6 +8,7 @@ import { envelope } from './envelope.ts'
 import { DEFAULT_RETRY } from './retry.ts'
 import { Rpc } from './rpc.ts'
 
+const BASE = new URL('http://127.0.0.1:8080')
 const found: Answer = {
   body: [toBinary(GetSandboxResponseSchema, create(GetSandboxResponseSchema, { sandbox: { id: 'x' } }))],
 }
@@ -17,7 +18,16 @@ const { getSandbox, deleteSandbox, createSandbox, watchSandboxes } = SandboxServ
 
 function open(server: ScriptedServer) {
   const clock = new InstantClock()
-  return { clock, rpc: new Rpc(server.send, 'cove_secret', DEFAULT_RETRY, { clock, chance: () => 0.5 }) }
+  return {
+    clock,
+    rpc: new Rpc({
+      base: BASE,
+      send: server.send,
+      apiKey: 'cove_secret',
+      policy: DEFAULT_RETRY,
+      parts: { clock, chance: () => 0.5 },
+    }),
+  }
 }
 
 describe('a call', () => {

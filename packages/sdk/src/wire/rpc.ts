@@ -14,7 +14,7 @@ import type { CallOptions } from '../call-options.ts'
 import { envelope, envelopes, FLAG_COMPRESSED, FLAG_END } from './envelope.ts'
 import { errorFromJson, errorFromResponse, parseJson } from './errors.ts'
 import { aborted } from './failures.ts'
-import type { HttpRequest, HttpResponse, HttpSend } from './http.ts'
+import { prefixOf, type HttpRequest, type HttpResponse, type HttpSend } from './http.ts'
 import { mayRetry, retryDelay, type RetryParts, type RetryPolicy } from './retry.ts'
 
 /** Answers hold at most two streams of 4 MiB of output, and some room. */
@@ -25,29 +25,37 @@ export interface UnaryOptions extends CallOptions {
   readonly idempotent?: boolean
 }
 
+export interface RpcOptions {
+  readonly base: URL
+  readonly send: HttpSend
+  readonly apiKey?: string
+  readonly policy: RetryPolicy
+  readonly parts: RetryParts
+}
+
 /**
  * Calls over the Connect protocol with binary messages: one POST per call, and a stream of enveloped messages where
  * the server streams. Also carries the plain HTTP routes, so that keys, retries and errors are the same for both.
  */
 export class Rpc {
   readonly #send: HttpSend
-  readonly #headers: Readonly<Record<string, string>>
-  readonly #policy: RetryPolicy
-  readonly #parts: RetryParts
+  readonly policy: RetryPolicy
+  readonly base: URL
+  /** Sent with every request: the key. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly parts: RetryParts
 
-  constructor(send: HttpSend, apiKey: string | undefined, policy: RetryPolicy, parts: RetryParts) {
+  constructor({ base, send, apiKey, policy, parts }: RpcOptions) {
+    this.base = base
     this.#send = send
-    this.#headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }
-    this.#policy = policy
-    this.#parts = parts
+    this.headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }
+    this.policy = policy
+    this.parts = parts
   }
 
-  get parts(): RetryParts {
-    return this.#parts
-  }
-
-  get policy(): RetryPolicy {
-    return this.#policy
+  /** The whole address of a path of the server's. */
+  address(path: string): string {
+    return prefixOf(this.base) + path
   }
 
   async unary<I extends DescMessage, O extends DescMessage>(
@@ -90,7 +98,7 @@ export class Rpc {
 
   /** One exchange with the key on it; an answer that is not a success is thrown as its error. */
   async exchange(call: HttpRequest): Promise<HttpResponse> {
-    const response = await this.#send({ ...call, headers: { ...this.#headers, ...call.headers } })
+    const response = await this.#send({ ...call, headers: { ...this.headers, ...call.headers } })
     if (response.status >= 200 && response.status < 300) return response
     throw await errorFromResponse(response)
   }
@@ -108,7 +116,7 @@ export class Rpc {
       } catch (thrown) {
         const error = CoveError.from(thrown)
         if (signal?.aborted === true) throw aborted(signal)
-        if (attempt >= this.#policy.attempts || !mayRetry(error, idempotent)) throw error
+        if (attempt >= this.policy.attempts || !mayRetry(error, idempotent)) throw error
         await this.pause(attempt, error, signal)
       }
     }
@@ -116,9 +124,9 @@ export class Rpc {
 
   /** Waits before the next try; rejects as soon as the signal aborts. */
   async pause(attempt: number, error: CoveError | undefined, signal: AbortSignal | undefined): Promise<void> {
-    const delay = retryDelay(this.#policy, attempt, this.#parts.chance(), error)
+    const delay = retryDelay(this.policy, attempt, this.parts.chance(), error)
     try {
-      await this.#parts.clock.sleep(delay, signal)
+      await this.parts.clock.sleep(delay, signal)
     } catch (thrown) {
       throw signal === undefined ? CoveError.from(thrown) : aborted(signal)
     }

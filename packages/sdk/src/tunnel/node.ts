@@ -1,0 +1,2 @@
+export { connectPort } from './connect.ts'
+export { forwardPort } from './forward.ts'
