@@ -6,6 +6,13 @@ import module from 'node:module'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 18)) {
+  process.stderr.write(`error: Cove needs Node.js 22.18 or later, and this is ${process.versions.node}\n`)
+  process.stderr.write('fix: install Node.js 24, for example from https://nodejs.org\n')
+  process.exit(1)
+}
+
 const base = process.env.XDG_CACHE_HOME
 const cache = join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.cache'), 'cove', 'compiled')
 try {

@@ -2,6 +2,7 @@ import { CoveError, type Log } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import { loadConfig } from '../config/load.ts'
 import type { Io } from '../io.ts'
+import { IN_CHECKOUT } from '../package-root.ts'
 import { ensureGuestProgram } from '../setup/guest-program.ts'
 import { ensureBubblewrap } from '../setup/isolation-tool.ts'
 import { VERSION } from '../version.ts'
@@ -111,4 +112,7 @@ function tellParent(text: string): void {
   process.send({ ready: text }, undefined, {}, () => process.disconnect())
 }
 
-const programName = (io: Io): string => (io.env['npm_command'] === undefined ? './cove' : 'cove')
+function programName(io: Io): string {
+  if (IN_CHECKOUT) return './cove'
+  return io.env['npm_command'] === 'exec' ? 'npx cove' : 'cove'
+}

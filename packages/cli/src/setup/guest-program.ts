@@ -2,15 +2,18 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { CoveError } from '@cove/domain'
 import type { Io } from '../io.ts'
+import { IN_CHECKOUT, PACKAGE_ROOT } from '../package-root.ts'
 import { installDistributionPackage } from './distribution-package.ts'
 import { findProgram } from './find-program.ts'
 import type { InstallPolicy } from './install-policy.ts'
+import { prebuiltGuest } from './prebuilt-guest.ts'
 import { runTool } from './run-tool.ts'
 
-const ROOT = join(import.meta.dirname, '../../../..')
+const ROOT = join(PACKAGE_ROOT, '../..')
 
-/** Path of the guest program of this checkout, built first when a source is newer. */
+/** Path of the guest program: what a released package brings; in a checkout, built first when a source is newer. */
 export async function ensureGuestProgram(policy: InstallPolicy, io: Io): Promise<string> {
+  if (!IN_CHECKOUT) return prebuiltGuest(join(PACKAGE_ROOT, 'guest'), `${process.platform}-${process.arch}`)
   const program = join(ROOT, 'build/cove-guest')
   const script = join(ROOT, 'tooling/build-guest.sh')
   if (await isCurrent(program)) return program

@@ -37,7 +37,12 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   }
   // Source and build differ in the extension only.
   const source = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
-  const worker = new Worker(new URL(source, import.meta.url), { workerData, name: 'cove-store' })
+  const worker = new Worker(new URL(source, import.meta.url), {
+    workerData,
+    name: 'cove-store',
+    // Node still calls its SQLite experimental, at every start.
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  })
   const opened = await firstMessage(worker)
   if (opened.type === 'refused') {
     await worker.terminate()

@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { prebuiltGuest } from './prebuilt-guest.ts'
+
+describe('the guest program of a released package', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'cove-test-prebuilt-'))
+    mkdirSync(join(folder, 'linux-x64'))
+    writeFileSync(join(folder, 'linux-x64/cove-guest'), 'program', { mode: 0o644 })
+    const sum = createHash('sha256').update('program').digest('hex')
+    writeFileSync(join(folder, 'SHA256SUMS'), `${'0'.repeat(64)}  other\n${sum}  linux-x64/cove-guest\n`)
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+  it('is used when it is the one that was packed, and made executable', async () => {
+    expect(await prebuiltGuest(folder, 'linux-x64')).toBe(join(folder, 'linux-x64/cove-guest'))
+    expect(statSync(join(folder, 'linux-x64/cove-guest')).mode & 0o777).toBe(0o755)
+  })
+
+  it('is refused when it was changed', async () => {
+    writeFileSync(join(folder, 'linux-x64/cove-guest'), 'another')
+    await expect(prebuiltGuest(folder, 'linux-x64')).rejects.toMatchObject({
+      code: 'io-error',
+      message: expect.stringContaining('is damaged'),
+      fix: expect.stringContaining('npm install'),
+    })
+  })
+
+  it.each(['linux-x64/cove-guest', 'SHA256SUMS'])('is refused when %s is missing', async (name) => {
+    rmSync(join(folder, name))
+    await expect(prebuiltGuest(folder, 'linux-x64')).rejects.toMatchObject({
+      code: 'io-error',
+      message: expect.stringContaining('incomplete'),
+    })
+  })
+
+  it.each(['linux-riscv64', 'darwin-arm64'])('is not there for %s, and that is said', async (machine) => {
+    await expect(prebuiltGuest(folder, machine)).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining(`no guest program for ${machine}`),
+    })
+  })
+})
