@@ -7,7 +7,7 @@ import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import type { Call, Methods } from './call.ts'
 import { checkRef, parseCommand, parseProcess, parseSize } from './from-wire.ts'
 import { withKeepAlive } from './keep-alive.ts'
-import { OutputKeeper } from './output-keeper.ts'
+import { OutputKeeper } from '../../output-keeper.ts'
 import { toProcess, toProcessEvent } from './to-wire.ts'
 
 const STDIN_BYTES = 1024 * 1024
