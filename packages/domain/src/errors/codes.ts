@@ -57,6 +57,13 @@ export const ERROR_CODES = {
     fix: 'Create a new sandbox; this one has ended.',
   },
   'template-not-found': { http: 404, grpc: GRPC.notFound, transient: false, fix: 'Use one of the listed templates.' },
+  'project-not-found': {
+    http: 404,
+    grpc: GRPC.notFound,
+    transient: false,
+    fix: 'List the projects with `cove project ls`.',
+  },
+  'key-not-found': { http: 404, grpc: GRPC.notFound, transient: false, fix: 'List the keys with `cove key ls`.' },
   'process-not-found': {
     http: 404,
     grpc: GRPC.notFound,
