@@ -1,12 +1,23 @@
 #!/bin/sh
-# Makes packages/api/src/gen anew from the protobuf files. The generators are kept out of the root install.
+# Makes anew whatever is made from the sources: the protocol code in packages/api/src/gen, OpenAPI, and the pages in
+# docs/reference. The generators are kept out of the root install.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 export PATH="$root/node_modules/.bin:$PATH"
-[ -x "$here/node_modules/.bin/buf" ] || (cd "$here" && npm ci --no-progress >&2)
-export PATH="$here/node_modules/.bin:$PATH"
+[ -x "$here/node_modules/.bin/typedoc" ] || (cd "$here" && npm ci --no-progress >&2)
+# The checkout's own tools and Node stay in front: the generators bring others of the same name.
+bin=$here/node_modules/.bin
+image=$(mktemp --suffix=.binpb)
+trap 'rm -f "$image"' EXIT
+
 cd "$root/packages/api"
-buf lint
+"$bin/buf" lint
 rm -rf src/gen
-buf generate
+PATH="$bin:$PATH" "$bin/buf" generate
+"$bin/buf" build -o "$image"
+node --disable-warning=ExperimentalWarning "$here/reference/main.ts" "$image"
+
+cd "$here"
+"$bin/typedoc" --options typedoc.json
+mv "$root/build/sdk-reference/sdk.md" "$root/docs/reference/sdk.md"

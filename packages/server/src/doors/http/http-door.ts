@@ -1,19 +1,25 @@
-import { CoveError, type Log, type Random } from '@cove/domain'
+import { CoveError, type Clock, type Log, type Random } from '@cove/domain'
+import type { Audit } from '../../audit/audit.ts'
 import { unauthenticated } from '../../auth/credentials.ts'
 import { requireRole } from '../../auth/principal.ts'
 import type { MetricsRegistry } from '../../metrics/registry.ts'
 import type { ServerLimits } from '../../options.ts'
+import type { Ports } from '../../ports/ports.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
-import type { Door } from '../door.ts'
+import type { Door, Upgrade } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
 import { logFailure } from '../log-failure.ts'
 import { StatusError, answerError } from '../json-error.ts'
 import { getOutput, postProcess } from './event-stream.ts'
 import { getFile, putFile } from './files.ts'
 import { Query, decode } from './query.ts'
+import { TUNNEL, openTunnel } from './tunnel.ts'
 
 export interface HttpDoorOptions {
   readonly sandboxes: Sandboxes
+  readonly ports: Ports
+  readonly audit: Audit
+  readonly clock: Clock
   readonly random: Random
   readonly limits: ServerLimits
   readonly metrics: MetricsRegistry
@@ -25,7 +31,9 @@ export interface HttpDoorOptions {
 
 const SANDBOX_PATH = /^\/v1\/sandboxes\/([^/]{1,256})\/(files|processes)(?:\/([^/]{1,256})\/output)?$/
 
-/** The plain HTTP paths: health, metrics, file content, event streams. */
+const PORT_PATH = /^\/v1\/sandboxes\/([^/]{1,256})\/ports\/([0-9]{1,5})$/
+
+/** The plain HTTP paths: health, metrics, file content, event streams, tunnels. */
 export class HttpDoor implements Door {
   readonly name = 'http'
   readonly #options: HttpDoorOptions
@@ -40,7 +48,7 @@ export class HttpDoor implements Door {
   }
 
   isOpen(path: string): boolean {
-    return path === '/healthz' || path === '/readyz'
+    return path === '/healthz' || path === '/readyz' || path === '/openapi.json'
   }
 
   async handle(exchange: Exchange): Promise<void> {
@@ -51,6 +59,12 @@ export class HttpDoor implements Door {
     }
   }
 
+  async upgrade(upgrade: Upgrade): Promise<void> {
+    const [, sandbox, port] = PORT_PATH.exec(upgrade.path) ?? []
+    if (sandbox === undefined) throw notFound(upgrade.path)
+    await openTunnel(upgrade, decode(sandbox, 'sandbox'), Number(port), this.#options)
+  }
+
   async #route(exchange: Exchange): Promise<void> {
     const { path, request, principal } = exchange
     const { metrics } = this.#options
@@ -59,10 +73,16 @@ export class HttpDoor implements Door {
       const reason = await this.#options.notReady()
       return text(exchange, reason === undefined ? 200 : 503, `${reason ?? 'ready'}\n`)
     }
+    if (path === '/openapi.json') {
+      // Large, and asked for by few: not loaded with the server.
+      const { OPENAPI } = await import('@cove/api/openapi')
+      return text(exchange, 200, OPENAPI, 'application/json')
+    }
     if (principal === undefined) throw unauthenticated()
     if (path === '/metrics') {
       return text(exchange, 200, metrics.render(), 'text/plain; version=0.0.4; charset=utf-8')
     }
+    if (PORT_PATH.test(path)) throw upgradeNeeded(exchange)
     const [, sandboxPart, what, process] = SANDBOX_PATH.exec(path) ?? []
     if (sandboxPart === undefined) throw notFound(path)
     const { sandboxes, limits, random, closing } = this.#options
@@ -101,6 +121,12 @@ export class HttpDoor implements Door {
 function notFound(path: string): StatusError {
   const message = `there is nothing at ${JSON.stringify(path.slice(0, 120))} with that method`
   return new StatusError(404, new CoveError('unsupported', message, {}, { fix: 'docs/api.md lists the paths.' }))
+}
+
+function upgradeNeeded({ response }: Exchange): StatusError {
+  response.setHeader('upgrade', TUNNEL)
+  const fix = `Send "Connection: Upgrade" and "Upgrade: ${TUNNEL}" with HTTP/1.1, or use \`cove forward\`.`
+  return new StatusError(426, new CoveError('unsupported', 'a tunnel needs an upgrade of its connection', {}, { fix }))
 }
 
 function text({ request, response }: Exchange, status: number, body: string, type = 'text/plain; charset=utf-8'): void {

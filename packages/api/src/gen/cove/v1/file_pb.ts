@@ -757,6 +757,8 @@ export const FileTypeSchema: GenEnum<FileType> = /*@__PURE__*/
  */
 export const FileService: GenService<{
   /**
+   * What is at a path; symlinks are not followed.
+   *
    * @generated from rpc cove.v1.FileService.StatFile
    */
   statFile: {
@@ -765,6 +767,8 @@ export const FileService: GenService<{
     output: typeof StatFileResponseSchema;
   },
   /**
+   * What is in a directory, and below it down to a depth.
+   *
    * @generated from rpc cove.v1.FileService.ListFiles
    */
   listFiles: {
@@ -773,6 +777,8 @@ export const FileService: GenService<{
     output: typeof ListFilesResponseSchema;
   },
   /**
+   * Makes a directory, with `parents` the missing ones above it too.
+   *
    * @generated from rpc cove.v1.FileService.MakeDirectory
    */
   makeDirectory: {
@@ -781,6 +787,8 @@ export const FileService: GenService<{
     output: typeof MakeDirectoryResponseSchema;
   },
   /**
+   * Renames; replaces a file that is there.
+   *
    * @generated from rpc cove.v1.FileService.MoveFile
    */
   moveFile: {
@@ -789,6 +797,8 @@ export const FileService: GenService<{
     output: typeof MoveFileResponseSchema;
   },
   /**
+   * Removes a file, or with `recursive` a directory.
+   *
    * @generated from rpc cove.v1.FileService.RemoveFile
    */
   removeFile: {
@@ -797,6 +807,8 @@ export const FileService: GenService<{
     output: typeof RemoveFileResponseSchema;
   },
   /**
+   * Sets the permission bits.
+   *
    * @generated from rpc cove.v1.FileService.ChangeMode
    */
   changeMode: {
@@ -813,6 +825,8 @@ export const FileService: GenService<{
     output: typeof MakeSymlinkResponseSchema;
   },
   /**
+   * Tells of changes below a path, from now on.
+   *
    * @generated from rpc cove.v1.FileService.WatchFiles
    */
   watchFiles: {

@@ -698,6 +698,8 @@ export const IdentityService: GenService<{
     output: typeof CreateProjectResponseSchema;
   },
   /**
+   * The operator sees all, others their own.
+   *
    * @generated from rpc cove.v1.IdentityService.ListProjects
    */
   listProjects: {
@@ -726,6 +728,8 @@ export const IdentityService: GenService<{
     output: typeof CreateKeyResponseSchema;
   },
   /**
+   * Without the keys themselves.
+   *
    * @generated from rpc cove.v1.IdentityService.ListKeys
    */
   listKeys: {

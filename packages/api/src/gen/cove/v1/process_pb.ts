@@ -814,6 +814,8 @@ export const ProcessService: GenService<{
     output: typeof AttachProcessResponseSchema;
   },
   /**
+   * Running ones, and those that ended within the last ten minutes.
+   *
    * @generated from rpc cove.v1.ProcessService.ListProcesses
    */
   listProcesses: {
@@ -832,6 +834,8 @@ export const ProcessService: GenService<{
     output: typeof WriteStdinResponseSchema;
   },
   /**
+   * Sends a signal to the process and its whole group.
+   *
    * @generated from rpc cove.v1.ProcessService.SignalProcess
    */
   signalProcess: {
@@ -840,6 +844,8 @@ export const ProcessService: GenService<{
     output: typeof SignalProcessResponseSchema;
   },
   /**
+   * Tells a terminal its new size.
+   *
    * @generated from rpc cove.v1.ProcessService.ResizeTerminal
    */
   resizeTerminal: {

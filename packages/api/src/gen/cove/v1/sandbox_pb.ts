@@ -958,6 +958,8 @@ export const SandboxService: GenService<{
     output: typeof CreateSandboxResponseSchema;
   },
   /**
+   * Also an ended one, as long as its tombstone is kept.
+   *
    * @generated from rpc cove.v1.SandboxService.GetSandbox
    */
   getSandbox: {
@@ -1006,6 +1008,8 @@ export const SandboxService: GenService<{
     output: typeof StartSandboxResponseSchema;
   },
   /**
+   * Absent timeouts stay as they are.
+   *
    * @generated from rpc cove.v1.SandboxService.UpdateSandboxTimeouts
    */
   updateSandboxTimeouts: {

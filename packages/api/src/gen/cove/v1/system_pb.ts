@@ -218,6 +218,8 @@ export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
  */
 export const SystemService: GenService<{
   /**
+   * What runs here, and which drivers are proven.
+   *
    * @generated from rpc cove.v1.SystemService.GetStatus
    */
   getStatus: {

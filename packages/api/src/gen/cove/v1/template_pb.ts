@@ -119,6 +119,8 @@ export const GetTemplateResponseSchema: GenMessage<GetTemplateResponse> = /*@__P
  */
 export const TemplateService: GenService<{
   /**
+   * All of them.
+   *
    * @generated from rpc cove.v1.TemplateService.ListTemplates
    */
   listTemplates: {
@@ -127,6 +129,8 @@ export const TemplateService: GenService<{
     output: typeof ListTemplatesResponseSchema;
   },
   /**
+   * One by its name.
+   *
    * @generated from rpc cove.v1.TemplateService.GetTemplate
    */
   getTemplate: {
