@@ -76,7 +76,9 @@ export function errorReference(): string {
     '| Code | HTTP | gRPC | Transient | Fix |',
     '|---|---|---|---|---|',
   ]
-  for (const [code, { http, grpc, transient, fix }] of Object.entries(ERROR_CODES).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [code, { http, grpc, transient, fix }] of Object.entries(ERROR_CODES).toSorted(([a], [b]) =>
+    a < b ? -1 : 1,
+  )) {
     lines.push(`| \`${code}\` | ${http} | ${grpc} | ${transient ? 'yes' : ''} | ${cell(fix)} |`)
   }
   return `${lines.join('\n')}\n`

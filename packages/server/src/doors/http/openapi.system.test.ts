@@ -21,7 +21,9 @@ test('everybody may read the OpenAPI document: every method is in it, and every 
   expect(services.length).toBeGreaterThan(6)
   for (const { typeName, methods } of services) {
     for (const { name } of methods) {
-      expect(document.paths[`/${typeName}/${name}`]?.['post']?.operationId).toBe(`${typeName.split('.').at(-1)}_${name}`)
+      expect(document.paths[`/${typeName}/${name}`]?.['post']?.operationId).toBe(
+        `${typeName.split('.').at(-1)}_${name}`,
+      )
     }
   }
   const references = [...body.toString().matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(([, name]) => name)
