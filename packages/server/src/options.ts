@@ -5,6 +5,9 @@ import type { KeyRing } from './auth/key-ring.ts'
 export interface ServerLimits {
   /** Live sandboxes of one project; failed ones do not count. */
   readonly sandboxesPerProject: number
+  /** API keys of one project that have not ended. */
+  readonly keysPerProject: number
+  readonly projects: number
   /** Milliseconds that an ended or failed sandbox is remembered with its reason. */
   readonly tombstoneMs: number
   /** Ended sandboxes remembered at once; the oldest go first. Failed ones have the same bound. */
@@ -34,6 +37,8 @@ export interface ServerLimits {
 
 export const DEFAULT_LIMITS: ServerLimits = {
   sandboxesPerProject: 100,
+  keysPerProject: 1_000,
+  projects: 1_000,
   tombstoneMs: 24 * 3_600_000,
   tombstones: 10_000,
   idempotencyMs: 24 * 3_600_000,
@@ -86,10 +91,15 @@ export interface ServerOptions {
   readonly version: string
   /** Names this installation; the same after every restart. */
   readonly installation: string
+  /** The keys that the store does not have: the operator's. */
   readonly keys: KeyRing
   readonly limits?: Partial<ServerLimits>
   readonly defaults?: Partial<ServerDefaults>
   readonly templates?: readonly Template[]
   /** Host names that clients may use besides loopback names and IP addresses. */
   readonly allowedHosts?: readonly string[]
+  /** Under which every port of a sandbox has a host name of its own. Default `localhost`. */
+  readonly previewDomain?: string
+  /** Where browsers reach the server when something stands in front of it: scheme and port of preview addresses. */
+  readonly publicUrl?: string
 }

@@ -1,8 +1,10 @@
 import type { AddressInfo } from 'node:net'
 import { CoveError } from '@cove/domain'
+import { noAudit } from './audit/audit.ts'
 import { OriginCheck } from './auth/origin-check.ts'
 import { ConnectDoor } from './doors/connect/connect-door.ts'
 import { fileMethods } from './doors/connect/file-methods.ts'
+import { identityMethods } from './doors/connect/identity-methods.ts'
 import { processMethods } from './doors/connect/process-methods.ts'
 import { buildServices } from './doors/connect/router.ts'
 import { sandboxMethods } from './doors/connect/sandbox-methods.ts'
@@ -10,10 +12,12 @@ import { systemMethods, templateMethods } from './doors/connect/system-methods.t
 import { Front } from './doors/front.ts'
 import { HttpDoor } from './doors/http/http-door.ts'
 import { Port, type ListenOptions } from './doors/port/port.ts'
+import { openIdentity, type Identity } from './identity/identity.ts'
 import { Lifecycle } from './lifecycle/lifecycle.ts'
 import { MetricsRegistry } from './metrics/registry.ts'
 import { DEFAULT_DEFAULTS, DEFAULT_LIMITS, HOST_TEMPLATE, type ServerOptions } from './options.ts'
 import { pooledRandom } from './pooled-random.ts'
+import { openPorts, type OpenPorts } from './ports/open-ports.ts'
 import { Readiness } from './readiness.ts'
 import { Activity } from './sandboxes/activity.ts'
 import type { Core } from './sandboxes/core.ts'
@@ -38,7 +42,7 @@ export interface CoveServer extends AsyncDisposable {
 }
 
 export async function openServer(options: ServerOptions): Promise<CoveServer> {
-  const { store, node, clock, log, keys } = options
+  const { store, node, clock, log } = options
   const random = pooledRandom(options.random)
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const templates = options.templates ?? [HOST_TEMPLATE]
@@ -65,9 +69,20 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const closing = new AbortController()
   const readiness = new Readiness(node)
 
+  let listening: number | undefined
+  let opened: OpenPorts
+  let identity: Identity
   try {
     await lifecycle.start()
+    identity = await openIdentity({
+      ...{ store, clock, random, log, limits },
+      fixed: options.keys,
+      sandboxes: view,
+      findSandbox: (id) => sandboxes.find(id),
+    })
+    opened = await openPorts(core, sandboxes, options, () => listening, closing.signal)
   } catch (error) {
+    closing.abort()
     await lifecycle.close(0)
     throw error
   }
@@ -78,6 +93,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       sandboxes: sandboxMethods(sandboxes, limits),
       processes: processMethods(sandboxes, random, limits),
       files: fileMethods(sandboxes, limits),
+      identity: identityMethods(identity, sandboxes),
       templates: templateMethods(templates, node),
       system: systemMethods(
         { version: options.version, installation: options.installation, startedAt: clock.now() },
@@ -90,13 +106,16 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const answers = metrics.counter('cove_http_answers_total', 'Answers by door and status.')
   const seconds = metrics.histogram('cove_http_seconds', 'Seconds from a request to the end of its answer.')
   const front = new Front({
-    keys,
+    keys: identity.ring,
     origins: new OriginCheck(options.allowedHosts ?? []),
     hostDoors: [],
     doors: [
       new ConnectDoor(services, body, log),
       new HttpDoor({
         sandboxes,
+        ports: opened.ports,
+        audit: noAudit,
+        clock,
         random,
         limits,
         metrics,
@@ -125,6 +144,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     closing.abort(new CoveError('daemon-not-running', 'the server is closing'))
     await port.close(graceMs)
     await lifecycle.close(Math.max(0, until - clock.monotonic()))
+    await identity[Symbol.asyncDispose]()
   }
   return {
     sandboxes,
@@ -132,6 +152,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     reconciled: lifecycle.reconciled,
     async listen(at) {
       const address = await port.listen(at)
+      listening = address.port
       readiness.state = 'listening'
       return address
     },

@@ -4,6 +4,8 @@ import type { Principal } from './principal.ts'
 export interface KeyRing {
   /** Undefined for a token that no key made. Takes the same time for every wrong one. */
   verify(token: string): Promise<Principal | undefined>
+  /** True for the id of a key that opens: what it made and signed is taken as long as that is so. */
+  knows(key: string): boolean
 }
 
 export interface StoredKey extends Principal {
@@ -28,5 +30,6 @@ export function keyRing(keys: readonly StoredKey[]): KeyRing {
       }
       return found
     },
+    knows: (key) => stored.some(({ principal }) => principal.key === key),
   }
 }

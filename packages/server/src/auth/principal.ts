@@ -15,6 +15,8 @@ export interface Principal extends Scope {
   readonly operator: boolean
   /** Aborts when the key is revoked or expires: what it opened ends then. Absent for keys that last. */
   readonly ended?: AbortSignal
+  /** Unix milliseconds at which the key or token opens nothing any more; what it signs does not outlive it. */
+  readonly expiresAt?: number
 }
 
 /** Throws `permission-denied` unless the caller's role is enough. */

@@ -10,6 +10,7 @@ import {
 } from '@cove/domain'
 import type { Core } from './core.ts'
 import type { Scope } from '../auth/principal.ts'
+import { closingKey } from '../identity/records.ts'
 import { Flights, conflict, digestKey, hashRequest } from './idempotency.ts'
 import { idempotencyKey, nameKey, slotKey, specKey, statusKey } from './keys.ts'
 import { endedError } from './ledger.ts'
@@ -111,6 +112,7 @@ export class Creator {
         const compare: Compare[] = [
           { key: specKey(id), absent: true },
           { key: slotName, absent: true },
+          { key: closingKey(project), absent: true },
         ]
         const ops: Op[] = [
           { type: 'put', key: specKey(id), value: encodeRecord({ spec, slot, ...idempotency }) },
@@ -137,9 +139,12 @@ export class Creator {
     throw new CoveError('store-conflict', `too many sandboxes are being created in project ${project} at once`)
   }
 
-  /** After a compare failed: another server has the name (an error) or the slot (try another). */
+  /** After a compare failed: the project or the name is not to be had (an error), or the slot is not (try another). */
   async #explainConflict(project: string, name: string | undefined, slotName: string): Promise<void> {
     const { ledger } = this.#core
+    if ((await ledger.read(closingKey(project))) !== undefined) {
+      throw new CoveError('project-not-found', `project ${project} is being deleted`, { project })
+    }
     if (name !== undefined) {
       const holder = await ledger.read(nameKey(project, name))
       if (holder !== undefined) this.#checkNameFree(project, name, decodeReservation(holder.key, holder.value).sandbox)

@@ -37,6 +37,12 @@ export class Sandboxes {
     return this.#known(scope, ref) ?? (await this.#lookUp(scope, ref))
   }
 
+  /** Whatever its project, for whoever checks a permission that names it. Undefined when it is not known any more. */
+  async find(id: SandboxId): Promise<Sandbox | undefined> {
+    const { view, ledger } = this.#core
+    return view.sandbox(id) ?? (view.isGone(id) ? undefined : await ledger.refresh(id))
+  }
+
   list(scope: Scope, request: PageRequest): Page {
     return listPage(this.#core.view, scope, request)
   }

@@ -1,5 +1,5 @@
 import type { DescMethod, DescService } from '@bufbuild/protobuf'
-import { FileService, ProcessService, SandboxService, SystemService, TemplateService } from '@cove/api'
+import { FileService, IdentityService, ProcessService, SandboxService, SystemService, TemplateService } from '@cove/api'
 import { Health, ServerReflection, ServerReflectionAlpha } from '@cove/api/grpc'
 import { CoveError, type Log } from '@cove/domain'
 import {
@@ -26,6 +26,7 @@ export interface AllMethods {
   readonly sandboxes: Methods<typeof SandboxService>
   readonly processes: Methods<typeof ProcessService>
   readonly files: Methods<typeof FileService>
+  readonly identity: Methods<typeof IdentityService>
   readonly templates: Methods<typeof TemplateService>
   readonly system: Methods<typeof SystemService>
 }
@@ -70,6 +71,7 @@ export function buildServices(all: AllMethods, { limits, notReady, closing, log 
   add(SandboxService, all.sandboxes)
   add(ProcessService, all.processes)
   add(FileService, all.files)
+  add(IdentityService, all.identity)
   add(TemplateService, all.templates)
   add(SystemService, all.system)
   const names = new Set([...services, Health].map(({ typeName }) => typeName))

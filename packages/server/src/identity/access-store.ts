@@ -1,0 +1,114 @@
+import {
+  CoveError,
+  STORE_LIMITS,
+  type Change,
+  type Clock,
+  type Compare,
+  type KeyValue,
+  type LeaseId,
+  type Log,
+  type Op,
+  type Store,
+} from '@cove/domain'
+import type { AccessView } from './access-view.ts'
+import { ACCESS_PREFIX } from './records.ts'
+
+/** Every write to the records of identity goes through here: transaction first, then the view. */
+export class AccessStore {
+  readonly view: AccessView
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #log: Log
+
+  constructor(store: Store, view: AccessView, clock: Clock, log: Log) {
+    this.#store = store
+    this.view = view
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /** False when a compare failed; nothing has happened then. */
+  async commit(compare: readonly Compare[], ops: readonly Op[]): Promise<boolean> {
+    const { ok, revision } = await this.#store.txn(compare, ops)
+    if (ok) this.view.apply(toChanges(ops, revision), revision)
+    return ok
+  }
+
+  /** Removes keys, many at once; what is gone already is no error. */
+  async remove(keys: readonly string[]): Promise<void> {
+    for (let at = 0; at < keys.length; at += STORE_LIMITS.txnOps) {
+      const batch = keys.slice(at, at + STORE_LIMITS.txnOps)
+      await this.commit(
+        [],
+        batch.map((key) => ({ type: 'delete', key })),
+      )
+    }
+  }
+
+  lease(ttlMs: number): Promise<LeaseId> {
+    return this.#store.grantLease(ttlMs)
+  }
+
+  /** Ends a lease that nothing needs any more. */
+  release(lease: LeaseId): Promise<void> {
+    return this.#store.revokeLease(lease)
+  }
+
+  /** True when there is a key with this prefix. */
+  async hasAny(prefix: string): Promise<boolean> {
+    return (await this.#store.range({ prefix, limit: 1 })).items.length > 0
+  }
+
+  /** Reads one record anew; for what another server may have written a moment ago. */
+  async refresh(key: string): Promise<void> {
+    // Before the record: whatever is made in between is newer than what this look can take away.
+    const revision = await this.#store.revision()
+    const item = await this.#store.get(key)
+    if (item === undefined) this.view.apply([{ type: 'delete', key }], revision)
+    else this.view.apply([{ type: 'put', item }], item.modRevision)
+  }
+
+  /** Loads everything; returns the revision to watch from. */
+  async load(): Promise<number> {
+    const items: KeyValue[] = []
+    let page = await this.#store.range({ prefix: ACCESS_PREFIX })
+    const { revision } = page
+    items.push(...page.items)
+    while (page.more) {
+      const after = page.items.at(-1)?.key ?? ''
+      page = await this.#store.range({ prefix: ACCESS_PREFIX, after, revision })
+      items.push(...page.items)
+    }
+    this.view.reset(items, revision)
+    return revision
+  }
+
+  /** Follows what other servers write, until the signal aborts. */
+  async follow(loaded: number, signal: AbortSignal): Promise<void> {
+    let fromRevision = loaded + 1
+    while (!signal.aborted) {
+      try {
+        for await (const batch of this.#store.watch({ prefix: ACCESS_PREFIX, fromRevision, signal })) {
+          this.view.apply(batch.changes, batch.revision)
+          fromRevision = batch.revision + 1
+        }
+        if (!signal.aborted) await this.#clock.sleep(1_000, signal).catch(() => undefined)
+      } catch (error) {
+        if (signal.aborted) return
+        const { code, message } = CoveError.from(error)
+        this.#log.warn('the watch on keys and projects broke', { code, error: message })
+        await this.#clock.sleep(1_000, signal).catch(() => undefined)
+        if (signal.aborted) return
+        if (code === 'store-compacted') fromRevision = (await this.load()) + 1
+      }
+    }
+  }
+}
+
+function toChanges(ops: readonly Op[], revision: number): readonly Change[] {
+  return ops.map((op) =>
+    op.type === 'delete'
+      ? { type: 'delete', key: op.key }
+      : { type: 'put', item: { key: op.key, value: op.value, createRevision: revision, modRevision: revision } },
+  )
+}
