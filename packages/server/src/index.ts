@@ -10,6 +10,9 @@ export {
   type ServerOptions,
   type Template,
 } from './options.ts'
+export { parseInstaller, parseInterpreter, type RuntimeCommand, type RuntimeCommands } from './runtimes/commands.ts'
+export { openRuntimes, type RuntimesOptions } from './runtimes/open-runtimes.ts'
+export type { CodeResult, InstallPackages, KeptOutput, RunCode, RuntimeName, Runtimes } from './runtimes/runtimes.ts'
 export { openServer, type CoveServer } from './server.ts'
 export type { CreateRequest } from './sandboxes/request.ts'
 export type { Filter, Page, PageRequest } from './sandboxes/query.ts'

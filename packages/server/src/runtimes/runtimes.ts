@@ -20,6 +20,9 @@ export interface Runtimes {
 export const RUNTIMES = ['python', 'node', 'shell'] as const
 export type RuntimeName = (typeof RUNTIMES)[number]
 
+/** Told of output as it comes. */
+export type OutputListener = (stream: 'stdout' | 'stderr', data: Uint8Array) => void
+
 export interface RunCode {
   readonly runtime: RuntimeName
   /** At most 512,000 bytes of UTF-8. */
@@ -30,8 +33,8 @@ export interface RunCode {
   readonly env?: Readonly<Record<string, string>>
   /** Bytes kept of each stream, half of them head and half tail. */
   readonly maxOutputBytes: number
-  /** Told of output as it comes, for progress; must not block. */
-  readonly onOutput?: (stream: 'stdout' | 'stderr', data: Uint8Array) => void
+  /** For progress; must not block. */
+  readonly onOutput?: OutputListener
 }
 
 export interface InstallPackages {
@@ -40,7 +43,7 @@ export interface InstallPackages {
   readonly packages: readonly string[]
   readonly timeoutMs: number
   readonly maxOutputBytes: number
-  readonly onOutput?: (stream: 'stdout' | 'stderr', data: Uint8Array) => void
+  readonly onOutput?: OutputListener
 }
 
 export interface CodeResult {

@@ -1,0 +1,76 @@
+import { CoveError, newProcessId, type Clock, type Guest, type Random, type Sandbox } from '@cove/domain'
+import { runProcess } from './run-process.ts'
+
+/** Where a sandbox keeps what belongs to the runtimes; found out once per incarnation. */
+export interface Ground {
+  /** Absolute: code that runs is in `run`, packages are in `python` and `node`. */
+  readonly folder: string
+  /** The PATH of the sandbox. */
+  readonly path: string
+  /** Where processes start that name no folder. */
+  readonly home: string
+}
+
+const FOLDER = '.cove'
+/** Where no home can be written; such a folder may be gone after a stop. */
+const ELSEWHERE = `/tmp/${FOLDER}`
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const PROBE_MS = 10_000
+const PROBE_BYTES = 64 * 1024
+const REMEMBERED = 1_024
+
+/**
+ * Makes the folder and says where it is. What a daemon that died left behind there goes after a day. `run` finds the
+ * packages of node beside itself: imports of ES modules are looked for in no other way than upwards from the file.
+ */
+const PROBE = `
+umask 077
+folder=$HOME/${FOLDER}
+mkdir -p "$folder/run" 2>/dev/null && [ -w "$folder/run" ] || { folder=${ELSEWHERE}; mkdir -p "$folder/run" || exit; }
+[ -L "$folder/run/node_modules" ] || ln -s ../node/node_modules "$folder/run/node_modules"
+find "$folder/run" -maxdepth 1 -type f -mmin +1440 -exec rm -f {} + 2>/dev/null
+printf '%s\\0%s\\0%s\\0' "$folder" "$PATH" "$(pwd)"`
+
+/** What has been found out about sandboxes, the latest used ones. */
+export class Grounds {
+  readonly #random: Random
+  readonly #clock: Clock
+  readonly #known = new Map<string, Ground>()
+
+  constructor(random: Random, clock: Clock) {
+    this.#random = random
+    this.#clock = clock
+  }
+
+  async of(guest: Guest, { spec, status }: Sandbox, signal: AbortSignal): Promise<Ground> {
+    const key = `${spec.id} ${status.incarnation}`
+    const ground = this.#known.get(key) ?? (await this.#probe(guest, signal))
+    this.#known.delete(key)
+    this.#known.set(key, ground)
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= REMEMBERED) break
+      this.#known.delete(oldest)
+    }
+    return ground
+  }
+
+  async #probe(guest: Guest, signal: AbortSignal): Promise<Ground> {
+    const request = {
+      id: newProcessId(this.#random),
+      argv: ['/bin/sh', '-c', PROBE],
+      env: {},
+      timeoutMs: PROBE_MS,
+    }
+    try {
+      const keep = { clock: this.#clock, maxOutputBytes: PROBE_BYTES }
+      const { stdout, exit } = await runProcess(guest, [request], keep, signal)
+      const [folder, path, home] = Buffer.from(stdout.bytes).toString('utf8').split('\0')
+      const done = exit.kind === 'exited' && exit.code === 0
+      if (done && folder !== undefined && path !== undefined && home !== undefined) return { folder, path, home }
+    } catch (error) {
+      // An image without a shell: files can be written there all the same.
+      if (CoveError.from(error).code !== 'command-not-found') throw error
+    }
+    return { folder: ELSEWHERE, path: PATH, home: '/' }
+  }
+}

@@ -1,0 +1,126 @@
+import { CoveError, describeExit, newProcessId, type Clock, type Guest, type StartProcess } from '@cove/domain'
+import type { GuestLease } from '../../sandboxes/sandboxes.ts'
+import type { Ground } from '../ground.ts'
+import type { Kit } from '../kit.ts'
+import { withPackages } from '../languages.ts'
+import { runProcess } from '../run-process.ts'
+import type { CodeResult, InstallPackages } from '../runtimes.ts'
+import { explainOffline } from './offline.ts'
+import { planNode } from './node.ts'
+import { planPython } from './python.ts'
+import { planShell } from './shell.ts'
+import { Turns } from './turns.ts'
+
+/** The command that installs, after everything that it needs has been made. */
+export interface InstallPlan {
+  readonly argv: readonly string[]
+  readonly cwd?: string
+  readonly user?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** What a plan is made with: one short script in the sandbox. */
+export interface Site {
+  readonly lease: GuestLease
+  readonly ground: Ground
+  /** Configured interpreter of the runtime. */
+  readonly interpreter: string | undefined
+  /** Standard output of a shell script in the ground's folder, within the time of the installation. */
+  script(text: string, args: readonly string[], user?: string): Promise<string>
+}
+
+const SCRIPT_BYTES = 16 * 1024
+
+export class Installer {
+  readonly #kit: Kit
+  readonly #turns = new Turns()
+
+  constructor(kit: Kit) {
+    this.#kit = kit
+  }
+
+  /** Installations into one sandbox wait for each other; the waiting counts into the time that one may take. */
+  async install(lease: GuestLease, request: InstallPackages, signal: AbortSignal): Promise<CodeResult> {
+    if (request.packages.length === 0) return NOTHING
+    const { clock } = this.#kit
+    const until = clock.monotonic() + request.timeoutMs
+    const { id } = lease.sandbox.spec
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(request.timeoutMs)])
+    let begun = false
+    try {
+      return await this.#turns.take(id, patience, () => {
+        begun = true
+        return this.#installNow(lease, request, until, signal)
+      })
+    } catch (error) {
+      if (begun || signal.aborted) throw error
+      throw new CoveError(
+        'deadline-exceeded',
+        `the installation into sandbox ${id} did not begin in time: another one is still running there`,
+        { sandbox: id },
+      )
+    }
+  }
+
+  async #installNow(
+    lease: GuestLease,
+    request: InstallPackages,
+    until: number,
+    signal: AbortSignal,
+  ): Promise<CodeResult> {
+    const { guest, sandbox } = lease
+    const { runtime, packages, maxOutputBytes, onOutput } = request
+    const { clock, commands, grounds, random } = this.#kit
+    const left = (): number => Math.max(1, Math.ceil(until - clock.monotonic()))
+    const ground = await grounds.of(guest, sandbox, signal)
+    const path = sandbox.spec.env['PATH'] ?? ground.path
+    const process = (plan: InstallPlan): StartProcess => ({
+      id: newProcessId(random),
+      timeoutMs: left(),
+      argv: plan.argv,
+      env: { ...plan.env, PATH: withPackages(ground, path) },
+      ...(plan.cwd === undefined ? {} : { cwd: plan.cwd }),
+      ...(plan.user === undefined ? {} : { user: plan.user }),
+    })
+    const site: Site = {
+      lease,
+      ground,
+      interpreter: commands[runtime]?.run,
+      script: async (text, args, user) => {
+        const argv = ['/bin/sh', '-c', text, 'cove', ...args]
+        const plan = { argv, ...(user === undefined ? {} : { user }) }
+        return scriptOutput(guest, process(plan), clock, signal)
+      },
+    }
+    const configured = commands[runtime]?.install
+    const plan =
+      configured === undefined ? await PLANS[runtime](site, packages) : { argv: [...configured, ...packages] }
+    const keep = { clock, maxOutputBytes, ...(onOutput === undefined ? {} : { onOutput }) }
+    const result = await runProcess(guest, [process(plan)], keep, signal)
+    explainOffline(sandbox, result)
+    return result
+  }
+}
+
+const PLANS = { python: planPython, node: planNode, shell: planShell }
+
+const NOTHING: CodeResult = {
+  stdout: { bytes: new Uint8Array(0), omitted: 0 },
+  stderr: { bytes: new Uint8Array(0), omitted: 0 },
+  exit: { kind: 'exited', code: 0 },
+  timedOut: false,
+  durationMs: 0,
+}
+
+async function scriptOutput(guest: Guest, process: StartProcess, clock: Clock, signal: AbortSignal): Promise<string> {
+  const { stdout, stderr, exit, timedOut } = await runProcess(
+    guest,
+    [process],
+    { clock, maxOutputBytes: SCRIPT_BYTES },
+    signal,
+  )
+  if (exit.kind === 'exited' && exit.code === 0) return Buffer.from(stdout.bytes).toString('utf8')
+  if (timedOut) throw new CoveError('deadline-exceeded', 'the installation could not be prepared in time')
+  const said = Buffer.from(stderr.bytes).toString('utf8').trim().split('\n').at(-1)?.slice(0, 200)
+  throw new CoveError('io-error', `the installation could not be prepared: ${said || describeExit(exit)}`)
+}

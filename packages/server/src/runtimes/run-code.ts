@@ -1,0 +1,49 @@
+import { CoveError, newProcessId, type StartProcess } from '@cove/domain'
+import { checkEnv } from '../sandboxes/request.ts'
+import type { GuestLease } from '../sandboxes/sandboxes.ts'
+import { environment, interpreters, LANGUAGES } from './languages.ts'
+import type { Kit } from './kit.ts'
+import { runProcess } from './run-process.ts'
+import type { CodeResult, RunCode } from './runtimes.ts'
+
+/** For the removal of the file, which does not wait for the caller. */
+const TIDY_MS = 5_000
+
+/** Puts the code into a file that only the sandbox's user can read, runs it, and removes the file. */
+export async function runCode(
+  kit: Kit,
+  { guest, sandbox }: GuestLease,
+  request: RunCode,
+  code: Uint8Array,
+  signal: AbortSignal,
+): Promise<CodeResult> {
+  const { runtime, timeoutMs, cwd, maxOutputBytes, onOutput } = request
+  if (request.env !== undefined) checkEnv(request.env, 'env')
+  const ground = await kit.grounds.of(guest, sandbox, signal)
+  const id = newProcessId(kit.random)
+  const file = `${ground.folder}/run/${id}${LANGUAGES[runtime].extension}`
+  const programs = interpreters(runtime, ground, kit.commands[runtime]?.run)
+  const requests = programs.map((program): StartProcess => {
+    const env = environment(ground, sandbox, request)
+    return { id, argv: [program, file], env, timeoutMs, ...(cwd === undefined ? {} : { cwd }) }
+  })
+  const options = { clock: kit.clock, maxOutputBytes, ...(onOutput === undefined ? {} : { onOutput }) }
+  try {
+    await guest.writeFile(file, once(code), { mode: 0o600 }, signal)
+    return await runProcess(guest, requests, options, signal)
+  } catch (error) {
+    if (CoveError.from(error).code !== 'command-not-found') throw error
+    throw new CoveError(
+      'command-not-found',
+      `sandbox ${sandbox.spec.id} has no ${programs.join(' and no ')}, so it cannot run ${runtime}`,
+      { sandbox: sandbox.spec.id, runtime },
+      { cause: error, fix: `Use a sandbox whose template has ${LANGUAGES[runtime].title}, or install it there.` },
+    )
+  } finally {
+    await guest.remove(file, { force: true }, AbortSignal.timeout(TIDY_MS)).catch(() => {})
+  }
+}
+
+async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (data.length > 0) yield data
+}
