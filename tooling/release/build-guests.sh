@@ -1,0 +1,62 @@
+#!/bin/bash
+# Builds the guest programs of a release into build/release/guest/linux-{x64,arm64}/cove-guest: static, stripped, the
+# same bytes on every machine with the same toolchain. With --check it builds each a second time in another folder and
+# compares, and tries the arm64 one in an emulator.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+release=$root/build/release
+toolchain=$release/toolchain
+MAX_BYTES=1572864
+"$root/tooling/release/debian-toolchain.sh"
+
+build() { # source tree, machine, result
+  local flags="-D warnings --remap-path-prefix=$1=."
+  [ "$2" = arm64 ] && flags="$flags --target aarch64-unknown-linux-gnu -C linker=$toolchain/aarch64-cc"
+  RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-guest.sh" "$3"
+}
+
+both() { # source tree, folder of the results
+  build "$1" x64 "$2/linux-x64/cove-guest" &
+  local first=$!
+  build "$1" arm64 "$2/linux-arm64/cove-guest"
+  wait "$first"
+}
+
+examine() { # program, machine as ELF names it
+  local size
+  size=$(stat -c %s "$1")
+  [ "$size" -le "$MAX_BYTES" ] || { echo "error: $1 has $size bytes, more than $MAX_BYTES" >&2; return 1; }
+  readelf -h "$1" | grep -q "Machine:.*$2" || { echo "error: $1 is not for $2" >&2; return 1; }
+  ! readelf -l "$1" | grep -q INTERP || { echo "error: $1 is not static" >&2; return 1; }
+  ! readelf -S "$1" | grep -q '\.symtab\|\.debug_info' || { echo "error: $1 is not stripped" >&2; return 1; }
+  ! grep -qaF "$root" "$1" || { echo "error: $1 names $root" >&2; return 1; }
+  printf '%s: %s bytes\n' "${1#"$root"/}" "$size"
+}
+
+both "$root" "$release/guest"
+rm -f "$release"/guest/*/cove-guest.lock
+examine "$release/guest/linux-x64/cove-guest" X86-64
+examine "$release/guest/linux-arm64/cove-guest" AArch64
+(cd "$release/guest" && sha256sum linux-arm64/cove-guest linux-x64/cove-guest >SHA256SUMS)
+[ "${1:-}" = --check ] || exit 0
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/elsewhere/tooling"
+cp -R "$root/guest" "$work/elsewhere/guest"
+cp "$root/tooling/build-guest.sh" "$work/elsewhere/tooling/"
+both "$work/elsewhere" "$work/again"
+(cd "$work/again" && sha256sum --check --quiet "$release/guest/SHA256SUMS")
+echo 'a second build in another folder: the same bytes'
+
+version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$root/packages/cli/package.json")
+emulator=$toolchain/root/usr/bin/qemu-aarch64-static
+for run in "$release/guest/linux-x64/cove-guest" "$emulator $release/guest/linux-arm64/cove-guest"; do
+  said=$($run version)
+  [ "$said" = "$version" ] || { echo "error: $run says it is $said, not $version" >&2; exit 1; }
+done
+# The emulator knows no openat2, so that the launcher's removal of trees cannot be tried in it.
+"$toolchain/rustc" --edition 2021 --test --crate-name cove_guest -A dead_code -C debug-assertions \
+  -C target-feature=+crt-static --target aarch64-unknown-linux-gnu -C linker="$toolchain/aarch64-cc" \
+  -o "$work/tests" "$root/guest/src/main.rs"
+TMPDIR=$work "$emulator" "$work/tests" --quiet --skip launcher::remove

@@ -1,0 +1,75 @@
+#!/bin/bash
+# Unpacks the compilers of a release beside the system: Debian 12's Rust 1.63 with the standard library for both
+# machines, the linker for arm64, and an emulator to try its result with. Package lists and architectures of this
+# machine stay as they are. Prints nothing; the toolchain is then in build/release/toolchain.
+# Needs an x86-64 Debian or Ubuntu with apt, gcc and libc6-dev.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+folder=$root/build/release/toolchain
+[ -e "$folder/complete" ] && exit 0
+
+if [ "$(uname -m)" != x86_64 ] || ! command -v apt-get >/dev/null; then
+  echo "error: the guest programs of a release are built on x86-64 with Debian's packages" >&2
+  echo "fix: run this in a debian:12 container" >&2
+  exit 1
+fi
+for program in gcc xz; do
+  command -v "$program" >/dev/null && continue
+  echo "error: $program is missing" >&2
+  echo "fix: apt-get install gcc libc6-dev xz-utils" >&2
+  exit 1
+done
+
+mkdir -p "$root/build/release"
+work=$(mktemp -d "$root/build/release/toolchain.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+mkdir -p "$work"/apt/{lists,cache/archives}/partial "$work/packages" "$work/root"
+touch "$work/apt/status"
+mirror=${COVE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+echo "deb [arch=amd64,arm64 signed-by=$keyring] $mirror bookworm main" >"$work/apt/sources.list"
+cat >"$work/apt/apt.conf" <<END
+APT::Architecture "amd64";
+APT::Architectures { "amd64"; "arm64"; };
+APT::Sandbox::User "root";
+Dir::State "$work/apt";
+Dir::State::lists "$work/apt/lists";
+Dir::State::status "$work/apt/status";
+Dir::Cache "$work/apt/cache";
+Dir::Etc::sourcelist "$work/apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+END
+export APT_CONFIG=$work/apt/apt.conf
+apt-get update -qq
+(
+  cd "$work/packages"
+  apt-get download -qq rustc:amd64=1.63.* libstd-rust-1.63:amd64 libstd-rust-dev:amd64=1.63.* \
+    libstd-rust-dev:arm64=1.63.* libllvm14:amd64 gcc-12-aarch64-linux-gnu:amd64 binutils-aarch64-linux-gnu:amd64 \
+    libc6-dev-arm64-cross libgcc-12-dev-arm64-cross qemu-user-static:amd64 base-files:amd64
+)
+for package in "$work"/packages/*.deb; do
+  wanted=.
+  case $package in */qemu-user-static_*) wanted=./usr/bin/qemu-aarch64-static ;; esac
+  dpkg-deb --fsys-tarfile "$package" | tar -x -C "$work/root" --exclude='./usr/share/man/*' "$wanted"
+  dpkg-deb --show --showformat='${Package} ${Architecture} ${Version}\n' "$package"
+done >"$work/versions.txt"
+
+# The cross compiler looks for its start files where they would be installed.
+cat >"$work/aarch64-cc" <<'END'
+#!/bin/sh
+root=$(cd "$(dirname "$0")" && pwd)/root
+exec "$root/usr/bin/aarch64-linux-gnu-gcc-12" "-B$root/usr/aarch64-linux-gnu/lib/" "$@"
+END
+cat >"$work/rustc" <<'END'
+#!/bin/sh
+root=$(cd "$(dirname "$0")" && pwd)/root
+LD_LIBRARY_PATH="$root/usr/lib/x86_64-linux-gnu" exec "$root/usr/bin/rustc" "$@"
+END
+chmod 755 "$work/aarch64-cc" "$work/rustc"
+rm -rf "$work/apt" "$work/packages"
+touch "$work/complete"
+rm -rf "$folder"
+mv "$work" "$folder"
