@@ -1,0 +1,117 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { parseSandboxId, type Clock, type Random, type Store } from '@cove/domain'
+import type { PortAddress } from './preview-hosts.ts'
+
+/** How long a link may wait for its one use. */
+export const LINK_MS = 10 * 60_000
+/** How a token of ours can be told from those of the programs behind a port. */
+const LINK = 'cvl1'
+const COOKIE = 'cvc1'
+/** Port, time when it ends, milliseconds of the cookie, name of this one link; then the sandbox's id. */
+const HEAD_BYTES = 2 + 6 + 4 + 16
+const USED = 'access/used-link/'
+
+/** What a link grants once, and what the cookie that it becomes grants until it ends. */
+export interface Grant {
+  readonly address: PortAddress
+  /** Unix milliseconds. */
+  readonly expiresAt: number
+}
+
+export interface LinkGrant extends Grant {
+  /** Milliseconds that the cookie lasts from the moment of use. */
+  readonly cookieMs: number
+  readonly nonce: string
+}
+
+/**
+ * Signed links and cookies that open a private port. A link is good once: its use is written down before anything
+ * is granted, in the store, so that it holds over restarts and between servers.
+ */
+export class PreviewTokens {
+  readonly #key: () => Promise<Uint8Array>
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #random: Random
+
+  constructor(key: () => Promise<Uint8Array>, store: Store, clock: Clock, random: Random) {
+    this.#key = key
+    this.#store = store
+    this.#clock = clock
+    this.#random = random
+  }
+
+  async link(address: PortAddress, cookieMs: number): Promise<{ token: string; expiresAt: number }> {
+    const expiresAt = this.#clock.now() + LINK_MS
+    return { token: await this.#sign(LINK, address, expiresAt, cookieMs, this.#random.bytes(16)), expiresAt }
+  }
+
+  cookie({ address, expiresAt }: Grant): Promise<string> {
+    return this.#sign(COOKIE, address, expiresAt, 0, new Uint8Array(16))
+  }
+
+  /** Undefined unless it was signed here for this port and its time has not come. */
+  readLink(token: string, address: PortAddress): Promise<LinkGrant | undefined> {
+    return this.#read(LINK, token, address)
+  }
+
+  async readCookie(value: string, address: PortAddress): Promise<Grant | undefined> {
+    return this.#read(COOKIE, value, address)
+  }
+
+  /** False when it was used before. */
+  async use({ nonce, expiresAt }: LinkGrant): Promise<boolean> {
+    const key = USED + nonce
+    const lease = await this.#store.grantLease(Math.max(1_000, expiresAt - this.#clock.now()) + LINK_MS)
+    const { ok } = await this.#store.txn(
+      [{ key, absent: true }],
+      [{ type: 'put', key, value: new Uint8Array(), lease }],
+    )
+    if (!ok) await this.#store.revokeLease(lease)
+    return ok
+  }
+
+  async #sign(kind: string, { sandbox, port }: PortAddress, expiresAt: number, ms: number, nonce: Uint8Array) {
+    const payload = Buffer.alloc(HEAD_BYTES + sandbox.length)
+    payload.writeUInt16BE(port, 0)
+    payload.writeUIntBE(expiresAt, 2, 6)
+    payload.writeUInt32BE(ms, 8)
+    payload.set(nonce, 12)
+    payload.write(sandbox, HEAD_BYTES, 'latin1')
+    return `${kind}.${payload.toString('base64url')}.${(await this.#mac(kind, payload)).toString('base64url')}`
+  }
+
+  async #read(kind: string, token: string, address: PortAddress): Promise<LinkGrant | undefined> {
+    const [, told, body = '', signature = ''] = TOKEN.exec(token) ?? []
+    if (told !== kind) return undefined
+    const payload = Buffer.from(body, 'base64url')
+    const mac = Buffer.from(signature, 'base64url')
+    const expected = await this.#mac(kind, payload)
+    if (payload.length < HEAD_BYTES || mac.length !== expected.length || !timingSafeEqual(mac, expected))
+      return undefined
+    const port = payload.readUInt16BE(0)
+    const sandbox = payload.toString('latin1', HEAD_BYTES)
+    const expiresAt = payload.readUIntBE(2, 6)
+    if (port !== address.port || sandbox !== address.sandbox || expiresAt <= this.#clock.now()) return undefined
+    return {
+      address: { port, sandbox: parseSandboxId(sandbox) },
+      expiresAt,
+      cookieMs: payload.readUInt32BE(8),
+      nonce: payload.toString('hex', 12, HEAD_BYTES),
+    }
+  }
+
+  async #mac(kind: string, payload: Uint8Array): Promise<Buffer> {
+    return createHmac('sha256', await this.#key())
+      .update(`${kind}.`)
+      .update(payload)
+      .digest()
+  }
+}
+
+const TOKEN = /^(cv[lc]1)\.([A-Za-z0-9_-]{1,100})\.([A-Za-z0-9_-]{43})$/
+
+/** True for what looks like a link's token, signed or not: other values of `token` are the program's own. */
+export function isLinkToken(text: string): boolean {
+  return text.startsWith(`${LINK}.`)
+}
