@@ -1,9 +1,21 @@
 import { Cove } from '@cove/sdk'
+import { explainFor } from './contexts/explain.ts'
+import { findTarget } from './contexts/target.ts'
 import type { Io } from './io.ts'
+import type { Where } from './options/global-options.ts'
+import { explainErrors } from './render/error.ts'
 
 /** A person waits at the other end: a daemon that is not there is told at once instead of being waited for. */
 const RETRY = { attempts: 1, baseMs: 50, maxMs: 200 }
 
-export function connect(url: string | undefined, env: Io['env']): Cove {
-  return new Cove({ ...(url === undefined ? {} : { url }), env, retry: RETRY })
+export async function connect(where: Where, io: Io): Promise<Cove> {
+  const target = await findTarget(where, io.env)
+  explainErrors(io, explainFor(target))
+  const { url, apiKey } = target
+  return new Cove({
+    ...(url === undefined ? {} : { url }),
+    ...(apiKey === undefined ? {} : { apiKey }),
+    env: io.env,
+    retry: RETRY,
+  })
 }

@@ -4,6 +4,6 @@ import type { Io } from './io.ts'
 /** What a command works with. */
 export interface Context {
   readonly io: Io
-  /** Connects to the daemon: `--url`, else the environment, else the local one. Nothing is sent yet. */
+  /** Connects to the Cove that options, environment and contexts name. Nothing is sent yet. */
   readonly client: () => Promise<Cove>
 }

@@ -12,13 +12,18 @@ export interface CommandEntry {
   readonly name: string
   readonly summary: string
   readonly group: string
+  /** About this machine: an address, a context or a project means nothing to it. */
+  readonly local?: boolean
+  /** Not for people. */
+  readonly hidden?: boolean
   readonly load: () => Promise<CommandModule>
 }
 
 const RUN = 'Run code:'
 const SANDBOXES = 'Sandboxes:'
 const INSIDE = 'Inside a sandbox:'
-const INSTALLATION = 'This installation:'
+const INSTALLATION = 'This machine:'
+const OTHERS = 'The command line:'
 
 /** Every command, in the order of the help. */
 export const COMMANDS: readonly CommandEntry[] = [
@@ -45,22 +50,58 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'ps', summary: 'list processes of a sandbox', group: INSIDE, load: () => import('./ps.ts') },
   { name: 'logs', summary: 'show output of a process', group: INSIDE, load: () => import('./logs.ts') },
   { name: 'kill', summary: 'send a signal to a process', group: INSIDE, load: () => import('./kill.ts') },
-  { name: 'up', summary: 'set this machine up and start Cove', group: INSTALLATION, load: () => import('./up.ts') },
-  { name: 'down', summary: 'stop Cove', group: INSTALLATION, load: () => import('./down.ts') },
-  { name: 'status', summary: 'show what runs', group: INSTALLATION, load: () => import('./status.ts') },
+  {
+    name: 'up',
+    summary: 'set this machine up and start Cove',
+    group: INSTALLATION,
+    local: true,
+    load: () => import('./up.ts'),
+  },
+  { name: 'down', summary: 'stop Cove', group: INSTALLATION, local: true, load: () => import('./down.ts') },
+  { name: 'status', summary: 'show what runs', group: INSTALLATION, local: true, load: () => import('./status.ts') },
   {
     name: 'doctor',
     summary: 'prove every driver and say how to get the missing ones',
     group: INSTALLATION,
+    local: true,
     load: () => import('./doctor.ts'),
   },
   {
     name: 'setup',
     summary: 'install and build what `up` needs, without starting',
     group: INSTALLATION,
+    local: true,
     load: () => import('./setup.ts'),
   },
-  { name: 'config', summary: 'show the configuration', group: INSTALLATION, load: () => import('./config.ts') },
+  {
+    name: 'config',
+    summary: 'show the configuration',
+    group: INSTALLATION,
+    local: true,
+    load: () => import('./config.ts'),
+  },
   { name: 'key', summary: 'show the API key', group: INSTALLATION, load: () => import('./key.ts') },
-  { name: 'version', summary: 'show the version', group: INSTALLATION, load: () => import('./version.ts') },
+  {
+    name: 'context',
+    summary: 'choose which Cove is talked to',
+    group: OTHERS,
+    local: true,
+    load: () => import('./context.ts'),
+  },
+  {
+    name: 'completion',
+    summary: 'complete commands and names with Tab',
+    group: OTHERS,
+    local: true,
+    load: () => import('./completion.ts'),
+  },
+  {
+    name: '__complete',
+    summary: 'names for the scripts of `cove completion`',
+    group: OTHERS,
+    hidden: true,
+    local: true,
+    load: () => import('./complete.ts'),
+  },
+  { name: 'version', summary: 'show the version', group: OTHERS, local: true, load: () => import('./version.ts') },
 ]

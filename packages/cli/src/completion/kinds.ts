@@ -1,0 +1,59 @@
+import type { Option } from 'commander'
+
+/** What a word stands for, where its definition has no fixed choices. */
+export type Kind =
+  | 'sandbox'
+  | 'process'
+  | 'port'
+  | 'key'
+  | 'context'
+  | 'project'
+  | 'template'
+  | 'driver'
+  | 'signal'
+  | 'program'
+  /** `<sandbox>:<path>`, or a file here. */
+  | 'place'
+  | 'file'
+
+/** The names of arguments say what they are: in the help, and here. */
+const ARGUMENTS: Readonly<Record<string, Kind>> = {
+  sandbox: 'sandbox',
+  sandboxes: 'sandbox',
+  process: 'process',
+  processes: 'process',
+  port: 'port',
+  ports: 'port',
+  keys: 'key',
+  context: 'context',
+  contexts: 'context',
+  project: 'project',
+  projects: 'project',
+  program: 'program',
+  source: 'place',
+  target: 'place',
+  place: 'place',
+  file: 'file',
+}
+
+const OPTIONS: Readonly<Record<string, Kind>> = {
+  '--context': 'context',
+  '--project': 'project',
+  '--in-project': 'project',
+  '--template': 'template',
+  '--driver': 'driver',
+  '--signal': 'signal',
+  '--key': 'key',
+}
+
+export function kindOfArgument(name: string): Kind | undefined {
+  return ARGUMENTS[name]
+}
+
+export function kindOfOption(option: Option): Kind | undefined {
+  const known = OPTIONS[option.long ?? '']
+  if (known !== undefined) return known
+  return /<file>|<directory>/.test(option.flags) || option.long === '--log-file' || option.long === '--data-dir'
+    ? 'file'
+    : undefined
+}
