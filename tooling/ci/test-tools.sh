@@ -1,0 +1,20 @@
+#!/bin/sh
+# Installs the programs that tests use and a machine may not have, from the distribution's packages. A test whose
+# program is missing is skipped and says so.
+set -eu
+
+missing=''
+need() { # program, package
+  command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need zsh zsh
+need fish fish
+
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "not installed, so that some tests are skipped:$missing" >&2
+  exit 0
+fi
+[ -n "$(ls /var/lib/apt/lists/*Packages* 2>/dev/null)" ] || apt-get update -qq
+# shellcheck disable=SC2086 -- names of packages, without blanks in them
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
