@@ -12,6 +12,7 @@ import { Sandboxes } from './sandboxes.ts'
 import { System } from './system.ts'
 import { webClock } from './web-clock.ts'
 import { fetchHttp, type Fetch } from './wire/fetch-http.ts'
+import { DEFAULT_RECONNECT } from './wire/reconnect.ts'
 import { DEFAULT_RETRY, type RetryParts, type RetryPolicy } from './wire/retry.ts'
 import { Rpc } from './wire/rpc.ts'
 
@@ -26,6 +27,11 @@ export interface CoveOptions {
   readonly fetch?: Fetch
   /** For calls that may be made again. */
   readonly retry?: Partial<RetryPolicy>
+  /**
+   * For streams whose connection broke: tries in a row that bring nothing new, and the pauses between them. Default: 15
+   * tries, from 100 ms doubled up to 2 s, which is about 20 seconds.
+   */
+  readonly reconnect?: Partial<RetryPolicy>
   /** Time and chance, for tests. */
   readonly parts?: RetryParts
 }
@@ -53,8 +59,9 @@ export class Cove {
     const send = options.fetch === undefined ? defaultHttp(base) : fetchHttp(base, options.fetch)
     const parts = options.parts ?? { clock: webClock, chance: Math.random }
     const apiKey = options.apiKey ?? found.apiKey
+    const reconnect = { ...DEFAULT_RECONNECT, ...options.reconnect }
     const policy = { ...DEFAULT_RETRY, ...options.retry }
-    const rpc = new Rpc({ base, send, ...(apiKey === undefined ? {} : { apiKey }), policy, parts })
+    const rpc = new Rpc({ base, send, ...(apiKey === undefined ? {} : { apiKey }), policy, reconnect, parts })
     this.#rpc = rpc
     this.sandboxes = new Sandboxes(rpc)
     this.projects = new Projects(rpc)

@@ -2,12 +2,12 @@ import { fromJson } from '@bufbuild/protobuf'
 import { FileInfoSchema, FileService } from '@cove/api'
 import { CoveError, type FileEvent } from '@cove/domain'
 import { signUrl, type SignedUrl, type SignUrlOptions } from './access.ts'
-import { fileEvent, fileInfo } from './convert/file.ts'
+import { fileInfo } from './convert/file.ts'
 import type { FileInfo } from './file-info.ts'
 import type { FileContent, FileOptions, ListFilesOptions, MakeDirectoryOptions, ReadOptions } from './file-options.ts'
 import type { RemoveOptions, WatchFilesOptions, WriteOptions } from './file-options.ts'
+import { watchFiles } from './file-watch.ts'
 import type { TransferOptions, TransferSummary } from './transfer/options.ts'
-import { aborted } from './wire/failures.ts'
 import type { HttpBody, HttpRequest } from './wire/http.ts'
 import { parseJson } from './wire/errors.ts'
 import { callSignal, type Rpc } from './wire/rpc.ts'
@@ -138,41 +138,17 @@ export class Files {
   }
 
   /**
-   * Tells of every change below a path, from the moment this promise resolves. After an `overflow`, and after a
-   * dropped connection (told as an `overflow` too), look again: something was missed.
+   * Tells of every change below a path, from the moment this promise resolves. A dropped connection is made again. After
+   * an `overflow`, look again: something was missed, because more happened than could be told or because the connection
+   * had dropped. Ends with `file-not-found` when the path is gone after a drop, with the reason when no connection can be
+   * made, or when the signal aborts. Leaving the loop ends the watch.
    */
-  async watch(path: string, options: WatchFilesOptions = {}): Promise<AsyncIterable<FileEvent>> {
-    const events = this.#watch(path, options)
+  async watch(path: string, options: WatchFilesOptions = {}): Promise<AsyncGenerator<FileEvent>> {
+    const { recursive = false, signal } = options
+    const events = watchFiles(this.#rpc, { ...this.#at(path, options), recursive }, signal)
     // The first item says that the watch stands.
     await events.next()
     return events
-  }
-
-  async *#watch(path: string, options: WatchFilesOptions): AsyncGenerator<FileEvent> {
-    const { recursive = false, signal } = options
-    const request = { ...this.#at(path, options), recursive }
-    let stood = false
-    for (let failures = 0; ;) {
-      try {
-        for await (const { event } of this.#rpc.stream(FileService.method.watchFiles, request, signal)) {
-          failures = 0
-          if (event.case === 'ready') {
-            // The first one is for `watch`; any other stands behind a gap.
-            yield { type: 'overflow' }
-            stood = true
-          }
-          if (event.case === 'overflow') yield { type: 'overflow' }
-          const change = event.case === 'change' ? fileEvent(event.value) : undefined
-          if (change !== undefined) yield change
-        }
-        throw new CoveError('connection-lost', 'the watch ended')
-      } catch (thrown) {
-        const error = CoveError.from(thrown)
-        if (signal?.aborted === true) throw aborted(signal)
-        if (!stood || !error.transient || failures >= this.#rpc.policy.attempts) throw error
-        await this.#rpc.pause(failures++, error, signal)
-      }
-    }
   }
 
   #get(path: string, options: ReadOptions, signal: AbortSignal | undefined): HttpRequest {

@@ -60,7 +60,8 @@ export type {
   TimeoutUpdate,
 } from './sandbox-options.ts'
 export { Sandbox, SandboxRef, type StartOptions } from './sandbox.ts'
-export { Sandboxes, type SandboxEvent, type WatchOptions } from './sandboxes.ts'
+export type { SandboxEvent } from './sandbox-watch.ts'
+export { Sandboxes, type WatchOptions } from './sandboxes.ts'
 export { SIGNALS, signalName, signalNumber, type SignalName } from './signals.ts'
 export { System, type DriverInfo, type SystemStatus, type TemplateInfo } from './system.ts'
 export type { TransferOptions, TransferProgress, TransferSummary } from './transfer/options.ts'

@@ -1,13 +1,14 @@
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import { StartProcessRequestSchema, type CommandSchema } from '@cove/api'
-import { CoveError, type AttachFrom, type ErrorCode, type ProcessEvent } from '@cove/domain'
+import { CoveError, type AttachFrom, type ProcessEvent } from '@cove/domain'
 import { processEvent, processInfo } from './convert/process.ts'
 import type { ProcessInfo } from './process-info.ts'
 import { eventFrames, EVENTS_TYPE, type EventFrame } from './wire/event-frames.ts'
 import { aborted } from './wire/failures.ts'
 import type { HttpRequest } from './wire/http.ts'
-import { retryDelay, type RetryPolicy } from './wire/retry.ts'
+import { comesBack, Reconnect } from './wire/reconnect.ts'
 import type { Rpc } from './wire/rpc.ts'
+import { noticingSilence } from './wire/silence.ts'
 
 export interface ProcessSource {
   readonly sandbox: string
@@ -19,41 +20,32 @@ export interface ProcessSource {
   readonly from: AttachFrom
   /** True when an earlier call may have started it: then finding it there is no error. */
   readonly maybeStarted?: boolean
+  /** True when one that is there already, with the same words, is as good as a new one. */
+  readonly takeExisting?: boolean
 }
 
 export type StreamItem = { readonly type: 'started'; readonly info: ProcessInfo } | ProcessEvent
-
-/** Patience with a daemon that restarts: about 15 seconds, counted anew whenever something arrives. */
-const RECONNECT: RetryPolicy = { attempts: 10, baseMs: 100, maxMs: 2000 }
-/** The server sends something every 15 seconds; three of them missing means that the connection is dead. */
-const SILENCE_MS = 45_000
-
-const RECONNECTABLE: ReadonlySet<ErrorCode> = new Set([
-  'connection-lost',
-  'daemon-not-running',
-  'guest-unreachable',
-  'launcher-unavailable',
-  'stale-session',
-  'cancelled',
-])
 
 /**
  * The events of one process, each byte once and in order, whatever happens to the connection: after a drop it attaches
  * again where it was. Begins with `started`, ends after `exit`.
  */
 export async function* processStream(rpc: Rpc, source: ProcessSource, signal: AbortSignal): AsyncGenerator<StreamItem> {
+  const line = new Reconnect(rpc.parts, signal)
   let starting = source.command !== undefined
   let maybeStarted = source.maybeStarted ?? false
+  let found = false
   let told = false
   let ended = false
   let next: number | undefined
-  let failures = 0
   for (;;) {
     try {
-      for await (const frame of connection(rpc, source, starting, next, signal)) {
-        failures = 0
+      line.begin()
+      const open = (both: AbortSignal) => frames(rpc, requestFor(source, starting, next), both)
+      for await (const frame of noticingSilence(rpc.parts, signal, open)) {
         if (frame.kind === 'event' && frame.event.event.case === 'started') {
           const info = processInfo(frame.event.event.value)
+          if (found) checkSame(info, source)
           if (next === undefined) next = starting ? 0 : source.from === 'now' ? info.outputTo : source.from
           starting = false
           if (!told) yield { type: 'started', info }
@@ -62,6 +54,7 @@ export async function* processStream(rpc: Rpc, source: ProcessSource, signal: Ab
         }
         const event = unseen(eventOf(frame), next ?? 0)
         if (event === undefined) continue
+        line.moved()
         if (event.type === 'output') next = event.offset + event.data.byteLength
         if (event.type === 'gap') next = event.to
         yield event
@@ -74,49 +67,38 @@ export async function* processStream(rpc: Rpc, source: ProcessSource, signal: Ab
       if (ended) return
       const error = CoveError.from(thrown)
       if (signal.aborted) throw aborted(signal)
-      if (starting && maybeStarted && error.code === 'already-exists') {
+      if (starting && error.code === 'already-exists' && (maybeStarted || source.takeExisting === true)) {
         starting = false
+        found = true
         next = 0
         continue
       }
-      const again = source.command !== undefined && !told && !starting && error.code === 'process-not-found'
+      const again = found && !told && !starting && error.code === 'process-not-found'
       if (again) starting = true
-      else if (!RECONNECTABLE.has(error.code)) throw error
       // Nothing was sent to a server that does not answer; one that breaks off may have started the process.
       if (error.code !== 'daemon-not-running') maybeStarted = true
-      const patience = told ? RECONNECT : rpc.policy
-      if (failures >= patience.attempts) throw error
-      await rpc.parts.clock.sleep(retryDelay(patience, failures, rpc.parts.chance(), error), signal).catch(() => {
-        throw aborted(signal)
-      })
-      failures++
+      await line.failed(error, told ? rpc.reconnect : rpc.policy, (one) => again || comesBack(one))
     }
   }
 }
 
-/** One connection's frames. Silence on it ends it; time that the reader takes does not count. */
-async function* connection(
-  rpc: Rpc,
-  source: ProcessSource,
-  starting: boolean,
-  next: number | undefined,
-  signal: AbortSignal,
-): AsyncGenerator<EventFrame> {
-  using watch = new SilenceWatch(rpc, signal)
-  watch.begin()
-  const response = await rpc.exchange({ ...requestFor(source, starting, next), signal: watch.signal })
-  const frames = eventFrames(response.body)
-  try {
-    for (;;) {
-      watch.begin()
-      const frame = await frames.next()
-      watch.end()
-      if (frame.done === true) return
-      yield frame.value
-    }
-  } finally {
-    await frames.return(undefined).catch(() => {})
+async function* frames(rpc: Rpc, request: HttpRequest, signal: AbortSignal): AsyncGenerator<EventFrame> {
+  const response = await rpc.exchange({ ...request, signal })
+  yield* eventFrames(response.body)
+}
+
+/** A process that was found under the id of the one to start must be that one, as far as can be seen. */
+function checkSame(info: ProcessInfo, { id, command }: ProcessSource): void {
+  const argv = command?.argv
+  if (argv === undefined || (argv.length === info.argv.length && argv.every((word, at) => word === info.argv[at]))) {
+    return
   }
+  throw new CoveError(
+    'already-exists',
+    `the id ${id} belongs to another command`,
+    { process: id },
+    { fix: 'Use another id.' },
+  )
 }
 
 function requestFor(source: ProcessSource, starting: boolean, next: number | undefined): HttpRequest {
@@ -148,39 +130,4 @@ function unseen(event: ProcessEvent | undefined, next: number): ProcessEvent | u
   const seen = next - event.offset
   if (seen <= 0) return event
   return seen >= event.data.byteLength ? undefined : { ...event, offset: next, data: event.data.subarray(seen) }
-}
-
-class SilenceWatch implements Disposable {
-  readonly #controller = new AbortController()
-  readonly #clock
-  #waitingSince: number | undefined
-  readonly signal: AbortSignal
-
-  constructor(rpc: Rpc, signal: AbortSignal) {
-    this.#clock = rpc.parts.clock
-    this.signal = AbortSignal.any([signal, this.#controller.signal])
-    void this.#watch()
-  }
-
-  begin(): void {
-    this.#waitingSince = this.#clock.monotonic()
-  }
-
-  end(): void {
-    this.#waitingSince = undefined
-  }
-
-  async #watch(): Promise<void> {
-    while (!this.signal.aborted) {
-      await this.#clock.sleep(SILENCE_MS / 3, this.signal).catch(() => {})
-      const since = this.#waitingSince
-      if (since !== undefined && this.#clock.monotonic() - since >= SILENCE_MS) {
-        this.#controller.abort(new CoveError('connection-lost', `nothing arrived for ${SILENCE_MS / 1000} s`))
-      }
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#controller.abort(new CoveError('cancelled', 'the stream was left'))
-  }
 }

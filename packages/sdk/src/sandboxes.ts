@@ -1,19 +1,16 @@
 import { SandboxService } from '@cove/api'
 import { CoveError, randomId } from '@cove/domain'
 import type { CallOptions } from './call-options.ts'
-import { isolationNumber, networkInit, sandboxInfo, stateNumber } from './convert/sandbox.ts'
+import { filterInit, isolationNumber, networkInit, sandboxInfo } from './convert/sandbox.ts'
 import { timeoutInit } from './convert/time.ts'
 import { Pages } from './pages.ts'
 import type { SandboxInfo } from './sandbox-info.ts'
 import type { CreateOptions, ListFilter, ListOptions, StopOptions, TimeoutUpdate } from './sandbox-options.ts'
 import { deleteSandbox, stopSandbox, updateTimeouts } from './sandbox-calls.ts'
+import { watchSandboxes, type SandboxEvent } from './sandbox-watch.ts'
 import { Sandbox, SandboxRef } from './sandbox.ts'
 import { webRandom } from './web-clock.ts'
-import { aborted } from './wire/failures.ts'
 import type { Rpc } from './wire/rpc.ts'
-
-/** What a watch tells: a sandbox as it is now, or that everything there was at the start has been told. */
-export type SandboxEvent = { readonly type: 'changed'; readonly sandbox: SandboxInfo } | { readonly type: 'synced' }
 
 export interface WatchOptions extends ListFilter {
   readonly signal?: AbortSignal
@@ -73,26 +70,16 @@ export class Sandboxes {
   }
 
   /**
-   * First every sandbox that matches, then `synced`, then every change. After a dropped connection all of it is told
-   * again, so that nothing is missed. Ends with an error, or when the signal aborts.
+   * First every sandbox that matches, then `synced`, then every change until each is `deleted`, also of those that have
+   * left the filter since.
+   *
+   * A dropped connection is made again. Everything is then told anew as it is now, with the sandboxes that have ended
+   * meanwhile (as `changed`, in the state `deleted`), and `synced` again: whoever keeps a copy by id has it right. What
+   * happened in between is not told step by step. Ends with the reason when no connection can be made, or when the signal
+   * aborts.
    */
-  async *watch(options: WatchOptions = {}): AsyncGenerator<SandboxEvent> {
-    const { signal } = options
-    for (let failures = 0; ;) {
-      try {
-        const stream = this.#rpc.stream(SandboxService.method.watchSandboxes, { filter: filterInit(options) }, signal)
-        for await (const { event } of stream) {
-          failures = 0
-          if (event.case === 'changed') yield { type: 'changed', sandbox: sandboxInfo(event.value) }
-          if (event.case === 'synced') yield { type: 'synced' }
-        }
-      } catch (thrown) {
-        const error = CoveError.from(thrown)
-        if (signal?.aborted === true) throw aborted(signal)
-        if (!error.transient || failures >= this.#rpc.policy.attempts) throw error
-        await this.#rpc.pause(failures++, error, signal)
-      }
-    }
+  watch(options: WatchOptions = {}): AsyncGenerator<SandboxEvent> {
+    return watchSandboxes(this.#rpc, options, options.signal)
   }
 
   stop(id: string, options: StopOptions = {}): Promise<SandboxInfo> {
@@ -112,16 +99,6 @@ export class Sandboxes {
   /** Works from every state, and twice. */
   delete(id: string, call: CallOptions = {}): Promise<SandboxInfo | undefined> {
     return deleteSandbox(this.#rpc, id, call)
-  }
-}
-
-function filterInit(filter: ListFilter) {
-  return {
-    states: (filter.states ?? []).map(stateNumber),
-    labels: { ...filter.labels },
-    template: filter.template ?? '',
-    name: filter.name ?? '',
-    includeDeleted: filter.includeDeleted ?? false,
   }
 }
 

@@ -14,10 +14,15 @@ import { ScriptedServer, type Answer } from './support/scripted-server.ts'
 const BASE = new URL('http://127.0.0.1:8080')
 const SOURCE: ProcessSource = { sandbox: 'box', id: 'p', incarnation: 0, command: { argv: ['true'] }, from: 0 }
 const started = (outputTo = 0) =>
-  eventFrame({ case: 'started', value: { id: 'p', pid: 2, outputTo: BigInt(outputTo) } })
+  eventFrame({ case: 'started', value: { id: 'p', pid: 2, argv: ['true'], outputTo: BigInt(outputTo) } })
 const ended = eventFrame({ case: 'ended', value: { exit: { kind: Exit_Kind.EXITED, code: 0 } } })
 const cut = new CoveError('connection-lost', 'cut')
 const never = new AbortController().signal
+
+const notRunning = (state: string): Answer => ({
+  status: 409,
+  body: [Buffer.from(JSON.stringify({ code: 'wrong-state', message: 'no', context: { state } }))],
+})
 
 function read(server: ScriptedServer, source = SOURCE, clock = new InstantClock()): Promise<StreamItem[]> {
   const rpc = new Rpc({ base: BASE, send: server.send, policy: DEFAULT_RETRY, parts: { clock, chance: () => 0 } })
@@ -92,14 +97,55 @@ describe('the stream of a process', () => {
     await expect(read(server)).rejects.toMatchObject({ code })
   })
 
-  it('loses patience in the end', async () => {
+  it.each([
+    ['nobody answers', cut],
+    ['every connection is cut behind its first event', { body: [started(), cut] }],
+    ['what comes is told already', { body: [started(), outputFrame('stdout', 0, Buffer.from('a')), cut] }],
+  ])('loses patience in the end where %s', async (_why, answer: Answer | Error) => {
     const clock = new InstantClock()
-    const answers: (Answer | Error)[] = [{ body: [started(), cut] }, ...Array.from({ length: 10 }, () => cut)]
-    await expect(read(new ScriptedServer(...answers), SOURCE, clock)).rejects.toMatchObject({ code: 'connection-lost' })
-    // Longer ones are of the watch for silence.
-    const pauses = clock.slept.filter((ms) => ms <= 2000)
-    expect(pauses).toHaveLength(10)
-    expect(pauses.reduce((sum, ms) => sum + ms, 0)).toBeLessThan(20_000)
+    const first: Answer = { body: [started(), outputFrame('stdout', 0, Buffer.from('a')), cut] }
+    const server = new ScriptedServer(first, ...Array.from({ length: 20 }, () => answer))
+    await expect(read(server, SOURCE, clock)).rejects.toMatchObject({ code: 'connection-lost' })
+    expect(clock.slept).toHaveLength(15)
+    expect(clock.slept.reduce((sum, ms) => sum + ms, 0)).toBeLessThan(30_000)
+  })
+
+  it('takes a connection that stood for a while for a good one', async () => {
+    const clock = new ManualClock()
+    const silent: Answer = { body: [started()], hang: true }
+    const server = new ScriptedServer(...Array.from({ length: 40 }, () => silent), { body: [started(), ended] })
+    const rpc = new Rpc({ base: BASE, send: server.send, policy: DEFAULT_RETRY, parts: { clock, chance: () => 0 } })
+    const items = Array.fromAsync(processStream(rpc, SOURCE, never))
+    for (let i = 0; i < 41; i++) await clock.advance(61_000)
+    expect((await items).map(({ type }) => type)).toEqual(['started', 'exit'])
+  })
+
+  it.each(['store-closed', 'busy', 'rate-limited', 'guest-unreachable'])(
+    'waits where the server says %s',
+    async (code) => {
+      const server = new ScriptedServer(
+        { body: [started(), cut] },
+        { status: 503, body: [Buffer.from(JSON.stringify({ code, message: 'later' }))] },
+        { body: [started(), ended] },
+      )
+      expect((await read(server)).map(({ type }) => type)).toEqual(['started', 'exit'])
+    },
+  )
+
+  it('waits for a lost sandbox to come back, and not for a stopped one', async () => {
+    const back = new ScriptedServer({ body: [started(), cut] }, notRunning('lost'), { body: [started(), ended] })
+    expect((await read(back)).map(({ type }) => type)).toEqual(['started', 'exit'])
+    const stopped = new ScriptedServer({ body: [started(), cut] }, notRunning('stopped'))
+    await expect(read(stopped)).rejects.toMatchObject({ code: 'wrong-state' })
+  })
+
+  it('takes a process that is there when told to, but not another command', async () => {
+    const exists = { status: 409, body: [Buffer.from('{"code":"already-exists","message":"there"}')] }
+    const there = { body: [started(), outputFrame('stdout', 0, Buffer.from('old')), ended] }
+    const source = { ...SOURCE, takeExisting: true }
+    expect(text(await read(new ScriptedServer(exists, there), source))).toBe('old')
+    const other = { ...source, command: { argv: ['false'] } }
+    await expect(read(new ScriptedServer(exists, there), other)).rejects.toMatchObject({ code: 'already-exists' })
   })
 
   it('follows only what is new when asked to, also after a drop', async () => {

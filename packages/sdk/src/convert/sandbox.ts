@@ -13,6 +13,7 @@ import {
   type SandboxState,
 } from '@cove/domain'
 import type { SandboxInfo } from '../sandbox-info.ts'
+import type { ListFilter } from '../sandbox-options.ts'
 import { dateOf, timeoutOf } from './time.ts'
 
 /** The protocol's numbers and the domain's words, in the same order; `unspecified` is 0. */
@@ -50,7 +51,7 @@ const REASON_NUMBERS: Readonly<Record<EndReason, WireReason>> = {
   'create-failed': WireReason.CREATE_FAILED,
 }
 
-export const stateNumber = (state: SandboxState): WireState => STATE_NUMBERS[state]
+const stateNumber = (state: SandboxState): WireState => STATE_NUMBERS[state]
 export const isolationNumber = (isolation: Isolation): WireIsolation => ISOLATION_NUMBERS[isolation]
 
 export function isolationOf(number: number): Isolation | undefined {
@@ -63,6 +64,16 @@ export function networkInit(network: 'none' | 'internet' | Network) {
       ? { kind: network, allow: [] }
       : { kind: network.kind, allow: network.kind === 'internet' ? [...network.allow] : [] }
   return { kind: kind === 'none' ? Network_Kind.NONE : Network_Kind.INTERNET, allow }
+}
+
+export function filterInit(filter: ListFilter) {
+  return {
+    states: (filter.states ?? []).map(stateNumber),
+    labels: { ...filter.labels },
+    template: filter.template ?? '',
+    name: filter.name ?? '',
+    includeDeleted: filter.includeDeleted ?? false,
+  }
 }
 
 /** A state that this client is too old to know is shown as `pending`: nothing may be done with it. */

@@ -15,6 +15,7 @@ import { envelope, envelopes, FLAG_COMPRESSED, FLAG_END } from './envelope.ts'
 import { errorFromJson, errorFromResponse, parseJson } from './errors.ts'
 import { aborted } from './failures.ts'
 import { prefixOf, type HttpRequest, type HttpResponse, type HttpSend } from './http.ts'
+import { DEFAULT_RECONNECT } from './reconnect.ts'
 import { mayRetry, retryDelay, type RetryParts, type RetryPolicy } from './retry.ts'
 
 /** Answers hold at most two streams of 4 MiB of output, and some room. */
@@ -30,6 +31,8 @@ export interface RpcOptions {
   readonly send: HttpSend
   readonly apiKey?: string
   readonly policy: RetryPolicy
+  /** For streams that broke. */
+  readonly reconnect?: RetryPolicy
   readonly parts: RetryParts
 }
 
@@ -40,16 +43,18 @@ export interface RpcOptions {
 export class Rpc {
   readonly #send: HttpSend
   readonly policy: RetryPolicy
+  readonly reconnect: RetryPolicy
   readonly base: URL
   /** Sent with every request: the key. */
   readonly headers: Readonly<Record<string, string>>
   readonly parts: RetryParts
 
-  constructor({ base, send, apiKey, policy, parts }: RpcOptions) {
+  constructor({ base, send, apiKey, policy, reconnect = DEFAULT_RECONNECT, parts }: RpcOptions) {
     this.base = base
     this.#send = send
     this.headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }
     this.policy = policy
+    this.reconnect = reconnect
     this.parts = parts
   }
 
