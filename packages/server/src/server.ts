@@ -5,12 +5,14 @@ import { OriginCheck } from './auth/origin-check.ts'
 import { ConnectDoor } from './doors/connect/connect-door.ts'
 import { fileMethods } from './doors/connect/file-methods.ts'
 import { identityMethods } from './doors/connect/identity-methods.ts'
+import { portMethods } from './doors/connect/port-methods.ts'
 import { processMethods } from './doors/connect/process-methods.ts'
 import { buildServices } from './doors/connect/router.ts'
 import { sandboxMethods } from './doors/connect/sandbox-methods.ts'
 import { systemMethods, templateMethods } from './doors/connect/system-methods.ts'
 import { Front } from './doors/front.ts'
 import { HttpDoor } from './doors/http/http-door.ts'
+import { McpDoor } from './doors/mcp/mcp-door.ts'
 import { Port, type ListenOptions } from './doors/port/port.ts'
 import { openIdentity, type Identity } from './identity/identity.ts'
 import { Lifecycle } from './lifecycle/lifecycle.ts'
@@ -93,6 +95,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       sandboxes: sandboxMethods(sandboxes, limits),
       processes: processMethods(sandboxes, random, limits),
       files: fileMethods(sandboxes, limits),
+      ports: portMethods(opened.ports),
       identity: identityMethods(identity, sandboxes),
       templates: templateMethods(templates, node),
       system: systemMethods(
@@ -105,12 +108,25 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   )
   const answers = metrics.counter('cove_http_answers_total', 'Answers by door and status.')
   const seconds = metrics.histogram('cove_http_seconds', 'Seconds from a request to the end of its answer.')
+  const mcp = new McpDoor({
+    ...options.mcp,
+    sandboxes,
+    ports: opened.ports,
+    audit: noAudit,
+    clock,
+    random,
+    limits,
+    version: options.version,
+    closing: closing.signal,
+    log,
+  })
   const front = new Front({
     keys: identity.ring,
     origins: new OriginCheck(options.allowedHosts ?? []),
     hostDoors: [],
     doors: [
       new ConnectDoor(services, body, log),
+      mcp,
       new HttpDoor({
         sandboxes,
         ports: opened.ports,
@@ -143,6 +159,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     const until = clock.monotonic() + graceMs
     closing.abort(new CoveError('daemon-not-running', 'the server is closing'))
     await port.close(graceMs)
+    await mcp.close()
     await lifecycle.close(Math.max(0, until - clock.monotonic()))
     await identity[Symbol.asyncDispose]()
   }

@@ -37,8 +37,15 @@ export interface Exchange {
   readonly query: string
   /** Who calls; undefined when no valid key was sent. */
   readonly principal: Principal | undefined
+  /** Why there is no principal although a key was sent: what a door that answers strangers itself tells this one. */
+  readonly refusal?: CoveError
   /** Address of the other end. */
   readonly from: string
+}
+
+/** The host that was asked for, with its port: the Host header of HTTP/1.1, `:authority` of HTTP/2. */
+export function authorityOf(request: Request): string | undefined {
+  return 'authority' in request ? request.authority : request.headers.host
 }
 
 /** Ends an answer in the middle, so that the client can tell that it is not whole. */
@@ -67,10 +74,14 @@ export function drained(response: Response): Promise<void> {
   })
 }
 
-/** Aborts when the client goes away before its answer is whole. */
-export function clientSignal(response: Response): AbortSignal {
+/** Aborts when the client goes away before its answer is whole, or when its key ends. */
+export function clientSignal(response: Response, keyEnds?: AbortSignal): AbortSignal {
   const controller = new AbortController()
+  const follow = (): void => controller.abort(keyEnds?.reason)
+  if (keyEnds?.aborted === true) follow()
+  else keyEnds?.addEventListener('abort', follow, { once: true })
   response.once('close', () => {
+    keyEnds?.removeEventListener('abort', follow)
     // With HTTP/2 even a broken answer counts as finished at its close; what was ended by us was not broken.
     const isWhole = response.stream === undefined ? response.writableFinished : response.writableEnded
     if (isWhole !== true) controller.abort(new CoveError('cancelled', 'the client went away'))

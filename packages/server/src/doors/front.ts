@@ -1,18 +1,21 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { CoveError, type Log, type Random } from '@cove/domain'
-import { tokenOf, unauthenticated } from '../auth/credentials.ts'
-import type { KeyRing } from '../auth/key-ring.ts'
+import { CoveError, type Clock, type Log, type Random } from '@cove/domain'
+import type { Audit } from '../audit/audit.ts'
+import type { Authenticator, Caller } from '../auth/authenticator.ts'
+import { unauthenticated } from '../auth/credentials.ts'
 import type { OriginCheck } from '../auth/origin-check.ts'
 import type { Door, HostDoor, Upgrade } from './door.ts'
-import type { Exchange, Request, Response } from './exchange.ts'
+import { authorityOf, type Exchange, type Request, type Response } from './exchange.ts'
 import { StatusError, answerError } from './json-error.ts'
 import { refuseUpgrade } from './refuse-upgrade.ts'
 import { requestIdOf } from './request-id.ts'
 
 export interface FrontOptions {
-  readonly keys: KeyRing
+  readonly callers: Authenticator
   readonly origins: OriginCheck
+  readonly audit: Audit
+  readonly clock: Clock
   /** Chosen by host name, before everything else; the first that serves the request takes it. */
   readonly hostDoors: readonly HostDoor[]
   /** Chosen by path; the first that serves it takes it. */
@@ -73,17 +76,20 @@ export class Front {
 
   async #pass(stranger: Exchange, door: Door | undefined): Promise<void> {
     const { request, response, requestId, path } = stranger
-    const principal = await this.#check(request)
-    if (door === undefined || (principal === undefined && !door.isOpen(path))) throw unauthenticated()
+    const signed = door?.isSigned?.(path, stranger.query) === true
+    const { principal, refusal } = await this.#check(stranger, signed)
+    if (door === undefined || (principal === undefined && !signed && !door.isOpen(path))) {
+      throw refusal ?? unauthenticated()
+    }
     if (request.headers.expect !== undefined && principal !== undefined) response.writeContinue()
     response.setHeader('x-request-id', requestId)
-    return door.handle({ ...stranger, principal })
+    return door.handle({ ...stranger, principal, ...(refusal === undefined ? {} : { refusal }) })
   }
 
   async #passUpgrade(stranger: Upgrade): Promise<void> {
-    const principal = await this.#check(stranger.request)
+    const { principal, refusal } = await this.#check(stranger, false)
     const door = this.#door(stranger.path)
-    if (principal === undefined) throw unauthenticated()
+    if (principal === undefined) throw refusal ?? unauthenticated()
     if (door?.upgrade === undefined) {
       const error = new CoveError('unsupported', 'there is nothing to upgrade to at this path')
       throw new StatusError(404, error)
@@ -91,16 +97,32 @@ export class Front {
     return door.upgrade({ ...stranger, principal })
   }
 
-  /** Undefined when no valid key was sent. */
-  async #check(request: Request) {
-    const { keys, origins } = this.#options
+  async #check({ request, requestId, path, from }: Meeting, signed: boolean): Promise<Caller> {
+    const { callers, origins } = this.#options
     if (headerBytes(request) > this.#options.headerBytes) {
       throw new StatusError(431, new CoveError('payload-too-large', 'the headers are too large'))
     }
-    const refusal = origins.check(authorityOf(request), request.headers.origin)
-    if (refusal !== undefined) throw new StatusError(refusal.status, refusal.error)
-    const token = tokenOf(request.headers)
-    return token === undefined ? undefined : keys.verify(token)
+    const refused = origins.check(authorityOf(request), signed ? undefined : request.headers.origin)
+    if (refused !== undefined) throw new StatusError(refused.status, refused.error)
+    if (signed) return {}
+    const caller = await callers.authenticate(request.headers, from)
+    if (caller.wrongKey === true) this.#recordWrongKey(requestId, path, from)
+    return caller
+  }
+
+  #recordWrongKey(requestId: string, path: string, from: string): void {
+    this.#options.audit.record({
+      at: this.#options.clock.now(),
+      project: '',
+      key: '',
+      role: 'viewer',
+      action: 'auth/refused',
+      target: '',
+      details: { path: path.slice(0, 256) },
+      from,
+      outcome: 'unauthenticated',
+      requestId,
+    })
   }
 
   #meet(request: Request) {
@@ -121,10 +143,6 @@ export class Front {
   #door(path: string): Door | undefined {
     return this.#options.doors.find((door) => door.serves(path))
   }
-}
-
-function authorityOf(request: Request): string | undefined {
-  return 'authority' in request ? request.authority : request.headers.host
 }
 
 /** HTTP/1.1 bounds its headers while it parses them; HTTP/2 only asks the client to. */

@@ -36,6 +36,12 @@ export interface PreviewUrl {
   readonly expiresAt: number
 }
 
+/** What a caller signs does not outlive the caller's own key. */
+export interface PreviewCaller extends Scope {
+  /** Unix milliseconds. */
+  readonly expiresAt?: number
+}
+
 /** A connection to a port. The stream is the caller's to end. */
 export interface PortConnection {
   readonly stream: Duplex
@@ -100,7 +106,7 @@ export class Ports {
   }
 
   /** A link that opens a private port in a browser, once. */
-  async previewUrl(scope: Scope, ref: string, request: PreviewUrlRequest, via?: string): Promise<PreviewUrl> {
+  async previewUrl(caller: PreviewCaller, ref: string, request: PreviewUrlRequest, via?: string): Promise<PreviewUrl> {
     const { tokens, hosts } = this.#parts
     const { expiresInMs = HOUR_MS, path = '/' } = request
     const port = checkPort(request.port)
@@ -108,9 +114,9 @@ export class Ports {
     if (!PATH.test(path) || path.includes('#')) {
       throw bad('path', 'must begin with "/" and be at most 4,096 printable ASCII characters without a fragment')
     }
-    const { spec } = await this.#live(scope, ref)
+    const { spec } = await this.#live(caller, ref)
     const address = { sandbox: spec.id, port }
-    const { token, expiresAt } = await tokens.link(address, Math.round(expiresInMs))
+    const { token, expiresAt } = await tokens.link(address, Math.round(expiresInMs), caller.expiresAt)
     return { url: `${hosts.origin(address, via)}${path}${path.includes('?') ? '&' : '?'}token=${token}`, expiresAt }
   }
 

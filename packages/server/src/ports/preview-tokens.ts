@@ -7,8 +7,9 @@ export const LINK_MS = 10 * 60_000
 /** How a token of ours can be told from those of the programs behind a port. */
 const LINK = 'cvl1'
 const COOKIE = 'cvc1'
-/** Port, time when it ends, milliseconds of the cookie, name of this one link; then the sandbox's id. */
-const HEAD_BYTES = 2 + 6 + 4 + 16
+/** Port, time when it ends, milliseconds of the cookie, its latest end, name of this one link; then the sandbox's id. */
+const HEAD_BYTES = 2 + 6 + 4 + 6 + 16
+const NEVER = 2 ** 48 - 1
 const USED = 'access/used-link/'
 
 /** What a link grants once, and what the cookie that it becomes grants until it ends. */
@@ -21,6 +22,8 @@ export interface Grant {
 export interface LinkGrant extends Grant {
   /** Milliseconds that the cookie lasts from the moment of use. */
   readonly cookieMs: number
+  /** Unix milliseconds beyond which no cookie may last. */
+  readonly latest: number
   readonly nonce: string
 }
 
@@ -41,13 +44,21 @@ export class PreviewTokens {
     this.#random = random
   }
 
-  async link(address: PortAddress, cookieMs: number): Promise<{ token: string; expiresAt: number }> {
-    const expiresAt = this.#clock.now() + LINK_MS
-    return { token: await this.#sign(LINK, address, expiresAt, cookieMs, this.#random.bytes(16)), expiresAt }
+  /** Neither the link nor its cookie outlives `latest`, in Unix milliseconds. */
+  async link(address: PortAddress, cookieMs: number, latest?: number): Promise<{ token: string; expiresAt: number }> {
+    const now = this.#clock.now()
+    const expiresAt = Math.min(now + LINK_MS, latest ?? Infinity)
+    const grant = { address, expiresAt, cookieMs, latest: latest ?? NEVER }
+    return { token: await this.#sign(LINK, grant, this.#random.bytes(16)), expiresAt }
   }
 
-  cookie({ address, expiresAt }: Grant): Promise<string> {
-    return this.#sign(COOKIE, address, expiresAt, 0, new Uint8Array(16))
+  /** The cookie that a link becomes now, and when it ends. */
+  async cookie({ address, cookieMs, latest }: LinkGrant): Promise<{ value: string; expiresAt: number }> {
+    const expiresAt = Math.min(this.#clock.now() + cookieMs, latest)
+    return {
+      value: await this.#sign(COOKIE, { address, expiresAt, cookieMs: 0, latest }, new Uint8Array(16)),
+      expiresAt,
+    }
   }
 
   /** Undefined unless it was signed here for this port and its time has not come. */
@@ -71,12 +82,14 @@ export class PreviewTokens {
     return ok
   }
 
-  async #sign(kind: string, { sandbox, port }: PortAddress, expiresAt: number, ms: number, nonce: Uint8Array) {
+  async #sign(kind: string, grant: Omit<LinkGrant, 'nonce'>, nonce: Uint8Array): Promise<string> {
+    const { sandbox, port } = grant.address
     const payload = Buffer.alloc(HEAD_BYTES + sandbox.length)
     payload.writeUInt16BE(port, 0)
-    payload.writeUIntBE(expiresAt, 2, 6)
-    payload.writeUInt32BE(ms, 8)
-    payload.set(nonce, 12)
+    payload.writeUIntBE(grant.expiresAt, 2, 6)
+    payload.writeUInt32BE(grant.cookieMs, 8)
+    payload.writeUIntBE(grant.latest, 12, 6)
+    payload.set(nonce, 18)
     payload.write(sandbox, HEAD_BYTES, 'latin1')
     return `${kind}.${payload.toString('base64url')}.${(await this.#mac(kind, payload)).toString('base64url')}`
   }
@@ -97,7 +110,8 @@ export class PreviewTokens {
       address: { port, sandbox: parseSandboxId(sandbox) },
       expiresAt,
       cookieMs: payload.readUInt32BE(8),
-      nonce: payload.toString('hex', 12, HEAD_BYTES),
+      latest: payload.readUIntBE(12, 6),
+      nonce: payload.toString('hex', 18, HEAD_BYTES),
     }
   }
 

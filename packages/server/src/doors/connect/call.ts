@@ -5,6 +5,10 @@ import type { Principal } from '../../auth/principal.ts'
 export interface Call {
   readonly caller: Principal
   readonly requestId: string
+  /** Address of the caller. */
+  readonly from: string
+  /** The host, with its port, under which the caller has reached this server. */
+  readonly host?: string | undefined
   /** Aborts when the client goes away, its deadline passes, its key ends, or the server closes. */
   readonly signal: AbortSignal
 }

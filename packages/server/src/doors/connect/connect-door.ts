@@ -52,7 +52,7 @@ export class ConnectDoor implements Door {
     })
     // The library refuses what is no call at all before it asks for the key; a stranger is told of the key only.
     const stranger = exchange.principal === undefined && !isOpenService(handler.service.typeName)
-    if (stranger && answer.status >= 400 && answer.status !== 401) {
+    if (stranger && exchange.refusal === undefined && answer.status >= 400 && answer.status !== 401) {
       return answerError(exchange, unauthenticated())
     }
     try {

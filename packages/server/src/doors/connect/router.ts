@@ -1,5 +1,13 @@
 import type { DescMethod, DescService } from '@bufbuild/protobuf'
-import { FileService, IdentityService, ProcessService, SandboxService, SystemService, TemplateService } from '@cove/api'
+import {
+  FileService,
+  IdentityService,
+  PortService,
+  ProcessService,
+  SandboxService,
+  SystemService,
+  TemplateService,
+} from '@cove/api'
 import { Health, ServerReflection, ServerReflectionAlpha } from '@cove/api/grpc'
 import { CoveError, type Log } from '@cove/domain'
 import {
@@ -13,7 +21,7 @@ import { unauthenticated } from '../../auth/credentials.ts'
 import { neededRole } from '../../auth/permissions.ts'
 import { requireRole } from '../../auth/principal.ts'
 import type { ServerLimits } from '../../options.ts'
-import type { Exchange } from '../exchange.ts'
+import { authorityOf, type Exchange } from '../exchange.ts'
 import type { Call, Methods } from './call.ts'
 import { logFailure } from '../log-failure.ts'
 import { tooLarge } from '../read-body.ts'
@@ -26,6 +34,7 @@ export interface AllMethods {
   readonly sandboxes: Methods<typeof SandboxService>
   readonly processes: Methods<typeof ProcessService>
   readonly files: Methods<typeof FileService>
+  readonly ports: Methods<typeof PortService>
   readonly identity: Methods<typeof IdentityService>
   readonly templates: Methods<typeof TemplateService>
   readonly system: Methods<typeof SystemService>
@@ -71,6 +80,7 @@ export function buildServices(all: AllMethods, { limits, notReady, closing, log 
   add(SandboxService, all.sandboxes)
   add(ProcessService, all.processes)
   add(FileService, all.files)
+  add(PortService, all.ports)
   add(IdentityService, all.identity)
   add(TemplateService, all.templates)
   add(SystemService, all.system)
@@ -141,9 +151,10 @@ function stream(run: AnyMethod, method: DescMethod, closing: AbortSignal, log: L
 }
 
 function callOf({ values }: HandlerContext, signal: AbortSignal): Call {
-  const { principal, requestId = '' } = values.get(exchangeKey) ?? {}
-  if (principal === undefined) throw toConnectError(unauthenticated(), requestId)
-  return { caller: principal, requestId, signal }
+  const exchange = values.get(exchangeKey)
+  const { principal, requestId = '' } = exchange ?? {}
+  if (exchange === undefined || principal === undefined) throw toConnectError(unauthenticated(), requestId)
+  return { caller: principal, requestId, host: authorityOf(exchange.request), signal }
 }
 
 function report(thrown: unknown, method: DescMethod, { requestId }: Call, log: Log): void {

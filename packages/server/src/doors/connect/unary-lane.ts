@@ -10,7 +10,7 @@ import {
 import { codeToHttpStatus, errorToJsonBytes } from '@connectrpc/connect/protocol-connect'
 import { CoveError } from '@cove/domain'
 import { unauthenticated } from '../../auth/credentials.ts'
-import { clientSignal, isGone, type Exchange, type Request } from '../exchange.ts'
+import { authorityOf, clientSignal, isGone, type Exchange, type Request } from '../exchange.ts'
 import { endUnread } from '../json-error.ts'
 import { readBody, type BodyLimits } from '../read-body.ts'
 import type { Call } from './call.ts'
@@ -53,11 +53,16 @@ export async function handleUnary(
   format: Format,
   limits: BodyLimits,
 ): Promise<void> {
-  const { principal, requestId, request, response } = exchange
+  const { principal, refusal, requestId, from, request, response } = exchange
   try {
-    if (principal === undefined) throw unauthenticated()
+    if (principal === undefined) throw refusal ?? unauthenticated()
     const message = parse(input, await readBody(request, limits), format)
-    const answer = await run(message, { caller: principal, requestId, signal: clientSignal(response) })
+    const answer = await run(message, {
+      caller: principal,
+      requestId,
+      host: authorityOf(request),
+      signal: clientSignal(response),
+    })
     const whole = create(output, answer as Message)
     if (format === 'json') send(exchange, 200, 'application/json', toJsonString(output, whole))
     else send(exchange, 200, 'application/proto', toBinary(output, whole))
@@ -65,6 +70,7 @@ export async function handleUnary(
     const error = toConnectError(thrown, requestId)
     if (isGone(response)) return
     const status = codeToHttpStatus(error.code)
+    error.metadata.forEach((value, name) => void response.setHeader(name, value))
     if (status === 401) response.setHeader('www-authenticate', 'Bearer')
     endUnread(exchange)
     send(exchange, status, 'application/json', errorToJsonBytes(error, undefined))
