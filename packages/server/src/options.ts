@@ -1,5 +1,6 @@
 import type { Clock, Limits, Log, NodeClient, Random, Store, Timeout } from '@cove/domain'
 import type { KeyRing } from './auth/key-ring.ts'
+import type { McpOptions } from './doors/mcp/mcp-options.ts'
 
 /** Bounds on what clients and time can make grow. */
 export interface ServerLimits {
@@ -98,6 +99,7 @@ export interface ServerOptions {
   readonly templates?: readonly Template[]
   /** Host names that clients may use besides loopback names and IP addresses. */
   readonly allowedHosts?: readonly string[]
+  readonly mcp?: McpOptions
   /** Under which every port of a sandbox has a host name of its own. Default `localhost`. */
   readonly previewDomain?: string
   /** Where browsers reach the server when something stands in front of it: scheme and port of preview addresses. */

@@ -1,0 +1,61 @@
+import { CoveError } from '@cove/domain'
+import type { McpServer, ServerContext, StandardSchemaWithJSON } from '@modelcontextprotocol/server'
+import type { Sender, ToolCall } from './call.ts'
+import type { McpHouse } from './house.ts'
+import { noProgress, openProgress, type Progress } from './progress.ts'
+import type { Tool } from './tool.ts'
+import { TOOLS } from './tools/tools.ts'
+
+const SCHEMAS = new Map(TOOLS.map((tool) => [tool.name, schemasOf(tool)]))
+
+/** Registers every tool. `senderOf` says who sent the HTTP request of a call. */
+export function addTools(server: McpServer, house: McpHouse, senderOf: (request: Request) => Sender | undefined): void {
+  for (const tool of TOOLS) {
+    const { name, title, description, annotations } = tool
+    server.registerTool(name, { title, description, annotations, ...SCHEMAS.get(name) }, async (args, context) => {
+      const sender = context.http?.req === undefined ? undefined : senderOf(context.http.req)
+      if (sender === undefined) throw new CoveError('internal', 'a call came without its sender')
+      return tool.call(args, toolCall(house, context, sender), sender)
+    })
+  }
+}
+
+function toolCall(house: McpHouse, context: ServerContext, { principal, host }: Sender): ToolCall {
+  const { signal } = context.mcpReq
+  return {
+    ...house,
+    caller: principal,
+    host,
+    signal: principal.ended === undefined ? signal : AbortSignal.any([signal, principal.ended]),
+    progress: progressOf(context),
+    noted: { target: '', details: {} },
+  }
+}
+
+function progressOf({ mcpReq }: ServerContext): Progress {
+  const progressToken = mcpReq._meta?.progressToken
+  if (progressToken === undefined) return noProgress
+  return openProgress((note) => {
+    // A client that has gone away needs no progress; its call hears of that by the signal.
+    mcpReq.notify({ method: 'notifications/progress', params: { progressToken, ...note } }).catch(() => undefined)
+  })
+}
+
+/**
+ * The schemas are told as they are; but the library does not check with them: the tools do, and say what is wrong in
+ * their own way.
+ */
+function schemasOf({ inputSchema, outputSchema }: Tool) {
+  return { inputSchema: told(inputSchema), outputSchema: told(outputSchema) }
+}
+
+function told(schema: Record<string, unknown>): StandardSchemaWithJSON {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'cove',
+      validate: (value) => ({ value }),
+      jsonSchema: { input: () => schema, output: () => schema },
+    },
+  }
+}
