@@ -48,6 +48,7 @@ export type { ProcessInfo } from './process-info.ts'
 export { Process, type ProcessEnd } from './process.ts'
 export { Processes, type AttachOptions } from './processes.ts'
 export { Projects, type CreateProjectOptions } from './projects.ts'
+export type { OutputPart, ReadOutputOptions } from './read-output.ts'
 export type { RunOptions } from './run-command.ts'
 export { RunResult } from './run-result.ts'
 export type { SandboxInfo } from './sandbox-info.ts'
@@ -59,7 +60,8 @@ export type {
   StopOptions,
   TimeoutUpdate,
 } from './sandbox-options.ts'
-export { Sandbox, SandboxRef, type StartOptions } from './sandbox.ts'
+export { Sandbox, SandboxRef } from './sandbox.ts'
+export type { StartOptions } from './start-options.ts'
 export type { SandboxEvent } from './sandbox-watch.ts'
 export { Sandboxes, type WatchOptions } from './sandboxes.ts'
 export { SIGNALS, signalName, signalNumber, type SignalName } from './signals.ts'

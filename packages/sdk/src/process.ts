@@ -1,10 +1,10 @@
-import { ProcessService } from '@cove/api'
 import { CoveError, type Exit, type ProcessEvent, type TerminalSize } from '@cove/domain'
 import { BoundedQueue } from './bounded-queue.ts'
 import type { CallOptions } from './call-options.ts'
+import { killProcess, resizeTerminal, signalProcess, writeStdin } from './process-calls.ts'
 import { processStream, type ProcessSource, type StreamItem } from './process-stream.ts'
 import type { ProcessInfo } from './process-info.ts'
-import { signalNumber, type SignalName } from './signals.ts'
+import type { SignalName } from './signals.ts'
 import { aborted } from './wire/failures.ts'
 import { callSignal, type Rpc } from './wire/rpc.ts'
 
@@ -16,8 +16,6 @@ export interface ProcessEnd {
 
 /** Output that has arrived and that its reader has not taken yet; beyond it the process inside is held back. */
 const QUEUE_BYTES = 1024 * 1024
-/** What one call of the API takes as stdin. */
-const STDIN_BYTES = 1024 * 1024
 
 /**
  * A process in a sandbox, with a connection to its output. After a drop the connection is made again where it was, so
@@ -103,44 +101,31 @@ export class Process implements AsyncDisposable {
     return signal === undefined ? end : raceSignal(end, signal)
   }
 
-  /** Sends input; resolves when the process's pipe has taken it. The process must have been started with `stdin`. */
+  /**
+   * Sends input; resolves when the process's pipe has taken it. The process must have been started with `stdin`. After
+   * `connection-lost` it is not known how much of the last MiB has arrived.
+   */
   async write(data: string | Uint8Array, options: CallOptions = {}): Promise<void> {
-    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
-    for (let at = 0; at < bytes.byteLength; at += STDIN_BYTES) {
-      await this.#writeStdin(bytes.subarray(at, at + STDIN_BYTES), false, options)
-    }
+    await writeStdin(this.#rpc, this.#source, data, false, options)
   }
 
   async closeStdin(options: CallOptions = {}): Promise<void> {
-    await this.#writeStdin(new Uint8Array(), true, options)
+    await writeStdin(this.#rpc, this.#source, '', true, options)
   }
 
-  /** To the process's whole group. */
+  /** To the process's whole group. `process-not-found` when it has ended. */
   async signal(signal: SignalName | number, options: CallOptions = {}): Promise<void> {
-    const { sandbox, id: processId } = this.#source
-    await this.#rpc.unary(
-      ProcessService.method.signalProcess,
-      { sandbox, processId, signal: signalNumber(signal) },
-      options,
-    )
+    await signalProcess(this.#rpc, this.#source, signal, options)
   }
 
   /** Ends the whole group at once. A process that has ended already is no error. */
   async kill(options: CallOptions = {}): Promise<void> {
-    try {
-      await this.signal('KILL', options)
-    } catch (thrown) {
-      if (!(thrown instanceof CoveError && thrown.code === 'process-not-found')) throw thrown
-    }
+    await killProcess(this.#rpc, this.#source, options)
   }
 
+  /** Changes the size of its terminal. */
   async resize(size: TerminalSize, options: CallOptions = {}): Promise<void> {
-    const { sandbox, id: processId } = this.#source
-    await this.#rpc.unary(
-      ProcessService.method.resizeTerminal,
-      { sandbox, processId, size },
-      { ...options, idempotent: true },
-    )
+    await resizeTerminal(this.#rpc, this.#source, size, options)
   }
 
   /** Lets go of the connection; the process goes on and can be attached again by its id. */
@@ -159,11 +144,6 @@ export class Process implements AsyncDisposable {
     } finally {
       this.detach()
     }
-  }
-
-  async #writeStdin(data: Uint8Array, close: boolean, options: CallOptions): Promise<void> {
-    const { sandbox, id: processId } = this.#source
-    await this.#rpc.unary(ProcessService.method.writeStdin, { sandbox, processId, data, close }, options)
   }
 
   #run(): Promise<ProcessEnd> {

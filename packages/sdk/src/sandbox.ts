@@ -1,29 +1,21 @@
 import { SandboxService, type Sandbox as WireSandbox } from '@cove/api'
-import { CoveError, newProcessId, type TerminalSize } from '@cove/domain'
+import { CoveError, newProcessId } from '@cove/domain'
 import { createToken, type CreateTokenOptions, type SandboxToken } from './access.ts'
 import type { CallOptions } from './call-options.ts'
-import { codeArgv, commandInit, isRuntime, type CommandOptions, type Runtime } from './command.ts'
+import { codeArgv, isRuntime, type Runtime } from './command.ts'
 import { sandboxInfo } from './convert/sandbox.ts'
 import { Files } from './files.ts'
 import { Ports } from './ports.ts'
-import { Process } from './process.ts'
+import type { Process } from './process.ts'
 import { Processes } from './processes.ts'
 import { runCommand, type RunOptions } from './run-command.ts'
 import type { RunResult } from './run-result.ts'
 import type { SandboxInfo } from './sandbox-info.ts'
 import { deleteSandbox, stopSandbox, updateTimeouts } from './sandbox-calls.ts'
+import type { StartOptions } from './start-options.ts'
 import type { StopOptions, TimeoutUpdate } from './sandbox-options.ts'
 import { webRandom } from './web-clock.ts'
 import type { Rpc } from './wire/rpc.ts'
-
-export interface StartOptions extends CommandOptions {
-  /** A pipe for `write` and `closeStdin`. Default false: the input is empty. */
-  readonly stdin?: boolean
-  /** A terminal of this size instead of pipes; it has an input in any case. */
-  readonly terminal?: TerminalSize
-  /** The process's id, chosen by the caller: 1 to 64 of letters, digits, dot, dash and underscore. */
-  readonly id?: string
-}
 
 /** A sandbox by its id or name, of which nothing else is known yet. */
 export class SandboxRef {
@@ -53,12 +45,12 @@ export class SandboxRef {
     return runCommand(this.rpc, this.id, newProcessId(webRandom), argv, options)
   }
 
-  /** Starts a program and comes back as soon as it runs. */
+  /**
+   * Starts a program and comes back as soon as it runs, connected to its output; `processes.start` does so without a
+   * connection. `await using` ends the program at the end of the block.
+   */
   start(argv: readonly string[], options: StartOptions = {}): Promise<Process> {
-    const { terminal, stdin = false, id = newProcessId(webRandom), incarnation = 0 } = options
-    const input = terminal === undefined ? { stdin } : { stdin: true, terminal }
-    const command = commandInit(argv, options, input)
-    return Process.open(this.rpc, { sandbox: this.id, id, incarnation, command, from: 0 }, options.signal)
+    return this.processes.open(argv, options)
   }
 
   /** A token that opens this sandbox and nothing else, for example for an agent that works in it. */
