@@ -1,5 +1,7 @@
 export { hashKey, keyRing, type KeyRing, type StoredKey } from './auth/key-ring.ts'
 export type { Principal, Scope } from './auth/principal.ts'
+export type { McpFixtures, McpOptions } from './doors/mcp/mcp-options.ts'
+export { DEFAULT_MCP_SETTINGS, MCP_LIMITS, type McpSettings } from './doors/mcp/settings.ts'
 export { MetricsRegistry } from './metrics/registry.ts'
 export {
   DEFAULT_DEFAULTS,

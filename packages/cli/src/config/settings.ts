@@ -34,6 +34,21 @@ export const SETTINGS = {
   allowedHosts: setting('', parseList, 'names besides loopback ones that clients may use in Host and Origin'),
   shutdownGrace: setting('25s', (text) => parseDuration(text, 'shutdownGrace'), 'time for running calls at the end'),
   durability: setting('process', oneOf('process', 'power'), 'what acknowledged writes survive'),
+  mcpMaxEnvironments: setting('10', parseCount(1, 100_000), 'live environments per project that agents make by MCP'),
+  mcpIdleTimeout: setting('30m', parseTimeout, 'from the last activity to the end of an environment'),
+  mcpMaxIdleTimeout: setting('60m', parseTimeout, 'the longest that an agent may ask for'),
+  mcpExecTimeout: setting('30s', parseTime, 'for code of an agent that names no timeout'),
+  mcpMaxExecTimeout: setting('5m', parseTime, 'the longest for code of an agent'),
+  mcpInstallTimeout: setting('5m', parseTime, 'for one installation of packages by an agent'),
+  mcpBootTimeout: setting('2m', parseTime, 'until an environment of an agent has to run'),
+  mcpMaxOutput: setting('32KiB', parseOutput, 'kept of each stream of output that an agent reads, head and tail'),
+  mcpNetwork: setting('none', oneOf('none', 'internet'), 'what an environment reaches when the agent says nothing'),
+  runtimePython: setting('', (text) => text, 'path of the python that runs code, in place of what is found'),
+  runtimeNode: setting('', (text) => text, 'path of the node that runs code, in place of what is found'),
+  runtimeShell: setting('', (text) => text, 'path of the shell that runs code, in place of what is found'),
+  installPython: setting('', (text) => text, 'command that installs python packages, in place of what is found'),
+  installNode: setting('', (text) => text, 'command that installs node packages, in place of what is found'),
+  installShell: setting('', (text) => text, "command that installs the system's packages, in place of what is found"),
 } as const satisfies Record<string, Setting<unknown>>
 
 export type SettingName = keyof typeof SETTINGS
@@ -100,6 +115,19 @@ function parseTimeout(text: string): Timeout {
   const ms = parseDuration(text)
   if (ms < 1000) throw refuse(text, 'at least 1s, or never')
   return ms
+}
+
+/** Of something that always ends; within what timers take. */
+function parseTime(text: string): number {
+  const ms = parseDuration(text)
+  if (ms < 1000 || ms > 24 * 86_400_000) throw refuse(text, 'a time from 1s to 24d')
+  return ms
+}
+
+function parseOutput(text: string): number {
+  const bytes = parseBytes(text)
+  if (bytes < 1024 || bytes > 1024 * 1024) throw refuse(text, 'a size from 1KiB to 1MiB')
+  return bytes
 }
 
 function parseSize(text: string): number {

@@ -8,6 +8,7 @@ import { hashKey, keyRing, openServer, type CoveServer } from '@cove/server'
 import { openEmbeddedStore } from '@cove/store'
 import type { Settings } from '../config/settings.ts'
 import { VERSION } from '../version.ts'
+import { mcpOptions } from './mcp-options.ts'
 import type { DataDir } from './data-dir.ts'
 import { openRuntimeDir, removeRuntimeDir } from './runtime-dir.ts'
 
@@ -29,6 +30,7 @@ export async function composeDaemon(
   const clock = systemClock
   const random = systemRandom
   const { installation } = dataDir
+  const mcp = mcpOptions(settings)
   await using undo = new AsyncDisposableStack()
 
   const durability = settings.durability
@@ -93,6 +95,7 @@ export async function composeDaemon(
       },
     },
     allowedHosts: settings.allowedHosts,
+    mcp,
   })
   undo.use(server)
   const { address, port, family } = await server.listen(settings.listen)
