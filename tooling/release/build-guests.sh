@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the guest programs of a release into build/release/guest/linux-{x64,arm64}/cove-guest: static, stripped, the
-# same bytes on every machine with the same toolchain. With --check it builds each a second time in another folder and
-# compares, and tries the arm64 one in an emulator.
+# same bytes on every machine that has the same toolchain. With --check it builds each a second time in another folder
+# and compares, and tries the arm64 one in an emulator.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
 release=$root/build/release
@@ -11,7 +11,10 @@ MAX_BYTES=1572864
 
 build() { # source tree, machine, result
   local flags="-D warnings --remap-path-prefix=$1=."
-  [ "$2" = arm64 ] && flags="$flags --target aarch64-unknown-linux-gnu -C linker=$toolchain/aarch64-cc"
+  case $2 in
+    x64) flags="$flags -C linker=$toolchain/x86_64-cc" ;;
+    arm64) flags="$flags --target aarch64-unknown-linux-gnu -C linker=$toolchain/aarch64-cc" ;;
+  esac
   RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-guest.sh" "$3"
 }
 
@@ -20,6 +23,10 @@ both() { # source tree, folder of the results
   local first=$!
   build "$1" arm64 "$2/linux-arm64/cove-guest"
   wait "$first"
+}
+
+readelf() {
+  LD_LIBRARY_PATH="$toolchain/root/usr/lib/x86_64-linux-gnu" "$toolchain/root/usr/bin/x86_64-linux-gnu-readelf" "$@"
 }
 
 examine() { # program, machine as ELF names it

@@ -1,8 +1,7 @@
 #!/bin/bash
-# Unpacks the compilers of a release beside the system: Debian 12's Rust 1.63 with the standard library for both
-# machines, the linker for arm64, and an emulator to try its result with. Package lists and architectures of this
-# machine stay as they are. Prints nothing; the toolchain is then in build/release/toolchain.
-# Needs an x86-64 Debian or Ubuntu with apt, gcc and libc6-dev.
+# Unpacks the compilers of a release beside the system: Debian 12's Rust 1.63, linker and C library for both machines,
+# and an emulator to try arm64 with. Package lists and architectures of this machine stay as they are. Prints nothing;
+# the toolchain is then in build/release/toolchain. Needs nothing but an x86-64 Debian or Ubuntu with apt.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
 folder=$root/build/release/toolchain
@@ -13,12 +12,6 @@ if [ "$(uname -m)" != x86_64 ] || ! command -v apt-get >/dev/null; then
   echo "fix: run this in a debian:12 container" >&2
   exit 1
 fi
-for program in gcc xz; do
-  command -v "$program" >/dev/null && continue
-  echo "error: $program is missing" >&2
-  echo "fix: apt-get install gcc libc6-dev xz-utils" >&2
-  exit 1
-done
 
 mkdir -p "$root/build/release"
 work=$(mktemp -d "$root/build/release/toolchain.XXXXXX")
@@ -48,7 +41,9 @@ apt-get update -qq
   cd "$work/packages"
   apt-get download -qq rustc:amd64=1.63.* libstd-rust-1.63:amd64 libstd-rust-dev:amd64=1.63.* \
     libstd-rust-dev:arm64=1.63.* libllvm14:amd64 gcc-12-aarch64-linux-gnu:amd64 binutils-aarch64-linux-gnu:amd64 \
-    libc6-dev-arm64-cross libgcc-12-dev-arm64-cross qemu-user-static:amd64 base-files:amd64
+    libc6-dev-arm64-cross libgcc-12-dev-arm64-cross gcc-12:amd64 binutils:amd64 binutils-x86-64-linux-gnu:amd64 \
+    libbinutils:amd64 libctf0:amd64 libctf-nobfd0:amd64 libjansson4:amd64 libc6-dev:amd64 libgcc-12-dev:amd64 \
+    qemu-user-static:amd64 base-files:amd64
 )
 for package in "$work"/packages/*.deb; do
   wanted=.
@@ -57,7 +52,13 @@ for package in "$work"/packages/*.deb; do
   dpkg-deb --show --showformat='${Package} ${Architecture} ${Version}\n' "$package"
 done >"$work/versions.txt"
 
-# The cross compiler looks for its start files where they would be installed.
+# The compilers look for start files and libraries where they would be installed; here they only link.
+cat >"$work/x86_64-cc" <<'END'
+#!/bin/sh
+root=$(cd "$(dirname "$0")" && pwd)/root
+exec "$root/usr/bin/x86_64-linux-gnu-gcc-12" "-B$root/usr/bin/" "-B$root/usr/lib/x86_64-linux-gnu/" \
+  "-L$root/usr/lib/x86_64-linux-gnu" "$@"
+END
 cat >"$work/aarch64-cc" <<'END'
 #!/bin/sh
 root=$(cd "$(dirname "$0")" && pwd)/root
@@ -68,7 +69,7 @@ cat >"$work/rustc" <<'END'
 root=$(cd "$(dirname "$0")" && pwd)/root
 LD_LIBRARY_PATH="$root/usr/lib/x86_64-linux-gnu" exec "$root/usr/bin/rustc" "$@"
 END
-chmod 755 "$work/aarch64-cc" "$work/rustc"
+chmod 755 "$work/x86_64-cc" "$work/aarch64-cc" "$work/rustc"
 rm -rf "$work/apt" "$work/packages"
 touch "$work/complete"
 rm -rf "$folder"
