@@ -1,7 +1,8 @@
 import { ISOLATIONS } from '@cove/domain'
 import type { CreateOptions, Isolation } from '@cove/sdk'
 import { Option, type Command } from 'commander'
-import { amount, bytes, count, pairs, timeout } from './parse.ts'
+import { UsageError } from '../usage-error.ts'
+import { amount, bytes, count, each, pairs, timeout } from './parse.ts'
 
 interface Parsed {
   readonly template?: string
@@ -9,6 +10,7 @@ interface Parsed {
   readonly isolation?: Isolation
   readonly driver?: string
   readonly network?: 'none' | 'internet'
+  readonly allow?: string[]
   readonly label?: Record<string, string>
   readonly limitMemory?: number
   readonly limitCpus?: number
@@ -27,6 +29,7 @@ export function addCreateOptions(command: Command): Command {
     .addOption(new Option('--isolation <kind>', 'the weakest wall that is acceptable').choices(ISOLATIONS))
     .option('--driver <name>', 'a certain driver')
     .addOption(new Option('--network <kind>', 'what it may reach (default: none)').choices(['none', 'internet']))
+    .option('--allow <target>', 'reach this too, such as 10.1.2.3:80 or host:5432; may be repeated', each)
     .option('--label <name=value>', 'label it; may be repeated', pairs)
     .option('--limit-memory <size>', 'memory, such as 512MiB', bytes)
     .option('--limit-cpus <number>', 'processors, such as 0.5', amount)
@@ -38,7 +41,10 @@ export function addCreateOptions(command: Command): Command {
 
 export function createOptions(command: Command): CreateOptions {
   const parsed = command.opts<Parsed>()
-  const { template, name, isolation, driver, network, label, idleTimeout, lifetime } = parsed
+  const { template, name, isolation, driver, network, allow, label, idleTimeout, lifetime } = parsed
+  if (allow !== undefined && network !== 'internet') {
+    throw new UsageError('--allow has no meaning without a network', 'Add --network internet.')
+  }
   const limits = {
     ...(parsed.limitMemory === undefined ? {} : { memoryBytes: parsed.limitMemory }),
     ...(parsed.limitCpus === undefined ? {} : { cpus: parsed.limitCpus }),
@@ -50,7 +56,7 @@ export function createOptions(command: Command): CreateOptions {
     ...(name === undefined ? {} : { name }),
     ...(isolation === undefined ? {} : { isolation }),
     ...(driver === undefined ? {} : { driver }),
-    ...(network === undefined ? {} : { network }),
+    ...(network === undefined ? {} : { network: network === 'none' ? network : { kind: network, allow: allow ?? [] } }),
     ...(label === undefined ? {} : { labels: label }),
     ...(idleTimeout === undefined ? {} : { idleTimeout }),
     ...(lifetime === undefined ? {} : { lifetime }),

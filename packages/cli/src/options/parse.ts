@@ -32,6 +32,11 @@ export function pairs(text: string, previous: Readonly<Record<string, string>> =
   return { ...previous, [text.slice(0, at)]: text.slice(at + 1) }
 }
 
+/** Collects the values of a repeatable option. */
+export function each(text: string, previous: readonly string[] = []): string[] {
+  return [...previous, text]
+}
+
 function usage<T>(read: () => T): T {
   try {
     return read()

@@ -1,5 +1,6 @@
 import {
   CoveError,
+  parseAllow,
   parseSandboxId,
   type Isolation,
   type LimitName,
@@ -44,6 +45,7 @@ export function checkCreate(request: CreateRequest): void {
   checkEnv(request.env, 'env')
   checkLabels(request.labels)
   checkLimits(request.limits)
+  if (request.network.kind === 'internet') parseAllow(request.network.allow)
   if (request.idleTimeout !== undefined) checkTimeout(request.idleTimeout, 'idleTimeout')
   if (request.lifetime !== undefined) checkTimeout(request.lifetime, 'lifetime')
 }
