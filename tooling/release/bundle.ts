@@ -10,7 +10,8 @@ export interface Bundle {
 }
 
 /** What CommonJS dependencies find in every module; of their own they only ask for what Node has built in. */
-const REQUIRE = "import { createRequire as coveCreateRequire } from 'node:module'; const require = coveCreateRequire(import.meta.url);"
+const REQUIRE =
+  "import { createRequire as coveCreateRequire } from 'node:module'; const require = coveCreateRequire(import.meta.url);"
 
 /**
  * Command line, daemon, store's thread and all of their dependencies as JavaScript modules: one for each part that is
@@ -42,6 +43,8 @@ export async function bundle(root: string): Promise<Bundle> {
   if (result.warnings.length > 0) throw new Error(result.warnings.map(({ text }) => text).join('\n'))
   const inputs = Object.keys(result.metafile.inputs).toSorted()
   refuseUnknownSiblings(root, inputs)
-  const files = result.outputFiles.map(({ path, contents }) => [path.slice(join(root, 'dist/').length), contents] as const)
+  const files = result.outputFiles.map(
+    ({ path, contents }) => [path.slice(join(root, 'dist/').length), contents] as const,
+  )
   return { files: new Map(files.toSorted(([a], [b]) => (a < b ? -1 : 1))), inputs }
 }

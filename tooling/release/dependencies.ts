@@ -67,7 +67,9 @@ const manifestOf = (folder: string): Manifest =>
 function licenceText(root: string, folder: string, name: string): string {
   const own = readdirSync(join(root, folder)).filter((file) => /^(?:licen[cs]e|notice)(?:\..*)?$/i.test(file))
   const files = own.length > 0 ? own.map((file) => join(folder, file)) : (WITHOUT_FILE[name] ?? [])
-  const texts = files.filter((file) => existsSync(join(root, file))).map((file) => readFileSync(join(root, file), 'utf8'))
+  const texts = files
+    .filter((file) => existsSync(join(root, file)))
+    .map((file) => readFileSync(join(root, file), 'utf8'))
   if (texts.length === 0) throw new Error(`${name} has no licence text`)
   return texts.map((text) => text.trim().replaceAll('\r\n', '\n')).join('\n\n')
 }

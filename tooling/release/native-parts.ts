@@ -36,7 +36,7 @@ export function nativeParts(toolchain: string): readonly NativePart[] {
     },
     {
       name: 'glibc',
-      version: version('libc6-dev-arm64-cross').replace(/cross\d+$/, ''),
+      version: version('libc6-dev'),
       license: 'LGPL-2.1-or-later',
       texts: ['usr/share/common-licenses/LGPL-2.1'],
       note:
@@ -45,7 +45,7 @@ export function nativeParts(toolchain: string): readonly NativePart[] {
     },
     {
       name: 'libgcc',
-      version: version('libgcc-12-dev-arm64-cross').replace(/cross\d+$/, ''),
+      version: version('libgcc-12-dev'),
       license: 'GPL-3.0-or-later WITH GCC-exception-3.1',
       texts: [],
       note: 'The runtime library of the GNU Compiler Collection; its exception sets no conditions on programs linked with it.',

@@ -24,7 +24,9 @@ export function sbom({ name, version, dependencies, native, guests }: SbomInput)
     version: dependency.version,
     licenses: [{ expression: dependency.license }],
     purl: purl(dependency),
-    hashes: [{ alg: 'SHA-512', content: Buffer.from(dependency.integrity.slice('sha512-'.length), 'base64').toString('hex') }],
+    hashes: [
+      { alg: 'SHA-512', content: Buffer.from(dependency.integrity.slice('sha512-'.length), 'base64').toString('hex') },
+    ],
   }))
   const linked = native.map((part) => ({
     type: 'library',
