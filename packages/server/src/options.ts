@@ -1,4 +1,5 @@
 import type { Clock, Limits, Log, NodeClient, Random, Store, Timeout } from '@cove/domain'
+import type { AuditTrail } from './audit/audit-trail.ts'
 import type { KeyRing } from './auth/key-ring.ts'
 import type { McpOptions } from './doors/mcp/mcp-options.ts'
 
@@ -9,6 +10,10 @@ export interface ServerLimits {
   /** API keys of one project that have not ended. */
   readonly keysPerProject: number
   readonly projects: number
+  /** Calls per second of one key or sandbox token, and of one address without a key; 0 for no limit. */
+  readonly callsPerSecond: number
+  /** Calls of these at once, after a rest. */
+  readonly callBurst: number
   /** Milliseconds that an ended or failed sandbox is remembered with its reason. */
   readonly tombstoneMs: number
   /** Ended sandboxes remembered at once; the oldest go first. Failed ones have the same bound. */
@@ -40,6 +45,8 @@ export const DEFAULT_LIMITS: ServerLimits = {
   sandboxesPerProject: 100,
   keysPerProject: 1_000,
   projects: 1_000,
+  callsPerSecond: 2_000,
+  callBurst: 4_000,
   tombstoneMs: 24 * 3_600_000,
   tombstones: 10_000,
   idempotencyMs: 24 * 3_600_000,
@@ -94,6 +101,8 @@ export interface ServerOptions {
   readonly installation: string
   /** The keys that the store does not have: the operator's. */
   readonly keys: KeyRing
+  /** Where calls are written down; without it the last thousand are kept in memory. */
+  readonly audit?: AuditTrail
   readonly limits?: Partial<ServerLimits>
   readonly defaults?: Partial<ServerDefaults>
   readonly templates?: readonly Template[]

@@ -1,6 +1,8 @@
 import type { AddressInfo } from 'node:net'
 import { CoveError } from '@cove/domain'
-import { noAudit } from './audit/audit.ts'
+import { CallAuditor } from './audit/call-auditor.ts'
+import { MemoryAudit } from './audit/memory-audit.ts'
+import { Authenticator } from './auth/authenticator.ts'
 import { OriginCheck } from './auth/origin-check.ts'
 import { ConnectDoor } from './doors/connect/connect-door.ts'
 import { fileMethods } from './doors/connect/file-methods.ts'
@@ -43,6 +45,9 @@ export interface CoveServer extends AsyncDisposable {
   close(graceMs: number): Promise<void>
 }
 
+/** What one address may get wrong: enough for a mistake that is repeated, not for guessing. */
+const WRONG_KEYS = { perSecond: 1, burst: 30 }
+
 export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const { store, node, clock, log } = options
   const random = pooledRandom(options.random)
@@ -68,6 +73,8 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const lifecycle = new Lifecycle(core)
   const sandboxes = new Sandboxes(core)
   const metrics = new MetricsRegistry()
+  const audit = options.audit ?? new MemoryAudit()
+  const auditor = new CallAuditor(audit, clock, ({ project }, ref) => view.idOf(project, ref))
   const closing = new AbortController()
   const readiness = new Readiness(node)
 
@@ -96,7 +103,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       processes: processMethods(sandboxes, random, limits),
       files: fileMethods(sandboxes, limits),
       ports: portMethods(opened.ports),
-      identity: identityMethods(identity, sandboxes),
+      identity: identityMethods(identity, sandboxes, audit),
       templates: templateMethods(templates, node),
       system: systemMethods(
         { version: options.version, installation: options.installation, startedAt: clock.now() },
@@ -104,7 +111,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
         node,
       ),
     },
-    { limits, notReady: () => readiness.problem(), closing: closing.signal, log },
+    { limits, notReady: () => readiness.problem(), closing: closing.signal, auditor, log },
   )
   const answers = metrics.counter('cove_http_answers_total', 'Answers by door and status.')
   const seconds = metrics.histogram('cove_http_seconds', 'Seconds from a request to the end of its answer.')
@@ -112,7 +119,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     ...options.mcp,
     sandboxes,
     ports: opened.ports,
-    audit: noAudit,
+    audit,
     clock,
     random,
     limits,
@@ -120,8 +127,17 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     closing: closing.signal,
     log,
   })
-  const front = new Front({
+  const callers = new Authenticator({
     keys: identity.ring,
+    hasProject: (name) => identity.view.project(name) !== undefined,
+    clock,
+    rate: { perSecond: limits.callsPerSecond, burst: limits.callBurst },
+    failures: WRONG_KEYS,
+  })
+  const front = new Front({
+    callers,
+    audit,
+    clock,
     origins: new OriginCheck(options.allowedHosts ?? []),
     hostDoors: [],
     doors: [
@@ -130,7 +146,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       new HttpDoor({
         sandboxes,
         ports: opened.ports,
-        audit: noAudit,
+        audit,
         clock,
         random,
         limits,
@@ -150,6 +166,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   })
   const port = new Port(front, limits, log)
   metrics.gauge('cove_sandboxes', 'Sandboxes by state.', () => countStates(view))
+  metrics.gauge('cove_audit_lost', 'Entries that the audit log could not keep.', () => [[{}, audit.lost]])
   metrics.gauge('cove_connections', 'Open connections.', () => [[{}, port.connections]])
   metrics.gauge('cove_resident_bytes', 'Resident memory of the server.', () => [[{}, process.memoryUsage.rss()]])
 

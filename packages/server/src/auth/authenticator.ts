@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { CoveError, type Clock } from '@cove/domain'
-import { tokenOf } from './credentials.ts'
+import { tokenOf, unauthenticated } from './credentials.ts'
 import type { KeyRing } from './key-ring.ts'
 import type { Principal } from './principal.ts'
 import { RateLimiter, addressKey, rateLimited, type Rate } from './rate-limiter.ts'
@@ -16,15 +16,14 @@ export interface AuthenticatorOptions {
   readonly rate: Rate
   /** Wrong keys and signatures from one address. */
   readonly failures: Rate
-  /** Told of each wrong key and signature, as long as the address sends few of them. */
-  readonly onFailure?: (from: string) => void
 }
 
-/** Exactly one of the two, or none when no key was sent. */
+/** A principal, or why there is none; without both no key was sent. */
 export interface Caller {
   readonly principal?: Principal
-  /** Why a caller that sent a key is not served. */
   readonly refusal?: CoveError
+  /** The key was wrong, and worth a line in the audit log: the address has not sent many of them. */
+  readonly wrongKey?: true
 }
 
 /**
@@ -48,7 +47,10 @@ export class Authenticator {
     const token = tokenOf(headers)
     if (token === undefined) return refused(this.stranger(from))
     const principal = await this.#options.keys.verify(token)
-    if (principal === undefined) return refused(this.failed(from))
+    if (principal === undefined) {
+      const tooMany = this.failed(from)
+      return tooMany === undefined ? { refusal: unauthenticated(), wrongKey: true } : { refusal: tooMany }
+    }
     const wait = this.#calls.take(principal.sandbox ?? principal.key)
     if (wait > 0) return { refusal: rateLimited(wait) }
     const project = headers[PROJECT_HEADER]
@@ -64,18 +66,21 @@ export class Authenticator {
   /** Counts a wrong key or signature; answers with the refusal when there are too many. */
   failed(from: string): CoveError | undefined {
     const wait = this.#failures.take(addressKey(from))
-    if (wait > 0) return rateLimited(wait, 'too many wrong keys from this address')
-    this.#options.onFailure?.(from)
-    return undefined
+    return wait > 0 ? rateLimited(wait, 'too many wrong keys from this address') : undefined
   }
 
   #inProject(principal: Principal, name: string | string[]): Caller {
     if (name === principal.project) return { principal }
     if (typeof name !== 'string' || !principal.operator) {
       return {
-        refusal: new CoveError('permission-denied', 'this key is for another project', {}, {
-          fix: 'Use a key of that project, or leave the header Cove-Project out.',
-        }),
+        refusal: new CoveError(
+          'permission-denied',
+          'this key is for another project',
+          {},
+          {
+            fix: 'Use a key of that project, or leave the header Cove-Project out.',
+          },
+        ),
       }
     }
     if (!this.#options.hasProject(name)) {

@@ -10,6 +10,11 @@ export interface Door {
   serves(path: string): boolean
   /** True when it answers this path to callers without a key too. */
   isOpen(path: string): boolean
+  /**
+   * True where the address itself is the permission: no key is looked at, and pages of every origin may use it. The
+   * door checks it, and counts what is wrong.
+   */
+  isSigned?(path: string, query: string): boolean
   handle(exchange: Exchange): Promise<void>
   /** Takes the connection of a request with `Upgrade`; only with HTTP/1.1. Doors without it refuse. */
   upgrade?(upgrade: Upgrade): Promise<void>

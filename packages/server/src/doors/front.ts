@@ -145,6 +145,13 @@ export class Front {
   }
 }
 
+interface Meeting {
+  readonly request: Request
+  readonly requestId: string
+  readonly path: string
+  readonly from: string
+}
+
 /** HTTP/1.1 bounds its headers while it parses them; HTTP/2 only asks the client to. */
 function headerBytes(request: Request): number {
   if (!('stream' in request)) return 0

@@ -1,4 +1,5 @@
 import { CoveError, ERROR_CODES } from '@cove/domain'
+import { retryAfter } from '../auth/rate-limiter.ts'
 import { cut, type Exchange } from './exchange.ts'
 
 /** An error whose HTTP status is not that of its code, because the status says something about HTTP itself. */
@@ -34,7 +35,8 @@ export function answerError(exchange: Exchange, thrown: unknown): void {
   response.setHeader('x-request-id', requestId)
   if (body !== '') response.setHeader('content-length', Buffer.byteLength(body))
   if (status === 401) response.setHeader('www-authenticate', 'Bearer')
-  if (error.code === 'rate-limited') response.setHeader('retry-after', '1')
+  const wait = retryAfter(error)
+  if (wait !== undefined) response.setHeader('retry-after', wait)
   endUnread(exchange)
   response.end(body)
 }

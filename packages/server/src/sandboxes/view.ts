@@ -98,6 +98,11 @@ export class SandboxView {
     return undefined
   }
 
+  /** The id of what a caller calls by id or name; what is not known as a live name is answered as it is. */
+  idOf(project: string, ref: string): string {
+    return this.#names.get(`${project}/${ref}`) ?? ref
+  }
+
   nameHolder(project: string, name: string): SandboxId | undefined {
     return this.#names.get(`${project}/${name}`)
   }

@@ -1,9 +1,20 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import { timestampFromMs } from '@bufbuild/protobuf/wkt'
-import { Role as WireRole, type IdentityService, type KeySchema, type ProjectSchema } from '@cove/api'
-import { CoveError, type Role } from '@cove/domain'
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt'
+import {
+  Role as WireRole,
+  type AuditEventSchema,
+  type IdentityService,
+  type KeySchema,
+  type ListAuditEventsRequest,
+  type ProjectSchema,
+} from '@cove/api'
+import type { Role } from '@cove/domain'
+import type { AuditQuery, AuditRecord, AuditTrail } from '../../audit/audit-trail.ts'
+import type { Principal } from '../../auth/principal.ts'
 import type { KnownKey } from '../../identity/access-view.ts'
 import type { Identity } from '../../identity/identity.ts'
+import { requireProject } from '../../identity/keys.ts'
+import { requireOperator } from '../../identity/projects.ts'
 import type { KeyRecord, ProjectRecord } from '../../identity/records.ts'
 import { bad } from '../../sandboxes/request.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
@@ -23,8 +34,14 @@ const WIRE_ROLES: Readonly<Record<Role, WireRole>> = {
 }
 
 const MINUTE_MS = 60_000
+const DEFAULT_PAGE = 100
+const LARGEST_PAGE = 1_000
 
-export function identityMethods(identity: Identity, sandboxes: Sandboxes): Methods<typeof IdentityService> {
+export function identityMethods(
+  identity: Identity,
+  sandboxes: Sandboxes,
+  audit: AuditTrail,
+): Methods<typeof IdentityService> {
   const { projects, keys, tokens } = identity
   return {
     async getCaller(_request, { caller }) {
@@ -65,10 +82,33 @@ export function identityMethods(identity: Identity, sandboxes: Sandboxes): Metho
       const { token, expiresAt } = tokens.make(caller, sandbox, parseRole(role), ms)
       return { token, expiresAt: timestampFromMs(expiresAt) }
     },
-    async listAuditEvents() {
-      throw new CoveError('unsupported', 'there is no audit log here')
+    async listAuditEvents(request, { caller }) {
+      const { records, next = '' } = await audit.list(parseAuditQuery(request, caller))
+      return { events: records.map(toEvent), nextPageToken: next }
     },
   }
+}
+
+function parseAuditQuery(request: ListAuditEventsRequest, caller: Principal): AuditQuery {
+  const { project, key, action, target, since, until, failed, pageSize, pageToken } = request
+  if (project === '*') requireOperator(caller)
+  else if (project !== '') requireProject(caller, project)
+  if (pageSize > LARGEST_PAGE) throw bad('pageSize', `must be 1 to ${LARGEST_PAGE}`)
+  return {
+    ...(project === '*' ? {} : { project: project === '' ? caller.project : project }),
+    ...(key === '' ? {} : { key }),
+    ...(action === '' ? {} : { action }),
+    ...(target === '' ? {} : { target }),
+    ...(since === undefined ? {} : { since: timestampMs(since) }),
+    ...(until === undefined ? {} : { until: timestampMs(until) }),
+    failed,
+    size: pageSize === 0 ? DEFAULT_PAGE : pageSize,
+    ...(pageToken === '' ? {} : { token: pageToken }),
+  }
+}
+
+function toEvent({ at, role, details, ...texts }: AuditRecord): MessageInitShape<typeof AuditEventSchema> {
+  return { ...texts, at: timestampFromMs(at), role: WIRE_ROLES[role], details: { ...details } }
 }
 
 function parseRole(role: WireRole): Role {

@@ -17,6 +17,7 @@ import {
   type HandlerContext,
   type ServiceImpl,
 } from '@connectrpc/connect'
+import type { CallAuditor } from '../../audit/call-auditor.ts'
 import { unauthenticated } from '../../auth/credentials.ts'
 import { neededRole } from '../../auth/permissions.ts'
 import { requireRole } from '../../auth/principal.ts'
@@ -55,10 +56,12 @@ export interface ServiceOptions {
   readonly notReady: () => Promise<string | undefined>
   /** Ends the streams when the server closes. */
   readonly closing: AbortSignal
+  readonly auditor: CallAuditor
   readonly log: Log
 }
 
-export function buildServices(all: AllMethods, { limits, notReady, closing, log }: ServiceOptions): Services {
+export function buildServices(all: AllMethods, options: ServiceOptions): Services {
+  const { limits, notReady, closing } = options
   const services: DescService[] = []
   const lane = new Map<string, UnaryMethod>()
   const router = createConnectRouter({
@@ -70,8 +73,8 @@ export function buildServices(all: AllMethods, { limits, notReady, closing, log 
     services.push(service)
     const adapted = service.methods.map((method) => {
       const run = methods[method.localName as keyof Methods<Service>] as AnyMethod
-      if (method.methodKind !== 'unary') return [method.localName, stream(run, method, closing, log)]
-      const told = reporting(run, method, log)
+      if (method.methodKind !== 'unary') return [method.localName, stream(run, method, options)]
+      const told = reporting(run, method, options)
       lane.set(`/${service.typeName}/${method.name}`, { input: method.input, output: method.output, run: told })
       return [method.localName, unary(told)]
     })
@@ -100,7 +103,7 @@ function checkRequest({ values, requestHeader, service }: HandlerContext, unaryB
   const exchange = values.get(exchangeKey)
   const requestId = exchange?.requestId ?? ''
   if (exchange?.principal === undefined && !isOpenService(service.typeName)) {
-    throw toConnectError(unauthenticated(), requestId)
+    throw toConnectError(exchange?.refusal ?? unauthenticated(), requestId)
   }
   const length = Number(requestHeader.get('content-length') ?? 0)
   if (length > unaryBytes) throw toConnectError(tooLarge(unaryBytes), requestId)
@@ -112,14 +115,21 @@ function checkRole(method: DescMethod, { caller }: Call): void {
 
 type AnyMethod = (request: unknown, call: Call) => Promise<unknown> | AsyncIterable<unknown>
 
-function reporting(run: AnyMethod, method: DescMethod, log: Log): UnaryMethod['run'] {
+function reporting(run: AnyMethod, method: DescMethod, { auditor, log }: ServiceOptions): UnaryMethod['run'] {
+  const begin = auditor.method(method.parent.typeName, method.name)
   return async (request, call) => {
+    const note = begin?.(request, call)
     try {
       checkRole(method, call)
-      return await run(request, call)
+      const answer = await run(request, call)
+      note?.ok(answer)
+      return answer
     } catch (error) {
-      report(error, method, call, log)
-      throw error
+      const { ended } = call.caller
+      const told: unknown = ended?.aborted === true ? ended.reason : error
+      note?.failed(told)
+      report(told, method, call, log)
+      throw told
     }
   }
 }
@@ -135,15 +145,22 @@ function unary(run: UnaryMethod['run']) {
   }
 }
 
-function stream(run: AnyMethod, method: DescMethod, closing: AbortSignal, log: Log) {
+function stream(run: AnyMethod, method: DescMethod, { auditor, closing, log }: ServiceOptions) {
+  const begin = auditor.method(method.parent.typeName, method.name)
   return async function* streamed(request: unknown, context: HandlerContext): AsyncGenerator {
     const { ended } = context.values.get(exchangeKey)?.principal ?? {}
     const call = callOf(context, AbortSignal.any([context.signal, closing, ...(ended === undefined ? [] : [ended])]))
+    const note = begin?.(request, call)
     try {
       checkRole(method, call)
-      yield* run(request, call) as AsyncIterable<unknown>
+      for await (const message of run(request, call) as AsyncIterable<unknown>) {
+        // What was asked for has happened; the rest is watching it.
+        note?.ok(message)
+        yield message
+      }
     } catch (error) {
       const told: unknown = closing.aborted ? closing.reason : ended?.aborted === true ? ended.reason : error
+      note?.failed(told)
       report(told, method, call, log)
       throw toConnectError(told, call.requestId)
     }
@@ -152,9 +169,10 @@ function stream(run: AnyMethod, method: DescMethod, closing: AbortSignal, log: L
 
 function callOf({ values }: HandlerContext, signal: AbortSignal): Call {
   const exchange = values.get(exchangeKey)
-  const { principal, requestId = '' } = exchange ?? {}
-  if (exchange === undefined || principal === undefined) throw toConnectError(unauthenticated(), requestId)
-  return { caller: principal, requestId, host: authorityOf(exchange.request), signal }
+  const { principal, refusal, requestId = '' } = exchange ?? {}
+  if (exchange === undefined || principal === undefined) throw toConnectError(refusal ?? unauthenticated(), requestId)
+  const { from } = exchange
+  return { caller: principal, requestId, from, host: authorityOf(exchange.request), signal }
 }
 
 function report(thrown: unknown, method: DescMethod, { requestId }: Call, log: Log): void {

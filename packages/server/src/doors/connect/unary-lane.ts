@@ -60,8 +60,9 @@ export async function handleUnary(
     const answer = await run(message, {
       caller: principal,
       requestId,
+      from,
       host: authorityOf(request),
-      signal: clientSignal(response),
+      signal: clientSignal(response, principal.ended),
     })
     const whole = create(output, answer as Message)
     if (format === 'json') send(exchange, 200, 'application/json', toJsonString(output, whole))

@@ -1,0 +1,75 @@
+import { CoveError, type Clock } from '@cove/domain'
+import type { Principal } from '../auth/principal.ts'
+import type { Audit } from './audit.ts'
+import { auditRule, detailText, nameOf, type AuditRule, type Fields } from './audited-methods.ts'
+
+export interface Audited {
+  readonly caller: Principal
+  readonly requestId: string
+  readonly from: string
+}
+
+/** One call that will be written down once, with how it ended. */
+export interface AuditNote {
+  ok(answer: unknown): void
+  failed(error: unknown): void
+}
+
+/** Writes down what came of calls, whatever door they came through. */
+export class CallAuditor {
+  readonly #audit: Audit
+  readonly #clock: Clock
+  readonly #sandboxId: (caller: Principal, ref: string) => string
+
+  /** `sandboxId` turns a name into an id where it is known, and answers with what it was given where not. */
+  constructor(audit: Audit, clock: Clock, sandboxId: (caller: Principal, ref: string) => string) {
+    this.#audit = audit
+    this.#clock = clock
+    this.#sandboxId = sandboxId
+  }
+
+  /** For a method of the protocol; undefined when it only looks. */
+  method(service: string, method: string): ((request: unknown, call: Audited) => AuditNote) | undefined {
+    const rule = auditRule(service, method)
+    if (rule === undefined) return undefined
+    const action = nameOf(service, method)
+    return (request, call) => this.#note(action, rule, request as Fields, call)
+  }
+
+  /** For a call on a sandbox that is no method of the protocol. */
+  onSandbox(
+    action: string,
+    ref: string,
+    details: Readonly<Record<string, string | undefined>>,
+    call: Audited,
+  ): AuditNote {
+    return this.#note(action, { sandbox: 'ref', details: Object.keys(details) }, { ...details, ref }, call)
+  }
+
+  #note(action: string, rule: AuditRule, request: Fields, { caller, requestId, from }: Audited): AuditNote {
+    const { project, key, role } = caller
+    const details: Record<string, string> = {}
+    for (const name of rule.details ?? []) {
+      const text = detailText(name, request[name])
+      if (text !== undefined) details[name] = text
+    }
+    const named = request[rule.sandbox ?? rule.target ?? '']
+    const known = typeof named === 'string' ? named : ''
+    const target = rule.sandbox === undefined ? known : this.#sandboxId(caller, known)
+    let noted = false
+    const write = (outcome: string, made: string, more: Readonly<Record<string, string>>): void => {
+      if (noted) return
+      noted = true
+      const at = this.#clock.now()
+      const all = { ...details, ...more }
+      this.#audit.record({ at, project, key, role, action, target: made, details: all, from, outcome, requestId })
+    }
+    return {
+      ok: (answer) => {
+        const made = rule.made?.(answer as Fields)
+        write('ok', typeof made === 'string' ? made : target, rule.after?.(answer as Fields) ?? {})
+      },
+      failed: (error) => write(CoveError.from(error).code, target, {}),
+    }
+  }
+}
