@@ -9,6 +9,8 @@ need() { # program, package
 }
 need zsh zsh
 need fish fish
+need dockerd docker.io
+need busybox busybox-static
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

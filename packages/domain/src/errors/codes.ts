@@ -56,6 +56,18 @@ export const ERROR_CODES = {
     transient: false,
     fix: 'Create a new sandbox; this one has ended.',
   },
+  'container-not-found': {
+    http: 404,
+    grpc: GRPC.notFound,
+    transient: false,
+    fix: 'See `docker ps --all` for the containers there are.',
+  },
+  'image-not-found': {
+    http: 404,
+    grpc: GRPC.notFound,
+    transient: false,
+    fix: 'Check the name of the image; see `docker images` for those that are here.',
+  },
   'template-not-found': { http: 404, grpc: GRPC.notFound, transient: false, fix: 'Use one of the listed templates.' },
   'project-not-found': {
     http: 404,

@@ -1,0 +1,194 @@
+import { toList, toNumber, toObject, toText, toTexts, type JsonObject } from './json.ts'
+
+/** What a container is made from. Nothing of the host is shown to it that is not named here. */
+export interface ContainerSpec {
+  /** 2 or more of letters, digits, `_`, `.` and `-`. Default: made by the engine. */
+  readonly name?: string
+  readonly image: string
+  readonly entrypoint?: readonly string[]
+  readonly command?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly labels?: Readonly<Record<string, string>>
+  readonly workingDirectory?: string
+  readonly user?: string
+  readonly hostname?: string
+  /** With a terminal: then output is one stream and has no frames. */
+  readonly terminal?: boolean
+  /** Keeps stdin open for `attach`. */
+  readonly stdin?: boolean
+  readonly mounts?: readonly MountPoint[]
+  readonly ports?: readonly PortBinding[]
+  /** `none`, `bridge`, `host`, `container:<id>` or the name of a network. Default: the engine's. */
+  readonly network?: string
+  readonly extraHosts?: readonly string[]
+  /** Runs the engine's small init as PID 1, which reaps. */
+  readonly init?: boolean
+  readonly memoryBytes?: number
+  readonly cpus?: number
+  readonly processes?: number
+  readonly readOnlyRoot?: boolean
+  readonly dropCapabilities?: readonly string[]
+  readonly addCapabilities?: readonly string[]
+  readonly securityOptions?: readonly string[]
+  /** Removed by the engine when it ends. */
+  readonly removeAtEnd?: boolean
+  /** OCI runtime by its name in the engine's configuration. */
+  readonly runtime?: string
+}
+
+export type MountPoint =
+  | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readOnly: boolean }
+  | { readonly kind: 'volume'; readonly source: string; readonly target: string; readonly readOnly: boolean }
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
+
+/** Loopback unless another address is named. */
+export interface PortBinding {
+  readonly container: number
+  readonly protocol?: 'tcp' | 'udp'
+  /** 0 takes a free one. */
+  readonly host: number
+  readonly address?: string
+}
+
+export interface Created {
+  readonly id: string
+  readonly warnings: readonly string[]
+}
+
+export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead'
+
+export interface ContainerSummary {
+  readonly id: string
+  /** Without the leading slash. */
+  readonly names: readonly string[]
+  readonly image: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly state: ContainerState
+  /** Unix milliseconds. */
+  readonly createdAt: number
+}
+
+export interface Container {
+  readonly id: string
+  readonly name: string
+  /** Id of the image it was made from. */
+  readonly image: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly state: ContainerState
+  /** On the engine's host; 0 unless it runs. */
+  readonly pid: number
+  readonly exitCode: number
+  readonly outOfMemory: boolean
+  /** As the engine tells it; empty when all is well. */
+  readonly error: string
+  readonly ports: readonly {
+    readonly container: number
+    readonly protocol: string
+    readonly address: string
+    readonly host: number
+  }[]
+}
+
+const NANO = 1_000_000_000
+
+export function toCreateBody(spec: ContainerSpec): JsonObject {
+  const exposed: Record<string, object> = {}
+  const bindings: Record<string, { HostIp: string; HostPort: string }[]> = {}
+  for (const { container, protocol = 'tcp', host, address = '127.0.0.1' } of spec.ports ?? []) {
+    const key = `${container}/${protocol}`
+    exposed[key] = {}
+    ;(bindings[key] ??= []).push({ HostIp: address, HostPort: host === 0 ? '' : String(host) })
+  }
+  return {
+    Image: spec.image,
+    Entrypoint: spec.entrypoint,
+    Cmd: spec.command,
+    Env: Object.entries(spec.env ?? {}).map(([name, value]) => `${name}=${value}`),
+    Labels: spec.labels,
+    WorkingDir: spec.workingDirectory,
+    User: spec.user,
+    Hostname: spec.hostname,
+    Tty: spec.terminal ?? false,
+    OpenStdin: spec.stdin ?? false,
+    StdinOnce: spec.stdin ?? false,
+    AttachStdin: spec.stdin ?? false,
+    AttachStdout: true,
+    AttachStderr: true,
+    ExposedPorts: exposed,
+    HostConfig: {
+      Mounts: (spec.mounts ?? []).map(toMount),
+      PortBindings: bindings,
+      NetworkMode: spec.network,
+      ExtraHosts: spec.extraHosts,
+      Init: spec.init,
+      Memory: spec.memoryBytes,
+      MemorySwap: spec.memoryBytes,
+      NanoCpus: spec.cpus === undefined ? undefined : Math.round(spec.cpus * NANO),
+      PidsLimit: spec.processes,
+      ReadonlyRootfs: spec.readOnlyRoot,
+      CapDrop: spec.dropCapabilities,
+      CapAdd: spec.addCapabilities,
+      SecurityOpt: spec.securityOptions,
+      AutoRemove: spec.removeAtEnd,
+      Runtime: spec.runtime,
+    },
+  }
+}
+
+function toMount(mount: MountPoint): JsonObject {
+  if (mount.kind === 'tmpfs') {
+    const options = mount.sizeBytes === undefined ? undefined : { SizeBytes: mount.sizeBytes }
+    return { Type: 'tmpfs', Target: mount.target, TmpfsOptions: options }
+  }
+  return { Type: mount.kind, Source: mount.source, Target: mount.target, ReadOnly: mount.readOnly }
+}
+
+export function toSummary(value: unknown): ContainerSummary {
+  const object = toObject(value, 'container')
+  return {
+    id: toText(object, 'Id'),
+    names: toList(object['Names'], 'Names').map((name) => String(name).replace(/^\//, '')),
+    image: toText(object, 'Image'),
+    labels: toTexts(object['Labels'], 'Labels'),
+    state: toState(toText(object, 'State')),
+    createdAt: toNumber(object, 'Created') * 1000,
+  }
+}
+
+export function toContainer(value: unknown): Container {
+  const object = toObject(value, 'container')
+  const state = toObject(object['State'], 'State')
+  const config = toObject(object['Config'], 'Config')
+  const network = toObject(object['NetworkSettings'] ?? {}, 'NetworkSettings')
+  return {
+    id: toText(object, 'Id'),
+    name: toText(object, 'Name').replace(/^\//, ''),
+    image: toText(object, 'Image'),
+    labels: toTexts(config['Labels'], 'Labels'),
+    state: toState(toText(state, 'Status')),
+    pid: toNumber(state, 'Pid'),
+    exitCode: toNumber(state, 'ExitCode'),
+    outOfMemory: state['OOMKilled'] === true,
+    error: toText(state, 'Error'),
+    ports: Object.entries(toObject(network['Ports'] ?? {}, 'Ports')).flatMap(([key, bound]) => toPorts(key, bound)),
+  }
+}
+
+function toPorts(key: string, bound: unknown): Container['ports'] {
+  const [port = '', protocol = 'tcp'] = key.split('/')
+  return toList(bound, 'Ports').map((value) => {
+    const binding = toObject(value, 'Ports')
+    return {
+      container: Number(port),
+      protocol,
+      address: toText(binding, 'HostIp'),
+      host: Number(toText(binding, 'HostPort')),
+    }
+  })
+}
+
+const STATES: readonly ContainerState[] = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead']
+
+function toState(text: string): ContainerState {
+  return STATES.find((state) => state === text) ?? 'dead'
+}

@@ -1,0 +1,15 @@
+export { openDockerEngine, type DockerEngine } from './docker-engine.ts'
+export { findEngineAddress, parseEngineAddress, type EngineAddress, type EngineEnvironment } from './engine-address.ts'
+export type {
+  Container,
+  ContainerSpec,
+  ContainerState,
+  ContainerSummary,
+  Created,
+  MountPoint,
+  PortBinding,
+} from './containers.ts'
+export type { ExecSpec, ExecState } from './execs.ts'
+export type { Image, PullProgress } from './images.ts'
+export type { Attached } from './attached.ts'
+export { demultiplex, type EngineStream } from './stdcopy.ts'

@@ -1,0 +1,1 @@
+export { TestDockerd, missingForDockerd } from './test-dockerd.ts'
