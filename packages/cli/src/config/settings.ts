@@ -28,6 +28,12 @@ export const SETTINGS = {
   idleTimeout: setting('30m', parseTimeout, 'from the last activity to the end of a sandbox'),
   lifetime: setting('never', parseTimeout, 'from creation to the end of a sandbox'),
   maxSandboxes: setting('100', parseCount(1, 100_000), 'live sandboxes per project'),
+  rateLimit: setting(
+    '2000',
+    parseCount(0, 1_000_000),
+    'calls per second of one key, and of one address without a key; 0: any',
+  ),
+  rateBurst: setting('4000', parseCount(1, 1_000_000), 'calls of these at once, after a rest'),
   defaultMemory: setting('2GiB', parseSize, 'memory of a sandbox that names no limit'),
   defaultProcesses: setting('1024', parseCount(8, 1_000_000), 'processes of a sandbox that names no limit'),
   uidBase: setting('268435456', parseCount(100_000, 4_000_000_000), 'first host uid for sandboxes; 65,536 each'),

@@ -4,7 +4,7 @@ import { systemClock, systemRandom } from '@cove/domain/system'
 import { createBubblewrapDriver, createNativeDriver } from '@cove/drivers'
 import { openNode, type CoveNode } from '@cove/node'
 import { openLauncher, type Launcher } from '@cove/runner'
-import { hashKey, keyRing, openServer, type CoveServer } from '@cove/server'
+import { FileAudit, hashKey, keyRing, openServer, type CoveServer } from '@cove/server'
 import { openEmbeddedStore } from '@cove/store'
 import type { Settings } from '../config/settings.ts'
 import { VERSION } from '../version.ts'
@@ -76,6 +76,7 @@ export async function composeDaemon(
   })
   undo.use(node)
 
+  const audit = undo.use(new FileAudit({ directory: dataDir.audit, clock, log: log.child({ room: 'audit' }) }))
   const server = await openServer({
     store: serverStore,
     node,
@@ -85,7 +86,12 @@ export async function composeDaemon(
     version: VERSION,
     installation,
     keys: keyRing([{ hash: hashKey(dataDir.apiKey), project: 'default', key: 'first', role: 'admin', operator: true }]),
-    limits: { sandboxesPerProject: settings.maxSandboxes },
+    limits: {
+      sandboxesPerProject: settings.maxSandboxes,
+      callsPerSecond: settings.rateLimit,
+      callBurst: settings.rateBurst,
+    },
+    audit,
     defaults: {
       idleTimeoutMs: settings.idleTimeout,
       lifetimeMs: settings.lifetime,

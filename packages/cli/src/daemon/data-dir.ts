@@ -8,6 +8,8 @@ export interface DataDir {
   readonly serverStore: string
   readonly nodeStore: string
   readonly drivers: string
+  /** The log of who changed what. */
+  readonly audit: string
   readonly keyFile: string
   readonly daemonFile: string
   readonly daemonLog: string
@@ -40,6 +42,7 @@ export async function openDataDir(path: string, random: Random): Promise<DataDir
     serverStore: join(path, 'server.db'),
     nodeStore: join(path, 'node.db'),
     drivers: join(path, 'drivers'),
+    audit: join(path, 'audit'),
     keyFile,
     daemonFile: join(path, 'daemon.json'),
     daemonLog: join(path, 'daemon.log'),
