@@ -9,6 +9,10 @@ function inWords(error: unknown): string {
   return error instanceof Error ? `${error.name}${error.constructor === Error ? `: ${error.message}` : ''}` : 'no error'
 }
 
+/** With arguments that the types forbid. */
+const misuse = (stack: object, method: string, ...args: readonly unknown[]): unknown =>
+  Reflect.apply(Reflect.get(stack, method) as () => unknown, stack, args)
+
 /** The same story for the engine's class and for ours: the protocol of what happened. */
 async function asyncStory(Stack: typeof AsyncDisposableStack | typeof AsyncDisposableStackShim): Promise<string[]> {
   const told: string[] = []
@@ -38,8 +42,8 @@ async function asyncStory(Stack: typeof AsyncDisposableStack | typeof AsyncDispo
   stack.defer(() => {
     throw new Error('second')
   })
-  await attempt(() => Reflect.apply(stack.use, stack, [{}]))
-  await attempt(() => Reflect.apply(stack.defer, stack, [1]))
+  await attempt(() => misuse(stack, 'use', {}))
+  await attempt(() => misuse(stack, 'defer', 1))
   const moved = stack.move()
   tell(`${stack.disposed} ${moved.disposed}`)
   await attempt(() => stack.disposeAsync())
@@ -71,8 +75,8 @@ async function syncStory(Stack: typeof DisposableStack | typeof DisposableStackS
   stack.defer(() => {
     throw new Error('second')
   })
-  attempt(() => Reflect.apply(stack.use, stack, [{}]))
-  attempt(() => Reflect.apply(stack.adopt, stack, [1, 1]))
+  attempt(() => misuse(stack, 'use', {}))
+  attempt(() => misuse(stack, 'adopt', 1, 1))
   const moved = stack.move()
   attempt(() => stack.use(null))
   attempt(() => stack.dispose())
