@@ -1,54 +1,7 @@
-import { once } from 'node:events'
-import { connect, createServer, type Server, type Socket } from 'node:net'
 import { Cove, CoveError, type ProcessEvent } from '@cove/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { ChaosLine } from './support/chaos-line.ts'
 import { TestDaemon } from './support/daemon.ts'
-
-/** A line between client and daemon that can be cut. */
-class Line implements AsyncDisposable {
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
-  readonly url: string
-
-  private constructor(server: Server, url: string) {
-    this.#server = server
-    this.url = url
-  }
-
-  static async open(daemon: TestDaemon): Promise<Line> {
-    const server = createServer((client) => {
-      const { hostname, port } = new URL(daemon.url)
-      const upstream = connect(Number(port), hostname)
-      for (const [from, to] of [
-        [client, upstream],
-        [upstream, client],
-      ] as const) {
-        line.#sockets.add(from)
-        from.on('error', () => to.destroy())
-        from.on('close', () => {
-          line.#sockets.delete(from)
-          to.destroy()
-        })
-        from.pipe(to)
-      }
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    const line = new Line(server, `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`)
-    return line
-  }
-
-  cut(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.cut()
-    this.#server.close()
-    await once(this.#server, 'close')
-  }
-}
 
 async function* twoParts(): AsyncGenerator<Uint8Array> {
   for (const part of ['a', 'b']) yield new TextEncoder().encode(part)
@@ -67,7 +20,7 @@ describe('the client and a real daemon', () => {
   })
 
   it('reads every byte of a stream once while its connection is cut again and again', async () => {
-    await using line = await Line.open(daemon)
+    await using line = await ChaosLine.open(() => daemon.url)
     const far = new Cove({ url: line.url, apiKey: daemon.apiKey })
     await using sandbox = await cove.sandboxes.create()
     const process = await far.sandboxes
@@ -93,7 +46,7 @@ describe('the client and a real daemon', () => {
   })
 
   it('finds the result of a run whose connection was cut', async () => {
-    await using line = await Line.open(daemon)
+    await using line = await ChaosLine.open(() => daemon.url)
     const far = new Cove({ url: line.url, apiKey: daemon.apiKey })
     await using sandbox = await cove.sandboxes.create()
     const running = far.sandboxes.at(sandbox.id).run(['sh', '-c', 'echo before; sleep 0.4; echo after >&2; exit 4'])
@@ -104,7 +57,7 @@ describe('the client and a real daemon', () => {
   })
 
   it('goes on over a daemon that was killed and started again', async () => {
-    await using line = await Line.open(daemon)
+    await using line = await ChaosLine.open(() => daemon.url)
     const far = new Cove({ url: line.url, apiKey: daemon.apiKey })
     const sandbox = (await far.sandboxes.create()).keep()
     const process = await sandbox.start(['sh', '-c', 'echo one; sleep 2; echo two; exit 6'])
@@ -123,7 +76,7 @@ describe('the client and a real daemon', () => {
   })
 
   it('makes one sandbox when the answer to its create is lost', async () => {
-    await using line = await Line.open(daemon)
+    await using line = await ChaosLine.open(() => daemon.url)
     const far = new Cove({ url: line.url, apiKey: daemon.apiKey })
     const creating = far.sandboxes.create({ name: 'once' })
     for await (const event of cove.sandboxes.watch({ name: 'once' })) if (event.type === 'changed') break

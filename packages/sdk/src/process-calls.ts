@@ -47,8 +47,13 @@ export async function killProcess(rpc: Rpc, name: ProcessName, options: CallOpti
   try {
     await signalProcess(rpc, name, 'KILL', options)
   } catch (thrown) {
-    if (!(thrown instanceof CoveError && thrown.code === 'process-not-found')) throw thrown
+    if (!(thrown instanceof CoveError && hasEnded(thrown))) throw thrown
   }
+}
+
+/** A sandbox in the wrong state says which; a process has ended and says no more. */
+function hasEnded({ code, context }: CoveError): boolean {
+  return code === 'process-not-found' || (code === 'wrong-state' && context['state'] === undefined)
 }
 
 export async function resizeTerminal(

@@ -113,7 +113,7 @@ export class Process implements AsyncDisposable {
     await writeStdin(this.#rpc, this.#source, '', true, options)
   }
 
-  /** To the process's whole group. `process-not-found` when it has ended. */
+  /** To the process's whole group. `wrong-state` when it has ended, `process-not-found` when it is forgotten. */
   async signal(signal: SignalName | number, options: CallOptions = {}): Promise<void> {
     await signalProcess(this.#rpc, this.#source, signal, options)
   }

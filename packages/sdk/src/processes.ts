@@ -10,7 +10,7 @@ import { readOutput, type OutputPart, type ReadOutputOptions } from './read-outp
 import type { SignalName } from './signals.ts'
 import type { StartOptions } from './start-options.ts'
 import { webRandom } from './web-clock.ts'
-import type { Rpc } from './wire/rpc.ts'
+import { callSignal, type Rpc } from './wire/rpc.ts'
 
 export interface AttachOptions {
   /** An output offset (0: everything that is still held), or `now`. Default 0. */
@@ -68,10 +68,11 @@ export class Processes {
 
   /** Waits for the end of a process; its output is for others. */
   async wait(id: string, options: CallOptions = {}): Promise<ProcessEnd> {
-    const { signal } = options
-    const process = await this.attach(id, { from: 'now', ...(signal === undefined ? {} : { signal }) })
+    const signal = callSignal(options)
+    const call = signal === undefined ? {} : { signal }
+    const process = await this.attach(id, { from: 'now', ...call })
     try {
-      return await process.wait(options)
+      return await process.wait(call)
     } finally {
       process.detach()
     }
@@ -89,7 +90,7 @@ export class Processes {
     await writeStdin(this.#rpc, { sandbox: this.#sandbox, id }, '', true, options)
   }
 
-  /** To the process's whole group. `process-not-found` when it has ended. */
+  /** To the process's whole group. `wrong-state` when it has ended, `process-not-found` when it is forgotten. */
   async signal(id: string, signal: SignalName | number, options: CallOptions = {}): Promise<void> {
     await signalProcess(this.#rpc, { sandbox: this.#sandbox, id }, signal, options)
   }
