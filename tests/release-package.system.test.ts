@@ -73,6 +73,16 @@ class Project {
   cove(...args: readonly string[]): Promise<Ended> {
     return this.type(join(this.folder, 'node_modules/.bin/cove'), ...args)
   }
+
+  /** Nothing to do where `cove down` has worked. */
+  endDaemon(): void {
+    try {
+      const record = readFileSync(join(this.folder, 'data/daemon.json'), 'utf8')
+      process.kill((JSON.parse(record) as { pid: number }).pid, 'SIGKILL')
+    } catch {
+      // It has ended by itself.
+    }
+  }
 }
 
 function onPath(program: string): string | undefined {
@@ -129,7 +139,9 @@ describe('the released package, installed into an empty folder', () => {
         const mcp = await project.cove('mcp', '--help')
         expect(mcp).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('Usage: cove mcp') })
       } finally {
-        expect(await project.cove('down', '--all')).toMatchObject({ status: 0, stderr: '' })
+        const down = await project.cove('down', '--all')
+        project.endDaemon()
+        expect(down).toMatchObject({ status: 0, stderr: '' })
       }
     },
     120_000,
