@@ -19,7 +19,10 @@ export interface Proc extends AsyncDisposable {
    * wait; one that throws or rejects is not called again, and the process goes on.
    */
   withOutput(sink: (line: Line) => void | Promise<void>): this
-  /** `stop` and the end of the process wait until no other process of this name runs in the environment. */
+  /**
+   * The program that does the work, when what is started only launches it and ends: the process has ended when both have,
+   * and `stop` ends both. By its exact name.
+   */
   withWaitOn(program: string): this
   /**
    * The process's stdin. Without this call it is empty. Once, and before the start.
