@@ -9,6 +9,8 @@ export interface Ground {
   readonly path: string
   /** Where processes start that name no folder. */
   readonly home: string
+  /** Whether node tells ES modules by itself; undefined until somebody asked. */
+  nodeFindsModules?: boolean
 }
 
 const FOLDER = '.cove'
@@ -25,11 +27,13 @@ const REMEMBERED = 1_024
  */
 const PROBE = `
 umask 077
+path=$PATH
+PATH=$PATH:/usr/bin:/bin
 folder=$HOME/${FOLDER}
 mkdir -p "$folder/run" 2>/dev/null && [ -w "$folder/run" ] || { folder=${ELSEWHERE}; mkdir -p "$folder/run" || exit; }
 [ -L "$folder/run/node_modules" ] || ln -s ../node/node_modules "$folder/run/node_modules"
 find "$folder/run" -maxdepth 1 -type f -mmin +1440 -exec rm -f {} + 2>/dev/null
-printf '%s\\0%s\\0%s\\0' "$folder" "$PATH" "$(pwd)"`
+printf '%s\\0%s\\0%s\\0' "$folder" "$path" "$(pwd)"`
 
 /** What has been found out about sandboxes, the latest used ones. */
 export class Grounds {

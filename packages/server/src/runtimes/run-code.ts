@@ -1,8 +1,9 @@
-import { CoveError, newProcessId, type StartProcess } from '@cove/domain'
+import { CoveError, newProcessId, type Guest } from '@cove/domain'
 import { checkEnv } from '../sandboxes/request.ts'
 import type { GuestLease } from '../sandboxes/sandboxes.ts'
 import { environment, interpreters, LANGUAGES } from './languages.ts'
 import type { Kit } from './kit.ts'
+import { nodeExtension } from './node-modules.ts'
 import { runProcess } from './run-process.ts'
 import type { CodeResult, RunCode } from './runtimes.ts'
 
@@ -20,17 +21,20 @@ export async function runCode(
   const { runtime, timeoutMs, cwd, maxOutputBytes, onOutput } = request
   if (request.env !== undefined) checkEnv(request.env, 'env')
   const ground = await kit.grounds.of(guest, sandbox, signal)
-  const id = newProcessId(kit.random)
-  const file = `${ground.folder}/run/${id}${LANGUAGES[runtime].extension}`
   const programs = interpreters(runtime, ground, kit.commands[runtime]?.run)
-  const requests = programs.map((program): StartProcess => {
-    const env = environment(ground, sandbox, request)
-    return { id, argv: [program, file], env, timeoutMs, ...(cwd === undefined ? {} : { cwd }) }
-  })
+  const env = environment(ground, sandbox, request)
+  const id = newProcessId(kit.random)
+  const where = cwd === undefined ? {} : { cwd }
   const options = { clock: kit.clock, maxOutputBytes, ...(onOutput === undefined ? {} : { onOutput }) }
   try {
-    await guest.writeFile(file, once(code), { mode: 0o600 }, signal)
-    return await runProcess(guest, requests, options, signal)
+    const extension =
+      runtime === 'node'
+        ? await nodeExtension(kit, guest, ground, request.code, programs, signal)
+        : LANGUAGES[runtime].extension
+    return await withFile(guest, `${ground.folder}/run/${id}${extension}`, code, signal, (file) => {
+      const requests = programs.map((program) => ({ id, argv: [program, file], env, timeoutMs, ...where }))
+      return runProcess(guest, requests, options, signal)
+    })
   } catch (error) {
     if (CoveError.from(error).code !== 'command-not-found') throw error
     throw new CoveError(
@@ -39,6 +43,20 @@ export async function runCode(
       { sandbox: sandbox.spec.id, runtime },
       { cause: error, fix: `Use a sandbox whose template has ${LANGUAGES[runtime].title}, or install it there.` },
     )
+  }
+}
+
+/** The file is there as long as the work is, and gone when this settles, whatever happened. */
+async function withFile<T>(
+  guest: Guest,
+  file: string,
+  content: Uint8Array,
+  signal: AbortSignal,
+  work: (file: string) => Promise<T>,
+): Promise<T> {
+  try {
+    await guest.writeFile(file, once(content), { mode: 0o600 }, signal)
+    return await work(file)
   } finally {
     await guest.remove(file, { force: true }, AbortSignal.timeout(TIDY_MS)).catch(() => {})
   }

@@ -71,7 +71,17 @@ async function startFirst(
   throw missing
 }
 
-/** The signal of the caller does not count here: it may be the reason. What is not there any more needs nothing. */
+/**
+ * Returns when it has ended, so that what comes next does not meet it. The signal of the caller does not count here: it
+ * may be the reason. What is not there any more needs nothing.
+ */
 async function kill(guest: Guest, id: ProcessId): Promise<void> {
-  await guest.signal(id, SIGKILL, AbortSignal.timeout(FAREWELL_MS)).catch(() => {})
+  const patience = AbortSignal.timeout(FAREWELL_MS)
+  try {
+    await guest.signal(id, SIGKILL, patience)
+    const { events } = await guest.attach(id, 'now', patience)
+    for await (const event of events) if (event.type === 'exit') return
+  } catch {
+    // It has ended, or cannot be reached: then its own timeout ends it.
+  }
 }

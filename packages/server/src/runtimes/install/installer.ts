@@ -1,4 +1,5 @@
 import { CoveError, describeExit, newProcessId, type Clock, type Guest, type StartProcess } from '@cove/domain'
+import { OutputKeeper } from '../../output-keeper.ts'
 import type { GuestLease } from '../../sandboxes/sandboxes.ts'
 import type { Ground } from '../ground.ts'
 import type { Kit } from '../kit.ts'
@@ -30,6 +31,7 @@ export interface Site {
 }
 
 const SCRIPT_BYTES = 16 * 1024
+const SAID_BYTES = 64 * 1024
 
 export class Installer {
   readonly #kit: Kit
@@ -73,12 +75,11 @@ export class Installer {
     const { clock, commands, grounds, random } = this.#kit
     const left = (): number => Math.max(1, Math.ceil(until - clock.monotonic()))
     const ground = await grounds.of(guest, sandbox, signal)
-    const path = sandbox.spec.env['PATH'] ?? ground.path
     const process = (plan: InstallPlan): StartProcess => ({
       id: newProcessId(random),
       timeoutMs: left(),
       argv: plan.argv,
-      env: { ...plan.env, PATH: withPackages(ground, path) },
+      env: { ...plan.env, PATH: withPackages(ground, ground.path) },
       ...(plan.cwd === undefined ? {} : { cwd: plan.cwd }),
       ...(plan.user === undefined ? {} : { user: plan.user }),
     })
@@ -95,9 +96,18 @@ export class Installer {
     const configured = commands[runtime]?.install
     const plan =
       configured === undefined ? await PLANS[runtime](site, packages) : { argv: [...configured, ...packages] }
-    const keep = { clock, maxOutputBytes, ...(onOutput === undefined ? {} : { onOutput }) }
-    const result = await runProcess(guest, [process(plan)], keep, signal)
-    explainOffline(sandbox, result)
+    // What is kept for the caller may be too little to read the reason of a failure from.
+    const said = new OutputKeeper(SAID_BYTES)
+    const options = {
+      clock,
+      maxOutputBytes,
+      onOutput: (stream: 'stdout' | 'stderr', data: Uint8Array): void => {
+        said.push(data)
+        onOutput?.(stream, data)
+      },
+    }
+    const result = await runProcess(guest, [process(plan)], options, signal)
+    explainOffline(sandbox, result.exit, Buffer.from(said.bytes()).toString('utf8'))
     return result
   }
 }
@@ -113,14 +123,11 @@ const NOTHING: CodeResult = {
 }
 
 async function scriptOutput(guest: Guest, process: StartProcess, clock: Clock, signal: AbortSignal): Promise<string> {
-  const { stdout, stderr, exit, timedOut } = await runProcess(
-    guest,
-    [process],
-    { clock, maxOutputBytes: SCRIPT_BYTES },
-    signal,
-  )
+  const options = { clock, maxOutputBytes: SCRIPT_BYTES }
+  const { stdout, stderr, exit, timedOut } = await runProcess(guest, [process], options, signal)
   if (exit.kind === 'exited' && exit.code === 0) return Buffer.from(stdout.bytes).toString('utf8')
   if (timedOut) throw new CoveError('deadline-exceeded', 'the installation could not be prepared in time')
-  const said = Buffer.from(stderr.bytes).toString('utf8').trim().split('\n').at(-1)?.slice(0, 200)
-  throw new CoveError('io-error', `the installation could not be prepared: ${said || describeExit(exit)}`)
+  const last = Buffer.from(stderr.bytes).toString('utf8').trim().split('\n').at(-1) ?? ''
+  const why = last === '' ? describeExit(exit) : last.slice(0, 200)
+  throw new CoveError('io-error', `the installation could not be prepared: ${why}`)
 }

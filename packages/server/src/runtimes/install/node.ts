@@ -4,9 +4,13 @@ import type { InstallPlan, Site } from './installer.ts'
 
 /** Makes the prefix, and brings it into view of the code that runs. Prints the program that installs, if there is one. */
 const PREPARE = `
-cd "$1" && mkdir -p run node/node_modules || exit
-[ -L run/node_modules ] || ln -s ../node/node_modules run/node_modules
-[ -e node/package.json ] || echo '{"private":true}' >node/package.json
+cd "$1" || exit
+(
+  PATH=$PATH:/usr/bin:/bin
+  mkdir -p run node/node_modules || exit
+  [ -L run/node_modules ] || ln -s ../node/node_modules run/node_modules
+  [ -e node/package.json ] || echo '{"private":true}' >node/package.json
+) || exit
 [ -z "$2" ] || PATH="\${2%/*}:$PATH"
 command -v npm || echo`
 

@@ -1,5 +1,4 @@
-import { CoveError, type Sandbox } from '@cove/domain'
-import type { CodeResult } from '../runtimes.ts'
+import { CoveError, type Exit, type Sandbox } from '@cove/domain'
 
 /** How package managers say that they reached nothing. */
 const UNREACHABLE =
@@ -10,11 +9,9 @@ export function hasNoNetwork({ spec }: Sandbox): boolean {
   return spec.network.kind === 'none'
 }
 
-/** Throws `network-unavailable` when an installation failed for want of a network. */
-export function explainOffline(sandbox: Sandbox, { exit, stdout, stderr }: CodeResult): void {
-  if (!hasNoNetwork(sandbox) || (exit.kind === 'exited' && exit.code === 0)) return
-  const said = [stderr, stdout].map(({ bytes }) => Buffer.from(bytes).toString('utf8')).join('\n')
-  if (!UNREACHABLE.test(said)) return
+/** Throws `network-unavailable` when an installation that said this failed for want of a network. */
+export function explainOffline(sandbox: Sandbox, exit: Exit, said: string): void {
+  if (!hasNoNetwork(sandbox) || (exit.kind === 'exited' && exit.code === 0) || !UNREACHABLE.test(said)) return
   const { id } = sandbox.spec
   throw new CoveError(
     'network-unavailable',

@@ -11,7 +11,7 @@ const PREPARE = `
 venv=$1/python
 python=$2
 cd "$1" || exit
-if ! [ -x "$venv/bin/python" ]; then
+if ! { [ -e "$venv/.complete" ] && [ -x "$venv/bin/python" ]; }; then
   [ -n "$python" ] || python=$(command -v python3 || command -v python) || { echo no-python; exit 0; }
   command -v "$python" >/dev/null || { echo no-python; exit 0; }
   "$python" -m venv --clear --system-site-packages --without-pip "$venv" 1>&2 ||
@@ -22,6 +22,7 @@ if sys.prefix != sys.base_prefix: print("\\n".join(site.getsitepackages()))' |
     "$venv/bin/python" -c 'import os, sys, site
 seen = sys.stdin.read()
 if seen: open(os.path.join(site.getsitepackages()[0], "template.pth"), "w").write(seen)'
+  : >"$venv/.complete"
 fi
 if "$venv/bin/python" -c 'import sys, importlib.util as u; sys.exit(u.find_spec("pip") is None)'; then echo pip
 elif "$venv/bin/python" -m ensurepip 1>&2; then echo pip
@@ -58,6 +59,6 @@ export async function planPython(site: Site, packages: readonly string[]): Promi
   return {
     argv: [...pip, 'install', '--no-input', '--disable-pip-version-check', '--progress-bar=off', '--', ...packages],
     cwd: ground.folder,
-    env: hasNoNetwork(lease.sandbox) ? { PIP_RETRIES: '0' } : {},
+    env: hasNoNetwork(lease.sandbox) ? { PIP_RETRIES: '1' } : {},
   }
 }
