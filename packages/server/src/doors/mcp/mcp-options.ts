@@ -1,10 +1,14 @@
-import type { McpServer } from '@modelcontextprotocol/server'
+import type { McpServer, McpServerOptions, ServerNotifier } from '@modelcontextprotocol/server'
 import type { RuntimeCommands } from '../../runtimes/commands.ts'
 import type { Runtimes } from '../../runtimes/runtimes.ts'
 import type { McpSettings } from './settings.ts'
 
-/** Adds tools, prompts and resources to every server of the protocol. */
-export type McpFixtures = (server: McpServer) => void
+/** What a conformance suite asks every server of the protocol to have besides its own. */
+export interface McpFixtures {
+  readonly options: McpServerOptions
+  /** Adds tools, prompts and resources; `notifier` reaches the clients that have subscribed. */
+  add(server: McpServer, notifier: ServerNotifier): void
+}
 
 /** How the MCP door is set up; absent parts have their defaults. */
 export interface McpOptions {
@@ -13,6 +17,6 @@ export interface McpOptions {
   readonly commands?: RuntimeCommands
   /** In place of the real ones. */
   readonly runtimes?: Runtimes
-  /** What a conformance suite asks for; nothing sets it in an ordinary start. */
+  /** Nothing sets it in an ordinary start. */
   readonly fixtures?: McpFixtures
 }

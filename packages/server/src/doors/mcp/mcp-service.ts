@@ -14,6 +14,7 @@ import { addTools } from './add-tools.ts'
 import { RPC, requestIdOfMessage, rpcError } from './rpc-error.ts'
 import { Sessions } from './sessions.ts'
 import { MCP_LIMITS } from './settings.ts'
+import { TOOLS } from './tools/tools.ts'
 
 export interface McpServiceOptions extends Omit<McpHouse, 'making'> {
   readonly version: string
@@ -34,7 +35,7 @@ export class McpService {
   readonly #sessions: Sessions
   /** Who sent what is being answered; the protocol's library hands its requests through to the tools. */
   readonly #senders = new WeakMap<Request, Sender>()
-  /** Calls of tools take long: their answer is a stream from the start, so that nothing on the way times out. */
+  /** Answers in a stream from the start, so that nothing on the way gives up a call that takes long. */
   readonly #calls: McpHttpHandler
   readonly #others: McpHttpHandler
 
@@ -61,7 +62,7 @@ export class McpService {
   async answer(request: Request, body: unknown, sender: Sender): Promise<ServiceAnswer> {
     this.#senders.set(request, sender)
     if (await isLegacyRequest(request, body)) return this.#legacy(request, body, sender)
-    const handler = methodOf(body) === 'tools/call' ? this.#calls : this.#others
+    const handler = takesLong(body) ? this.#calls : this.#others
     return { response: await handler.fetch(request, { parsedBody: body }), using: nothing }
   }
 
@@ -118,9 +119,13 @@ export class McpService {
 
   #newServer(): McpServer {
     const { version, fixtures } = this.#options
-    const server = new McpServer({ name: 'cove', title: 'Cove', version }, { instructions: INSTRUCTIONS })
+    const server = new McpServer(
+      { name: 'cove', title: 'Cove', version },
+      // The tools are the same for ever, so that nobody has to listen for changes.
+      { instructions: INSTRUCTIONS, capabilities: { tools: { listChanged: false } }, ...fixtures?.options },
+    )
     addTools(server, this.#house, (request) => this.#senders.get(request))
-    fixtures?.(server)
+    fixtures?.add(server, this.#others.notify)
     return server
   }
 }
@@ -137,6 +142,10 @@ function parsed(body: unknown): { parsedBody?: unknown } {
   return body === undefined ? {} : { parsedBody: body }
 }
 
-function methodOf(body: unknown): unknown {
-  return typeof body === 'object' && body !== null && 'method' in body ? body.method : undefined
+/** True for a call of a tool that may take longer than clients and proxies wait for the head of an answer. */
+function takesLong(body: unknown): boolean {
+  if (typeof body !== 'object' || body === null || !('method' in body) || body.method !== 'tools/call') return false
+  const params = 'params' in body ? body.params : undefined
+  const name = typeof params === 'object' && params !== null && 'name' in params ? params.name : undefined
+  return TOOLS.some((tool) => tool.takesLong && tool.name === name)
 }

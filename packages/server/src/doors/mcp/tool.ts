@@ -22,6 +22,8 @@ interface ToolSpec<Input, Facts> {
   /** The least role that may call it. Calls of tools that need more than `viewer` go to the audit log. */
   readonly role: Role
   readonly annotations: ToolAnnotations
+  /** May take longer than a few seconds. */
+  readonly takesLong?: boolean
   readonly input: z.ZodObject & z.ZodType<Input>
   readonly facts: z.ZodType<Facts>
   readonly run: (input: Input, call: ToolCall) => Promise<ToolAnswer<Facts>>
@@ -33,6 +35,7 @@ export interface Tool {
   readonly title: string
   readonly description: string
   readonly annotations: ToolAnnotations
+  readonly takesLong: boolean
   readonly inputSchema: JsonSchema
   readonly outputSchema: JsonSchema
   call(args: unknown, call: ToolCall, sender: Sender): Promise<CallToolResult>
@@ -59,6 +62,7 @@ export function defineTool<Input, Facts>(spec: ToolSpec<Input, Facts>): Tool {
     title,
     description,
     annotations: { title, ...annotations },
+    takesLong: spec.takesLong === true,
     inputSchema: jsonSchema(spec.input, 'input'),
     outputSchema: jsonSchema(spec.facts, 'output'),
     async call(args, call, sender) {

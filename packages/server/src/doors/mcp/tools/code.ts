@@ -28,6 +28,7 @@ export const execute = defineTool({
     'no error of the tool. Long output loses its middle. For what goes on running use start_process.',
   role: 'member',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
+  takesLong: true,
   input: z.strictObject({
     environment_id: environmentId,
     code: z.string().min(1, 'must not be empty').describe('At most 512,000 bytes of UTF-8.'),
@@ -60,6 +61,7 @@ export const installPackages = defineTool({
     'node, from the distribution for shell. The environment needs a network that reaches the registry.',
   role: 'member',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  takesLong: true,
   input: z.strictObject({
     environment_id: environmentId,
     packages: z

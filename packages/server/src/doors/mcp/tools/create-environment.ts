@@ -17,6 +17,7 @@ export const createEnvironment = defineTool({
     'It is destroyed after timeout_minutes without activity.',
   role: 'member',
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
+  takesLong: true,
   input: z.strictObject({
     runtime: runtime.describe('What execute runs when it is told no language.'),
     name: z

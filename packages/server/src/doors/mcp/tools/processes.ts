@@ -71,6 +71,7 @@ export const readProcess = defineTool({
     'the last answer to get only what is new.',
   role: 'viewer',
   annotations: { readOnlyHint: true, openWorldHint: false },
+  takesLong: true,
   input: z.strictObject({
     environment_id: environmentId,
     process_id: processId,
@@ -145,6 +146,7 @@ export const stopProcess = defineTool({
   description: 'Ends a background process and everything that it has started: asks first, then forces.',
   role: 'member',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  takesLong: true,
   input: z.strictObject({
     environment_id: environmentId,
     process_id: processId,
