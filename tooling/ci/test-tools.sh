@@ -12,6 +12,14 @@ need fish fish
 need dockerd docker.io
 need busybox busybox-static
 
+# Sandboxes of the template `host` see the programs of the distribution, not those of whoever runs the tests.
+shown() { # package, command
+  env -i PATH=/usr/local/bin:/usr/bin:/bin sh -c "$2" >/dev/null 2>&1 || missing="$missing $1"
+}
+shown python3-pip 'python3 -m pip --version'
+shown nodejs 'node --version'
+shown npm 'npm --version'
+
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   echo "not installed, so that some tests are skipped:$missing" >&2
