@@ -10,7 +10,7 @@ import type { Run } from './registry.ts'
 
 /** A person has pressed Tab and waits: from the start of the process, and for the server at least. */
 const ANSWER_MS = 140
-const SERVER_MS = 60
+const SERVER_MS = 100
 
 /** What the scripts of `cove completion` call. Says nothing but names, whatever goes wrong. */
 export function define(command: Command, { io }: Context, run: Run): void {
