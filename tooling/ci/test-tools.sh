@@ -10,6 +10,7 @@ need() { # program, package
 need zsh zsh
 need fish fish
 need dockerd docker.io
+need nix nix-bin
 need busybox busybox-static
 
 # Sandboxes of the template `host` see the programs of the distribution, not those of whoever runs the tests.
