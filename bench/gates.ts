@@ -13,4 +13,5 @@ export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [nu
   idle: { mib: [0, 2] },
   density: { p99_ms: [0, 100], daemon_rss_mib: [0, 300] },
   adopt: { ratio: [0, 8] },
+  install: { p50_ms: [0, 15_000], package_mib: [0, 4] },
 }

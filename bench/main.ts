@@ -5,7 +5,19 @@ import { GATES } from './gates.ts'
 import type { Benchmark, Result } from './lib/result.ts'
 
 /** npm run bench -- [names] [--quick] [--json]: prints one line of JSON per benchmark, last of all. */
-const NAMES = ['create', 'exec', 'output', 'files', 'churn', 'stall', 'launcher', 'idle', 'density', 'adopt'] as const
+const NAMES = [
+  'create',
+  'exec',
+  'output',
+  'files',
+  'churn',
+  'stall',
+  'launcher',
+  'idle',
+  'density',
+  'adopt',
+  'install',
+] as const
 /** Of one room alone: run when named. */
 const ROOMS = ['store'] as const
 const KNOWN: readonly string[] = [...NAMES, ...ROOMS]
