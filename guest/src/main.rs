@@ -1,5 +1,5 @@
-//! Cove's guest program: one static binary with two faces. Inside a machine it is the guest agent; on the host it is
-//! the launcher.
+//! Cove's guest program: one static binary with three faces. Inside a machine it is the guest agent; on the host it is
+//! the launcher, and the keeper of a machine's network.
 
 mod agent;
 mod fields;
@@ -8,6 +8,7 @@ mod frames;
 #[path = "../fuzz/driver.rs"]
 mod fuzz;
 mod launcher;
+mod network;
 mod sys;
 #[cfg(test)]
 mod vectors;
@@ -19,6 +20,7 @@ fn main() {
     let status = match face.as_ref().and_then(|face| face.to_str()) {
         Some("agent") => agent::main(&rest),
         Some("launcher") => launcher::main(&rest),
+        Some("network") => network::main(&rest),
         #[cfg(fuzzing)]
         Some("fuzz") => fuzz::main(&rest),
         Some("version") => {
@@ -26,7 +28,7 @@ fn main() {
             0
         }
         _ => {
-            eprintln!("usage: cove-guest agent|launcher|version");
+            eprintln!("usage: cove-guest agent|launcher|network|version");
             2
         }
     };

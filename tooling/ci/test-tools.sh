@@ -12,6 +12,9 @@ need fish fish
 need dockerd docker.io
 need nix nix-bin
 need busybox busybox-static
+need slirp4netns slirp4netns
+need nft nftables
+need ip iproute2
 
 # Sandboxes of the template `host` see the programs of the distribution, not those of whoever runs the tests.
 shown() { # package, command

@@ -3,6 +3,7 @@
 
 mod core;
 mod dial;
+mod etc;
 pub mod fault;
 mod files;
 mod greeting;
@@ -66,6 +67,9 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
     let (door, wire) = take_streams(flags)?;
     sys::cloexec_from(3)?;
     let options = Options::take(flags)?;
+    for (name, fd) in &flags.etc {
+        etc::write(name, sys::adopt(*fd)?);
+    }
     let oom = OomWatch::new(flags.oom_event.map(sys::adopt).transpose()?);
     let score = OomScore::new(flags.oom_score);
     if let Some(keep) = &flags.keep {

@@ -6,7 +6,7 @@ use std::os::unix::io::{OwnedFd, RawFd};
 
 pub const USAGE: &str = "usage: cove-guest agent (--listen-fd N | --stream-fd N | --stdio)
   [--workload-cgroup-fd N]... [--workload-oom-score-adj N] [--oom-event-fd N]
-  [--drop-bounding-set NAME,...] [--own-clock] [--home FOLDER]";
+  [--drop-bounding-set NAME,...] [--own-clock] [--home FOLDER] [--etc NAME:FD]...";
 
 /// How the host reaches the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Flags {
     pub own_clock: bool,
     /// The agent acts as its own user only, who is at home here.
     pub home: Option<Vec<u8>>,
+    /// Files of `/etc` to write, and where their content is read from.
+    pub etc: Vec<(String, RawFd)>,
 }
 
 /// What the flags come to once the descriptors are taken over.
@@ -40,6 +42,7 @@ pub struct Options {
 
 /// Cgroup files that a process may be asked to join.
 const MAX_CGROUPS: usize = 32;
+const MAX_ETC: usize = 8;
 
 pub fn parse(args: &[OsString]) -> Result<Flags, String> {
     let mut flags = Flags::default();
@@ -64,6 +67,7 @@ pub fn parse(args: &[OsString]) -> Result<Flags, String> {
             "--oom-event-fd" => flags.oom_event = Some(number(value()?)?),
             "--drop-bounding-set" => flags.keep = Some(capabilities(value()?)?),
             "--home" => flags.home = Some(value()?.as_bytes().to_vec()),
+            "--etc" if flags.etc.len() < MAX_ETC => flags.etc.push(etc(value()?)?),
             "--own-clock" => flags.own_clock = true,
             _ => return Err(format!("{} is not a flag, or is given too often", name)),
         }
@@ -72,6 +76,17 @@ pub fn parse(args: &[OsString]) -> Result<Flags, String> {
         return Err(String::from("one of --listen-fd, --stream-fd and --stdio is needed"));
     }
     Ok(flags)
+}
+
+/// `hosts:7`.
+fn etc(text: &str) -> Result<(String, RawFd), String> {
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.') && !name.starts_with('.');
+    match text.split_once(':') {
+        Some((name, fd)) if !name.is_empty() && plain(name) => {
+            Ok((name.to_string(), fd.parse().map_err(|_| format!("--etc: {} is not a number", fd))?))
+        }
+        _ => Err(format!("--etc: {} is not a name and a descriptor", text)),
+    }
 }
 
 /// Names in the order of their numbers.
@@ -153,7 +168,7 @@ mod tests {
     fn reads_all_flags() {
         let flags = parse(&words(
             "--listen-fd 3 --workload-cgroup-fd=4 --workload-cgroup-fd 5 --workload-oom-score-adj 500 \
-             --oom-event-fd 6 --drop-bounding-set=CAP_KILL,setuid,40 --own-clock"
+             --oom-event-fd 6 --drop-bounding-set=CAP_KILL,setuid,40 --own-clock --etc resolv.conf:7"
                 .replace("             ", "")
                 .as_str(),
         ))
@@ -162,11 +177,12 @@ mod tests {
         assert_eq!((flags.cgroups, flags.oom_score, flags.oom_event), (vec![4, 5], Some(500), Some(6)));
         assert_eq!(flags.keep, Some(vec![5, 7, 40]));
         assert!(flags.own_clock);
+        assert_eq!(flags.etc, [(String::from("resolv.conf"), 7)]);
     }
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        for bad in ["", "--stdio --unknown", "--listen-fd", "--listen-fd x", "--stdio --drop-bounding-set nonsense"] {
+        for bad in ["", "--stdio --unknown", "--listen-fd", "--listen-fd x", "--stdio --drop-bounding-set nonsense", "--stdio --etc ../x:3", "--stdio --etc hosts"] {
             assert!(parse(&words(bad)).is_err(), "{}", bad);
         }
     }

@@ -6,8 +6,9 @@ use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use super::mounts::{self, Failure};
+use super::network::Network;
 use super::spec::{Spec, UserNamespace};
-use crate::sys::namespace::{become_root, enter, unshare, CLONE_NEWNS, CLONE_NEWUSER};
+use crate::sys::namespace::{become_root, enter, unshare, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER};
 use crate::sys::{self, c, host, Errno};
 
 /// Everything that the launcher opened for the child.
@@ -23,6 +24,7 @@ pub struct Inherited {
     /// Ends without a byte when exec has happened.
     pub status: OwnedFd,
     pub user_namespace: Option<RawFd>,
+    pub network: Option<Network>,
     /// Limit of descriptors as the launcher found it.
     pub descriptors: c::rlimit_t,
 }
@@ -78,7 +80,21 @@ fn prepare(spec: &Spec, inherited: &Inherited) -> Result<(), Failure> {
         step("set oom_score_adj", fs::write("/proc/self/oom_score_adj", value.to_string()))?;
     }
     let prepared = mounts::prepare(&spec.mounts, inherited.user_namespace)?;
-    enter_user_namespace(spec.user_namespace, inherited.user_namespace)?;
+    match (&inherited.network, spec.user_namespace) {
+        // Whoever has ids of nobody else's enters with the launcher's rights, and has none there afterwards.
+        (Some(network), Some(UserNamespace::Range { .. })) => {
+            step("enter the network", enter(network.namespace.as_raw_fd(), CLONE_NEWNET))?;
+            enter_user_namespace(spec.user_namespace, inherited.user_namespace)?;
+        }
+        // An ordinary user has rights only where the network was made.
+        (Some(network), _) => {
+            if let Some(users) = &network.users {
+                step("enter the network's user namespace", enter(users.as_raw_fd(), CLONE_NEWUSER))?;
+            }
+            step("enter the network", enter(network.namespace.as_raw_fd(), CLONE_NEWNET))?;
+        }
+        (None, wanted) => enter_user_namespace(wanted, inherited.user_namespace)?,
+    }
     if !spec.mounts.is_empty() {
         step("make a mount namespace", unshare(CLONE_NEWNS))?;
         mounts::make(&spec.mounts, prepared)?;

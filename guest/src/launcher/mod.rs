@@ -14,6 +14,7 @@ mod job;
 mod log;
 mod mounts;
 mod namespaces;
+mod network;
 mod procs;
 pub mod record;
 mod records;

@@ -33,6 +33,8 @@ pub struct Spec {
     pub limits: Vec<ResourceLimit>,
     pub oom_score_adj: Option<i32>,
     pub removes: Vec<String>,
+    /// The host process whose network the new one shares.
+    pub network_of: Option<String>,
 }
 
 pub struct Folder {
@@ -172,6 +174,7 @@ impl Spec {
             limits: list(&fields, 17, limit)?,
             oom_score_adj: oom_score_adj(&fields)?,
             removes: paths(&fields, 19, "removeOnDestroy")?,
+            network_of: fields.text(20)?.map(String::from),
         };
         spec.check()?;
         Ok(spec)
@@ -191,6 +194,9 @@ impl Spec {
                 return Err(Fault::invalid(format!("descriptor {} is given twice", fd)));
             }
             taken.push(fd);
+        }
+        if !self.network_of.as_ref().map_or(true, |id| valid_id(id)) {
+            return Err(Fault::invalid("networkOf is not the id of a host process"));
         }
         let ranged = matches!(self.user_namespace, Some(UserNamespace::Range { .. }));
         let wants_range = self.folders.iter().any(|folder| folder.mapped_root)

@@ -116,6 +116,10 @@ impl Host {
             }
             _ => None,
         };
+        let network = match &spec.network_of {
+            Some(id) => Some(self.network_of(id)?),
+            None => None,
+        };
         let (stdio, held) = self.stdio(spec)?;
         let pipe = || sys::pipe(0).at(|| "make a pipe");
         let ((gate, opener), (status, reporter)) = (pipe()?, pipe()?);
@@ -126,6 +130,7 @@ impl Host {
             gate,
             status: reporter,
             user_namespace,
+            network,
             descriptors: self.descriptors,
         };
 

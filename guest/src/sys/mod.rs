@@ -8,6 +8,7 @@ pub mod machine;
 pub mod memfd;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod pidfd;
 pub mod poll;
 pub mod process;

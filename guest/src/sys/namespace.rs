@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::raw::{c_int, c_long, c_ulong};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::io::RawFd;
+use std::os::unix::io::{AsRawFd, RawFd};
 use std::path::Path;
 
 use super::c;
@@ -15,10 +15,12 @@ extern "C" {
     #[link_name = "setns"]
     fn c_setns(fd: c_int, kind: c_int) -> c_int;
     fn syscall(number: c_long, ...) -> c_long;
+    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
 }
 
 pub const CLONE_NEWNS: c_int = 0x0002_0000;
 pub const CLONE_NEWUSER: c_int = 0x1000_0000;
+pub const CLONE_NEWNET: c_int = 0x4000_0000;
 
 pub fn unshare(flags: c_int) -> io::Result<()> {
     check(unsafe { c_unshare(flags) } as c_long)
@@ -48,4 +50,24 @@ pub fn chown(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let status = unsafe { c::fchownat(c::AT_FDCWD, path.as_ptr(), uid, gid, c::AT_SYMLINK_NOFOLLOW) };
     check(status as c_long)
+}
+
+/// Turns the loopback interface of the current network namespace on.
+pub fn raise_loopback() -> io::Result<()> {
+    const SIOCSIFFLAGS: c::ULong = 0x8914;
+    const IFF_UP: u8 = 1;
+    let (inet, datagram) = (2, 2);
+    let socket = super::own(unsafe { socket(inet, datagram | c::O_CLOEXEC, 0) });
+    let socket = socket.map_err(|error| io::Error::from_raw_os_error(error.0))?;
+    let mut request = [0u8; 40];
+    request[..2].copy_from_slice(b"lo");
+    request[16] = IFF_UP;
+    check(unsafe { c::ioctl(socket.as_raw_fd(), SIOCSIFFLAGS, request.as_mut_ptr()) } as c_long)
+}
+
+/// What kind of namespace a descriptor stands for: the `CLONE_` flag that makes one. None for other files.
+pub fn kind_of(fd: RawFd) -> Option<c_int> {
+    const NS_GET_NSTYPE: c::ULong = 0xb703;
+    let kind = unsafe { c::ioctl(fd, NS_GET_NSTYPE) };
+    Some(kind).filter(|kind| *kind > 0)
 }

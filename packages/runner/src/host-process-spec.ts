@@ -31,6 +31,12 @@ export interface HostProcessSpec {
   /** Cgroup folders made (with one `mkdir` each, in order), set, and joined; removed in reverse order on destroy. */
   readonly cgroups?: readonly CgroupSpec[]
   readonly userNamespace?: UserNamespaceSpec
+  /**
+   * Id of a living host process that keeps a network namespace (`cove-guest network`): the new one runs in that. Where
+   * that one has a user namespace of its own, the new one enters it too, in place of one of kind `self`.
+   * `network-unavailable` when it is gone.
+   */
+  readonly networkOf?: string
   /** When present, the child gets a mount namespace of its own with these mounts made in order. */
   readonly mounts?: readonly MountSpec[]
   /** Files written inside the child before exec, after namespaces are entered (for example sysctls). */

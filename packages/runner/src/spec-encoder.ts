@@ -50,7 +50,7 @@ function encode(spec: HostProcessSpec): Buffer {
     fields.fields(17, item.number(3, bounded(limit.hard)))
   }
   if (spec.oomScoreAdj !== undefined) fields.number(18, spec.oomScoreAdj + OOM_SCORE_OFFSET)
-  const encoded = fields.texts(19, spec.removeOnDestroy).finish()
+  const encoded = fields.texts(19, spec.removeOnDestroy).text(20, spec.networkOf).finish()
   if (encoded.length > MAX_SPEC_BYTES) {
     throw new CoveError('payload-too-large', `the specification of ${spec.id} is over 1 MiB`)
   }

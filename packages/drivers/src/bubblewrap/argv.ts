@@ -33,6 +33,8 @@ export interface BwrapOptions {
    */
   readonly ids: 'range' | { readonly self: number }
   readonly hostname: string
+  /** It starts in the network namespace that the machine is to have, instead of making an empty one. */
+  readonly hasNetwork: boolean
   readonly seccompFd: number
   /** Arguments of the guest program. */
   readonly agent: readonly string[]
@@ -43,7 +45,8 @@ export function bwrapArgv(options: BwrapOptions): readonly string[] {
   const { ids } = options
   const words: string[] = [options.bwrap]
   const add = (...more: readonly string[]) => words.push(...more)
-  add('--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-net', '--unshare-cgroup')
+  add('--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup')
+  if (!options.hasNetwork) add('--unshare-net')
   if (ids !== 'range') add('--unshare-user', '--uid', `${ids.self}`, '--gid', `${ids.self}`, '--disable-userns')
   add('--hostname', options.hostname, '--as-pid-1', '--cap-drop', 'ALL')
   if (ids === 'range') for (const name of CAPABILITIES) add('--cap-add', name)

@@ -1,4 +1,4 @@
-import { isRoot, openHostRig } from '../../test/support/host-rig.ts'
+import { hasInternet, isRoot, openHostRig } from '../../test/support/host-rig.ts'
 import { driverConformance } from '../conformance/index.ts'
 import { createBubblewrapDriver } from './driver.ts'
 
@@ -12,6 +12,7 @@ driverConformance(`bubblewrap as ${isRoot ? 'root' : 'an ordinary user'}`, () =>
       enforces: isRoot ? ['memoryBytes', 'cpus', 'processes', 'diskBytes'] : ['diskBytes'],
       ownFiles: true,
       pausable: isRoot,
+      internet: hasInternet,
     },
   }),
 )

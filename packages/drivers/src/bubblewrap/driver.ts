@@ -16,6 +16,7 @@ import {
   type Recovered,
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
+import { Networks, type NetworkTools, type StartedNetwork } from '@cove/network'
 import type { HostProcess, Launcher } from '@cove/runner'
 import type { CgroupPlan } from '../cgroups/plan.ts'
 import { agentOomKills } from '../host/cgroup-readings.ts'
@@ -54,6 +55,8 @@ export interface BubblewrapOptions {
   readonly log?: Log
   /** Path of bwrap. Default: found in the system's program folders. */
   readonly bwrap?: string
+  /** Programs of the network `internet`. Default: found in the system's program folders. */
+  readonly networkTools?: Partial<NetworkTools>
   /** First of the host's user ids that machines get, 65,536 each. Default 0x10000000. */
   readonly uidBase?: number
 }
@@ -74,6 +77,7 @@ interface Parts {
   readonly blanks: BlankDisks
   readonly ranges: IdRanges
   readonly holdings: Holdings
+  readonly networks: Networks
 }
 
 class BubblewrapDriver implements Driver, KeepsDisks {
@@ -88,6 +92,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   /** Known once the driver is open; until then `validate` is generous and `create` decides. */
   #missing: MissingLimits = {}
   #keepsSizes = true
+  #networks: Networks | undefined
   #proven = false
 
   constructor(options: BubblewrapOptions) {
@@ -101,6 +106,8 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     const opened = await this.#open().catch((error: unknown) => CoveError.from(error))
     if (opened instanceof CoveError) return { proven: false, reason: opened.message, fix: opened.fix }
     const { bwrap, version, ids, folders, hierarchies } = opened.prepared
+    const { networks } = opened
+    const network = networks.support.available ? networks.support : await networks.probe()
     if (bwrap === undefined) return { proven: false, reason: NOT_INSTALLED, fix: INSTALL }
     const fingerprint = await proveByRunning(this, {
       signal,
@@ -113,6 +120,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
       details: {
         version,
         users: ids === 'range' ? 'root, user' : 'user',
+        network: network.available ? `internet (${network.tools})` : `none only: ${network.reason}. ${network.fix}`,
         cgroups: Object.entries(hierarchies.controllers)
           .map(([name, place]) => `${name} ${'missing' in place ? 'none' : `v${place.version}`}`)
           .join(', '),
@@ -125,17 +133,29 @@ class BubblewrapDriver implements Driver, KeepsDisks {
 
   validate(spec: MachineSpec): readonly Problem[] {
     const keptSize = spec.disk !== undefined && !this.#keepsSizes ? { diskBytes: KEPT_DISK } : {}
-    return checkSpec(spec, this.#host, { ...this.#missing, ...keptSize })
+    return checkSpec(
+      spec,
+      this.#host,
+      { ...this.#missing, ...keptSize },
+      this.#networks?.support ?? { available: true },
+    )
   }
 
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
-    const { prepared, disks, blanks, ranges, holdings } = await this.#open()
+    const { prepared, disks, blanks, ranges, holdings, networks } = await this.#open()
+    if (spec.network.kind === 'internet' && !networks.support.available) await networks.probe()
     refuseProblems(this.validate(spec))
     if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
     if (prepared.bwrap === undefined) throw new CoveError('isolation-unavailable', NOT_INSTALLED, {}, { fix: INSTALL })
     holdings.claim(id, spec.disk, prepared.template.name)
     let newDisk = false
+    let starting: Promise<StartedNetwork> | undefined
     try {
+      if (spec.network.kind === 'internet') {
+        starting = networks.start(id, spec.network, context.signal)
+        // Waited for below, or undone.
+        starting.catch(() => undefined)
+      }
       const form = spec.disk === undefined ? ABSENT : await disks.formOf(spec.disk)
       newDisk = spec.disk !== undefined && form.kind === 'absent'
       const slot = prepared.ids === 'range' ? holdings.claimRange(id, form) : undefined
@@ -152,6 +172,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
         ...(slot === undefined ? {} : { slot }),
         ...(spec.disk === undefined ? {} : { disk: spec.disk }),
       }
+      const network = await starting
       context.progress('starting the machine')
       const request = hostProcessSpec({
         prepared,
@@ -162,11 +183,14 @@ class BubblewrapDriver implements Driver, KeepsDisks {
         base,
         note: writeNote(note),
         cgroups,
+        network,
       })
       const process = await this.#launcher.start(request, context.signal)
+      await network?.ready
       if (newDisk && spec.disk !== undefined) disks.made(spec.disk)
-      return this.#machine(prepared, process, note, cgroups)
+      return this.#machine(prepared, networks, process, note, cgroups)
     } catch (error) {
+      await starting?.catch(() => undefined)
       await this.#undo(id, newDisk ? spec.disk : undefined, error)
       if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
       throw CoveError.from(error, 'driver-failed')
@@ -174,17 +198,18 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   }
 
   async *recover(): AsyncIterable<Recovered> {
-    const { prepared, holdings } = await this.#open()
+    const { prepared, holdings, networks } = await this.#open()
     const records = await this.#records()
     for (const { note } of records) holdings.learn(note)
     yield* recoverLaunched(records, [prepared.folders.machines, prepared.folders.scratch], ({ process, note }) =>
-      this.#machine(prepared, process, note, machineCgroups(prepared, note.machine, { limits: {} })),
+      this.#machine(prepared, networks, process, note, machineCgroups(prepared, note.machine, { limits: {} })),
     )
   }
 
   async destroy(id: MachineId): Promise<void> {
-    const { prepared, holdings } = await this.#open()
+    const { prepared, holdings, networks } = await this.#open()
     await this.#launcher.destroy(recordOf(id))
+    if (networks.has(id)) await networks.end(id)
     // The launcher removes what its record names; a machine that never got one may have left its folder.
     await Promise.all(
       [prepared.folders.machines, prepared.folders.scratch].map((folder) => removeTree(join(folder, id))),
@@ -222,15 +247,43 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     const ranges = new IdRanges(this.#options.uidBase ?? DEFAULT_UID_BASE)
     const holdings = new Holdings(disks, ranges)
     await holdings.open()
-    for (const { note } of await this.#records()) holdings.learn(note)
+    const records = await this.#records()
+    for (const { note } of records) holdings.learn(note)
+    const networks = await this.#openNetworks(prepared, records)
     await pruneHostTemplates(prepared.folders.templates, new Set([...holdings.templates(), prepared.template.name]))
     this.#missing = missingLimits(prepared)
     this.#keepsSizes = prepared.images !== undefined
     const blanks = await BlankDisks.open(join(this.#options.stateDir, 'blanks'), prepared.ids === 'range' ? BLANKS : 0)
-    return { prepared, disks, blanks, ranges, holdings }
+    return { prepared, disks, blanks, ranges, holdings, networks }
   }
 
-  #machine(prepared: Prepared, process: HostProcess, note: MachineNote, cgroups: CgroupPlan): Machine {
+  async #openNetworks(prepared: Prepared, records: readonly LaunchedRecord[]): Promise<Networks> {
+    const { networkTools } = this.#options
+    const networks = await Networks.open(
+      {
+        launcher: this.#launcher,
+        guestProgram: join(prepared.folders.stage, 'program'),
+        runtimeDir: this.#options.runtimeDir ?? this.#options.stateDir,
+        log: this.#log,
+        ...(networkTools === undefined ? {} : { tools: networkTools }),
+      },
+      new Set(records.map(({ note }) => note.machine)),
+    )
+    this.#networks = networks
+    return networks
+  }
+
+  #machine(
+    prepared: Prepared,
+    networks: Networks,
+    process: HostProcess,
+    note: MachineNote,
+    cgroups: CgroupPlan,
+  ): Machine {
+    if (networks.has(note.machine)) {
+      // What has no machine any more needs no network; a failure is made good by the destroy that comes.
+      void process.exited.then(() => networks.end(note.machine)).catch(() => undefined)
+    }
     return hostMachine({
       id: note.machine,
       limits: withProblems(note.limits, process.cgroupProblems),
@@ -254,8 +307,10 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   }
 
   async #undo(id: MachineId, newDisk: DiskId | undefined, error: unknown): Promise<void> {
-    const { prepared, holdings } = await this.#open()
-    if (!(await endFailedStart(this.#launcher, recordOf(id), error))) return
+    const { prepared, holdings, networks } = await this.#open()
+    const ended = await endFailedStart(this.#launcher, recordOf(id), error)
+    if (networks.has(id)) await networks.end(id).catch(() => undefined)
+    if (!ended) return
     await Promise.all(
       [prepared.folders.machines, prepared.folders.scratch].map((folder) => removeTree(join(folder, id))),
     )

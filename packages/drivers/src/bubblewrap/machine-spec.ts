@@ -21,6 +21,8 @@ export interface MachineRequest {
   readonly base: number | undefined
   readonly note: string
   readonly cgroups: CgroupPlan
+  /** Record of the host process that keeps its network, and files of `/etc` that go with it. */
+  readonly network?: { readonly record: string; readonly etc: Readonly<Record<string, string>> } | undefined
 }
 
 export const RECORD_PREFIX = 'bwrap-'
@@ -37,6 +39,7 @@ const SOCKET_FD = 3
 const SECCOMP_FD = 4
 const OOM_FD = 5
 const FIRST_JOIN_FD = 6
+const FIRST_ETC_FD = 200
 const WORKLOAD_OOM_SCORE_ADJ = 500
 /** What the agent keeps, and with it whatever it starts. */
 const KEPT = CAPABILITIES.filter((name) => name !== 'CAP_SETPCAP')
@@ -56,6 +59,11 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
   const writableAt = writable.kind === 'folder' ? writable.path : `${STAGE}/disk`
   const layers = spec.from.kind === 'layers' ? spec.from.lower : undefined
   const { template } = prepared
+  const etc = Object.entries(request.network?.etc ?? {}).map(([name, text], index) => ({
+    name,
+    text,
+    fd: FIRST_ETC_FD + index,
+  }))
 
   const overlay = (target: string, lower: readonly string[], upper: string, work: string): MountSpec => ({
     kind: 'overlay',
@@ -75,6 +83,7 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
       bwrap: request.bwrap,
       ids: mapped ? 'range' : { self: USER_ID },
       hostname: spec.hostname,
+      hasNetwork: request.network !== undefined,
       seccompFd: SECCOMP_FD,
       agent: [
         'agent',
@@ -85,6 +94,7 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
         `${WORKLOAD_OOM_SCORE_ADJ}`,
         ...(oomEvents === undefined ? [] : ['--oom-event-fd', `${OOM_FD}`]),
         ...(mapped ? ['--drop-bounding-set', KEPT.join(',')] : []),
+        ...etc.flatMap(({ name, fd }) => ['--etc', `${name}:${fd}`]),
       ],
     }),
     env: { PATH: GUEST_PATH, LANG: 'C.UTF-8' },
@@ -99,12 +109,16 @@ export function hostProcessSpec(request: MachineRequest): HostProcessSpec {
         : []),
     ],
     listen: [{ fd: SOCKET_FD, path: socketOf(prepared, id), mode: 0o600 }],
-    blobs: [{ fd: SECCOMP_FD, data: prepared.seccomp }],
+    blobs: [
+      { fd: SECCOMP_FD, data: prepared.seccomp },
+      ...etc.map(({ fd, text }) => ({ fd, data: Buffer.from(text) })),
+    ],
     files: [
       ...(oomEvents === undefined ? [] : [{ fd: OOM_FD, path: oomEvents, write: false }]),
       ...cgroups.workloadJoin.map((path, index) => ({ fd: FIRST_JOIN_FD + index, path, write: true })),
     ],
     cgroups: cgroups.cgroups,
+    ...(request.network === undefined ? {} : { networkOf: request.network.record }),
     userNamespace: mapped
       ? { kind: 'range', base, count: RANGE_SIZE }
       : // Root of its own namespace, so that bwrap may mount; bwrap makes the machine's user inside of that.

@@ -14,12 +14,6 @@ const BAD: readonly { name: string; spec: Partial<MachineSpec>; field: string; c
     code: 'invalid-argument',
   },
   { name: 'a hostname of 64 letters', spec: { hostname: 'a'.repeat(64) }, field: 'hostname', code: 'invalid-argument' },
-  {
-    name: 'a network that is not there',
-    spec: { network: { kind: 'internet', allow: [] } },
-    field: 'network',
-    code: 'network-unavailable',
-  },
   { name: 'a snapshot', spec: { from: { kind: 'snapshot', id: 'x' } }, field: 'from', code: 'unsupported' },
   { name: 'no layers', spec: { from: { kind: 'layers', lower: [] } }, field: 'from', code: 'invalid-argument' },
   {

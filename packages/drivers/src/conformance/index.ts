@@ -8,6 +8,7 @@ import { execChapter } from './exec.ts'
 import { faultsChapter } from './faults.ts'
 import { guestStreamChapter } from './guest-stream.ts'
 import { limitsChapter } from './limits.ts'
+import { networkChapter } from './network.ts'
 import { pauseChapter } from './pause.ts'
 import { recoverChapter } from './recover.ts'
 import type { RigFactory } from './rig.ts'
@@ -33,6 +34,7 @@ export function driverConformance(name: string, factory: RigFactory, options: Co
     guestStreamChapter(stage)
     execChapter(stage)
     limitsChapter(stage)
+    networkChapter(stage)
     disksChapter(stage)
     endingChapter(stage)
     destroyChapter(stage)

@@ -25,6 +25,8 @@ export interface DriverRig extends AsyncDisposable {
     /** Each machine has files of its own, so that the same path is another file in another machine. */
     readonly ownFiles: boolean
     readonly pausable: boolean
+    /** It has the network `internet` here. */
+    readonly internet?: boolean
   }
 }
 

@@ -20,7 +20,7 @@ import {
   type Problem,
   type Recovered,
 } from '@cove/domain'
-import { checkSpec, hostSize, refuseProblems, type HostSize } from '../host/check-spec.ts'
+import { checkSpec, hostSize, refuseProblems, type HostSize, type InternetSupport } from '../host/check-spec.ts'
 import type { FakeMachineState, FakeWorld } from './fake-world.ts'
 
 export interface FakeDriverOptions {
@@ -33,6 +33,8 @@ export interface FakeDriverOptions {
   readonly fingerprint?: Fingerprint
   /** Limits that it cannot enforce. Default: none. */
   readonly unenforced?: readonly LimitName[]
+  /** Why it has no network `internet`. Default: it says that it has. */
+  readonly noInternet?: string
   /** Default: this host's. */
   readonly host?: HostSize
 }
@@ -51,6 +53,7 @@ class FakeDriver implements Driver, KeepsDisks {
   readonly #fingerprint: Fingerprint
   readonly #unenforced: readonly LimitName[]
   readonly #host: HostSize
+  readonly #internet: InternetSupport
   readonly #creating = new Set<MachineId>()
 
   constructor(options: FakeDriverOptions) {
@@ -58,6 +61,8 @@ class FakeDriver implements Driver, KeepsDisks {
     this.isolation = options.isolation ?? 'namespace'
     this.#world = options.world
     this.#unenforced = options.unenforced ?? []
+    const { noInternet: reason } = options
+    this.#internet = reason === undefined ? { available: true } : { available: false, reason, fix: 'Ask the test.' }
     this.#host = options.host ?? hostSize()
     const enforces = LIMIT_NAMES.filter((name) => !this.#unenforced.includes(name))
     this.#fingerprint = options.fingerprint ?? { proven: true, native: true, details: {}, enforces }
@@ -69,7 +74,8 @@ class FakeDriver implements Driver, KeepsDisks {
   }
 
   validate(spec: MachineSpec): readonly Problem[] {
-    return checkSpec(spec, this.#host, Object.fromEntries(this.#unenforced.map((name) => [name, UNENFORCED])))
+    const missing = Object.fromEntries(this.#unenforced.map((name) => [name, UNENFORCED]))
+    return checkSpec(spec, this.#host, missing, this.#internet)
   }
 
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {

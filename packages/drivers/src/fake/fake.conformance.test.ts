@@ -25,7 +25,7 @@ driverConformance('fake', () => {
     },
     leftovers: () => Promise.resolve([...world.machines.keys(), ...world.disks.keys()]),
     faults: [fault('beforeCreate'), fault('afterBuilt')],
-    traits: { users: ['root', 'user'], enforces: LIMIT_NAMES, ownFiles: true, pausable: true },
+    traits: { users: ['root', 'user'], enforces: LIMIT_NAMES, ownFiles: true, pausable: true, internet: true },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
   return Promise.resolve(rig)

@@ -1,5 +1,13 @@
 import { availableParallelism, totalmem } from 'node:os'
-import { CoveError, LIMIT_NAMES, type ErrorCode, type LimitName, type MachineSpec, type Problem } from '@cove/domain'
+import {
+  CoveError,
+  LIMIT_NAMES,
+  parseAllow,
+  type ErrorCode,
+  type LimitName,
+  type MachineSpec,
+  type Problem,
+} from '@cove/domain'
 
 const HOSTNAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i
 const MIN_MEMORY_BYTES = 4 * 1024 * 1024
@@ -13,19 +21,28 @@ export interface HostSize {
 
 export const hostSize = (): HostSize => ({ memoryBytes: totalmem(), cpus: availableParallelism() })
 
+/** Whether a driver has the network `internet`, and why not. */
+export type InternetSupport =
+  | { readonly available: true }
+  | { readonly available: false; readonly reason: string; readonly fix: string }
+
+const NO_INTERNET = { available: false, reason: 'this driver does not have it', fix: 'Use network `none`.' } as const
+
 /** What every driver that runs on this host's kernel refuses. `missing`: why a limit cannot be enforced here. */
 export function checkSpec(
   spec: MachineSpec,
   host: HostSize,
   missing: Partial<Readonly<Record<LimitName, string>>>,
+  internet: InternetSupport = NO_INTERNET,
 ): readonly Problem[] {
   const problems: Problem[] = []
   const problem = (field: string, message: string, fix: string) => problems.push({ field, message, fix })
   if (!HOSTNAME.test(spec.hostname)) {
     problem('hostname', 'the hostname is not a DNS label', 'Use 1 to 63 letters, digits and dashes.')
   }
-  if (spec.network.kind !== 'none') {
-    problem('network', `this driver has no network ${spec.network.kind}`, 'Use network `none`.')
+  if (spec.network.kind === 'internet') {
+    if (!internet.available) problem('network', `no network internet: ${internet.reason}`, internet.fix)
+    else problems.push(...allowProblems(spec.network.allow))
   }
   if (spec.from.kind === 'snapshot') {
     problem('from', 'this driver cannot start from a snapshot', 'Start from a template.')
@@ -57,6 +74,16 @@ export function checkSpec(
     }
   }
   return problems
+}
+
+function allowProblems(allow: readonly string[]): readonly Problem[] {
+  try {
+    parseAllow(allow)
+    return []
+  } catch (error) {
+    const { message, fix } = CoveError.from(error)
+    return [{ field: 'network.allow', message, fix }]
+  }
 }
 
 function wrongValue(name: LimitName, value: number): string | undefined {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +15,9 @@ export const GUEST_PROGRAM =
   process.env['COVE_TEST_GUEST'] ?? fileURLToPath(new URL('../../../../build/cove-guest', import.meta.url))
 
 export const isRoot = process.getuid?.() === 0
+
+/** What the network `internet` of bubblewrap needs is installed; `tooling/ci/test-tools.sh` installs it. */
+export const hasInternet = ['/usr/sbin/nft', '/usr/bin/slirp4netns', '/dev/net/tun'].every((path) => existsSync(path))
 
 export interface HostParts {
   readonly launcher: Launcher

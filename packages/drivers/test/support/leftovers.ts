@@ -8,6 +8,7 @@ export async function leftoversOf(folder: string, installation: string): Promise
     ...(await cgroups(installation)),
     ...(await mounts(folder)),
     ...(await files(join(folder, 'd/machines'))),
+    ...(await files(join(folder, 'd/networks'))),
     ...(await files(join(folder, 'l/records'))),
   ]
 }

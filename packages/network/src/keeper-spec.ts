@@ -1,0 +1,53 @@
+import { join } from 'node:path'
+import type { HostProcessSpec } from '@cove/runner'
+import type { NetworkTools } from './tools.ts'
+
+export const RECORD_PREFIX = 'network-'
+export const recordOf = (machine: string): string => `${RECORD_PREFIX}${machine}`
+export const socketOf = (folder: string, machine: string): string => join(folder, machine, 's')
+
+export interface KeeperRequest {
+  readonly machine: string
+  /** Holds a folder per machine. */
+  readonly folder: string
+  readonly guestProgram: string
+  readonly tools: NetworkTools
+  readonly rules: string
+  /** The way to the host's own loopback exists; which ports of it, the rules say. */
+  readonly hostLoopback: boolean
+  /** `self`: an ordinary user may make a network namespace only inside a user namespace. */
+  readonly ids: 'root' | 'self'
+}
+
+const SOCKET_FD = 3
+const RULES_FD = 4
+
+/** The host process that keeps one machine's network. */
+export function keeperSpec(request: KeeperRequest): HostProcessSpec {
+  const folder = join(request.folder, request.machine)
+  return {
+    id: recordOf(request.machine),
+    owner: 'durable',
+    argv: [
+      request.guestProgram,
+      'network',
+      '--listen-fd',
+      `${SOCKET_FD}`,
+      '--rules-fd',
+      `${RULES_FD}`,
+      '--nft',
+      request.tools.nft,
+      '--slirp4netns',
+      request.tools.slirp4netns,
+      ...(request.hostLoopback ? ['--host-loopback', 'yes'] : []),
+    ],
+    env: {},
+    stdio: 'held',
+    folders: [{ path: folder, mode: 0o700 }],
+    listen: [{ fd: SOCKET_FD, path: socketOf(request.folder, request.machine), mode: 0o600 }],
+    blobs: [{ fd: RULES_FD, data: Buffer.from(request.rules) }],
+    ...(request.ids === 'self' ? { userNamespace: { kind: 'self', uid: 0, gid: 0 } } : {}),
+    rlimits: [{ name: 'core', soft: 0, hard: 0 }],
+    removeOnDestroy: [folder],
+  }
+}
