@@ -17,6 +17,7 @@ import { HttpDoor } from './doors/http/http-door.ts'
 import { McpDoor } from './doors/mcp/mcp-door.ts'
 import { Port, type ListenOptions } from './doors/port/port.ts'
 import { openIdentity, type Identity } from './identity/identity.ts'
+import { PreviewDoor } from './doors/preview/preview-door.ts'
 import { Lifecycle } from './lifecycle/lifecycle.ts'
 import { MetricsRegistry } from './metrics/registry.ts'
 import { DEFAULT_DEFAULTS, DEFAULT_LIMITS, HOST_TEMPLATE, type ServerOptions } from './options.ts'
@@ -101,7 +102,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     {
       sandboxes: sandboxMethods(sandboxes, limits),
       processes: processMethods(sandboxes, random, limits),
-      files: fileMethods(sandboxes, limits),
+      files: fileMethods(sandboxes, identity.fileUrls, limits),
       ports: portMethods(opened.ports),
       identity: identityMethods(identity, sandboxes, audit),
       templates: templateMethods(templates, node),
@@ -134,12 +135,25 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     rate: { perSecond: limits.callsPerSecond, burst: limits.callBurst },
     failures: WRONG_KEYS,
   })
+  const origins = new OriginCheck(options.allowedHosts ?? [])
+  const previews = new PreviewDoor({
+    ...opened,
+    keys: identity.ring,
+    livingKey: (id) => identity.livingKey(id),
+    failed: (from) => callers.failed(from),
+    origins,
+    audit,
+    clock,
+    headerBytes: limits.headerBytes,
+    closing: closing.signal,
+    log,
+  })
   const front = new Front({
     callers,
     audit,
     clock,
-    origins: new OriginCheck(options.allowedHosts ?? []),
-    hostDoors: [],
+    origins,
+    hostDoors: [previews],
     doors: [
       new ConnectDoor(services, body, log),
       mcp,
@@ -147,6 +161,8 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
         sandboxes,
         ports: opened.ports,
         audit,
+        auditor,
+        signed: { urls: identity.fileUrls, callers },
         clock,
         random,
         limits,

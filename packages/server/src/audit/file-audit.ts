@@ -35,6 +35,7 @@ export class FileAudit implements AuditTrail, Disposable {
   #descriptor: number | undefined
   #number = 0
   #size = 0
+  #closed = false
   #lost = 0
   /** Lost since the last entry that was kept, and since when in Unix milliseconds. */
   #gap: { count: number; readonly since: number } | undefined
@@ -83,6 +84,7 @@ export class FileAudit implements AuditTrail, Disposable {
   [Symbol.dispose](): void {
     if (this.#descriptor !== undefined) closeSync(this.#descriptor)
     this.#descriptor = undefined
+    this.#closed = true
   }
 
   async *#lines(number: number, end: number) {
@@ -102,21 +104,23 @@ export class FileAudit implements AuditTrail, Disposable {
 
   #append(line: string): void {
     const text = Buffer.from(this.#torn ? `\n${line}` : line)
-    if (this.#size > 0 && this.#size + text.length > this.#options.segmentBytes) this.#rotate()
-    if (this.#descriptor === undefined) throw new CoveError('io-error', 'the audit log is closed')
-    const written = writeSync(this.#descriptor, text)
+    const isFull = this.#size > 0 && this.#size + text.length > this.#options.segmentBytes
+    // Without a descriptor the next file could not be opened the last time.
+    const descriptor = isFull || this.#descriptor === undefined ? this.#rotate() : this.#descriptor
+    const written = writeSync(descriptor, text)
     this.#size += written
     this.#torn = written > 0 ? written < text.length : this.#torn
     if (written < text.length) throw new CoveError('no-space', 'the disk is full')
   }
 
-  #rotate(): void {
+  #rotate(): number {
+    if (this.#closed) throw new CoveError('io-error', 'the audit log is closed')
     if (this.#descriptor !== undefined) closeSync(this.#descriptor)
     this.#descriptor = undefined
-    this.#open(this.#number + 1)
+    return this.#open(this.#number + 1)
   }
 
-  #open(number: number): void {
+  #open(number: number): number {
     const descriptor = openSync(this.#segments.path(number), 'a+', 0o600)
     this.#descriptor = descriptor
     this.#number = number
@@ -124,6 +128,7 @@ export class FileAudit implements AuditTrail, Disposable {
     const last = Buffer.alloc(1)
     this.#torn = this.#size > 0 && readSync(descriptor, last, 0, 1, this.#size - 1) === 1 && last[0] !== 10
     if (this.#segments.newest !== number) this.#segments.add(number, this.#options.segments)
+    return descriptor
   }
 
   #lose(error: unknown): void {
@@ -140,9 +145,16 @@ export class FileAudit implements AuditTrail, Disposable {
   #gapEntry({ count, since }: { count: number; since: number }): AuditEntry {
     const { clock } = this.#options
     return {
-      ...{ at: clock.now(), project: '', key: '', role: 'viewer', action: 'audit/gap', target: '', from: '' },
+      at: clock.now(),
+      project: '',
+      key: '',
+      role: 'viewer',
+      action: 'audit/gap',
+      target: '',
       details: { lost: String(count), since: new Date(since).toISOString() },
-      ...{ outcome: 'io-error', requestId: '' },
+      from: '',
+      outcome: 'io-error',
+      requestId: '',
     }
   }
 }

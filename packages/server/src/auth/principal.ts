@@ -17,6 +17,8 @@ export interface Principal extends Scope {
   readonly ended?: AbortSignal
   /** Unix milliseconds at which the key or token opens nothing any more; what it signs does not outlive it. */
   readonly expiresAt?: number
+  /** Id of the key that made the token; absent for keys. */
+  readonly issuer?: string
 }
 
 /** Throws `permission-denied` unless the caller's role is enough. */

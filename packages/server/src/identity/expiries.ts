@@ -36,7 +36,7 @@ export class Expiries {
     while (!signal.aborted) {
       const now = this.#clock.now()
       let next = Infinity
-      for (const due of [...this.#dues]) {
+      for (const due of this.#dues) {
         if (due.at > now) {
           next = Math.min(next, due.at)
           continue

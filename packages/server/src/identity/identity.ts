@@ -9,6 +9,7 @@ import type { SandboxView } from '../sandboxes/view.ts'
 import { AccessStore } from './access-store.ts'
 import { AccessView } from './access-view.ts'
 import { Expiries } from './expiries.ts'
+import { FileUrls } from './file-urls.ts'
 import { Keys } from './keys.ts'
 import { Projects } from './projects.ts'
 import { SandboxTokens } from './sandbox-tokens.ts'
@@ -31,6 +32,7 @@ export interface Identity extends AsyncDisposable {
   readonly projects: Projects
   readonly keys: Keys
   readonly tokens: SandboxTokens
+  readonly fileUrls: FileUrls
   readonly view: AccessView
   /** The signal of a key that opens; undefined for every other. */
   livingKey(id: string): AbortSignal | undefined
@@ -65,6 +67,12 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     livingKey,
     sandbox: (id) => options.findSandbox(id as SandboxId),
   })
+  const fileUrls = new FileUrls({
+    secret: await signingKey(store, random, 'file-url'),
+    clock,
+    livingKey,
+    findSandbox: options.findSandbox,
+  })
   const ring: KeyRing = {
     async verify(token) {
       if (token.startsWith(TOKEN_PREFIX)) return tokens.verify(token)
@@ -84,6 +92,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     projects,
     keys,
     tokens,
+    fileUrls,
     view,
     livingKey,
     async [Symbol.asyncDispose]() {

@@ -130,8 +130,6 @@ export class Keys {
   /** Ended keys beyond those that are remembered, a few at a time. */
   #tooOld(project: string): string[] {
     const { view } = this.#options.store
-    const endedAt = ({ expiresAt = Infinity, revokedAt = Infinity }: KeyRecord): number =>
-      Math.min(expiresAt, revokedAt)
     return [...view.keysOf(project)]
       .map(({ record }) => record)
       .filter((record) => !view.isLive(record))
@@ -141,6 +139,8 @@ export class Keys {
       .map(({ id }) => keyKey(id))
   }
 }
+
+const endedAt = ({ expiresAt = Infinity, revokedAt = Infinity }: KeyRecord): number => Math.min(expiresAt, revokedAt)
 
 /** Other projects are the operator's only. */
 export function requireProject({ operator, project }: Principal, wanted: string): void {

@@ -94,8 +94,9 @@ export class SandboxTokens {
     }
     issuer.addEventListener('abort', follow, { once: true })
     const { id, role, sandbox, expiresAt } = claims
-    const principal = {
+    const principal: Principal = {
       key: id,
+      issuer: claims.issuer,
       project: spec.project,
       sandbox,
       role,

@@ -1,16 +1,20 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
+import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import {
+  SignFileUrlRequest_Operation as Operation,
   WatchFilesResponse_Kind as Kind,
   type FileInfoSchema,
   type FileService,
   type WatchFilesResponseSchema,
 } from '@cove/api'
-import { CoveError, type FileEvent } from '@cove/domain'
+import type { FileEvent } from '@cove/domain'
+import type { FileUrls } from '../../identity/file-urls.ts'
 import type { ServerLimits } from '../../options.ts'
+import { endedError } from '../../sandboxes/ledger.ts'
 import { bad } from '../../sandboxes/request.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import type { Methods } from './call.ts'
-import { checkMode, checkPath, checkRef, userOption } from './from-wire.ts'
+import { checkMode, checkPath, checkRef, parseMilliseconds, userOption } from './from-wire.ts'
 import { withKeepAlive } from './keep-alive.ts'
 import { toFileInfo } from './to-wire.ts'
 
@@ -18,7 +22,11 @@ const DEEPEST = 64
 /** Entries in one message of a listing: few enough to come soon, many enough to come fast. */
 const BATCH = 256
 
-export function fileMethods(sandboxes: Sandboxes, limits: ServerLimits): Methods<typeof FileService> {
+export function fileMethods(
+  sandboxes: Sandboxes,
+  fileUrls: FileUrls,
+  limits: ServerLimits,
+): Methods<typeof FileService> {
   return {
     async statFile({ sandbox, path, user }, { caller, signal }) {
       checkPath(path)
@@ -39,8 +47,17 @@ export function fileMethods(sandboxes: Sandboxes, limits: ServerLimits): Methods
       }
       yield { files }
     },
-    async signFileUrl() {
-      throw new CoveError('unsupported', 'file addresses are not signed here')
+    async signFileUrl({ sandbox: ref, path, user, operation, expiresIn }, { caller }) {
+      checkPath(path)
+      const sandbox = await sandboxes.get(caller, checkRef(ref))
+      if (sandbox.status.state === 'deleted') throw endedError(ref, sandbox)
+      const { url, expiresAt } = fileUrls.sign(caller, sandbox, {
+        path,
+        user: userOption(user).user ?? '',
+        operation: parseOperation(operation),
+        expiresIn: parseMilliseconds(expiresIn, 'expiresIn'),
+      })
+      return { path: url, expiresAt: timestampFromMs(expiresAt) }
     },
     async makeDirectory({ sandbox, path, parents, mode, user }, { caller, signal }) {
       checkPath(path)
@@ -86,6 +103,12 @@ export function fileMethods(sandboxes: Sandboxes, limits: ServerLimits): Methods
       }))
     },
   }
+}
+
+function parseOperation(operation: Operation): 'read' | 'write' {
+  if (operation === Operation.WRITE) return 'write'
+  if (operation === Operation.READ || operation === Operation.UNSPECIFIED) return 'read'
+  throw bad('operation', `has the unknown value ${operation}`)
 }
 
 type WireEvent = MessageInitShape<typeof WatchFilesResponseSchema>

@@ -18,6 +18,8 @@ export interface StreamOptions {
   readonly random: Random
   readonly keepAliveMs: number
   readonly body: BodyLimits
+  /** Called when the process has been started, before that is answered. */
+  readonly onStarted?: () => void
   /** Aborts when the server closes, or the caller's key ends. */
   readonly closing: AbortSignal
 }
@@ -34,7 +36,9 @@ export async function postProcess(exchange: Exchange, options: StreamOptions): P
   const request = parseCommand(command, random)
   using lease = await sandboxes.guest(caller, sandbox, incarnation)
   const signal = AbortSignal.any([clientSignal(exchange.response), closing])
-  await streamEvents(exchange, await lease.guest.start(request, signal), options)
+  const started = await lease.guest.start(request, signal)
+  options.onStarted?.()
+  await streamEvents(exchange, started, options)
 }
 
 /** `GET /v1/sandboxes/{sandbox}/processes/{process}/output`: attaches to a process. */

@@ -17,6 +17,8 @@ interface FileRequest {
   readonly sandbox: string
   readonly query: Query
   readonly stalledMs: number
+  /** Called when the file has been written, before that is answered. */
+  readonly onWritten?: () => void
 }
 
 /** Streams a file out, whole or in part. HEAD answers with the same headers. */
@@ -24,7 +26,7 @@ export async function getFile(exchange: Exchange, { sandboxes, caller, sandbox, 
   const { request, response } = exchange
   const path = checkPath(query.text('path') ?? '')
   const user = userOption(query.text('user') ?? '')
-  const signal = clientSignal(response)
+  const signal = clientSignal(response, caller.ended)
   const part = askedPart(query, request.headers.range)
   using lease = await sandboxes.guest(caller, sandbox)
   const isHead = request.method === 'HEAD'
@@ -51,8 +53,9 @@ export async function putFile(exchange: Exchange, file: FileRequest): Promise<vo
     parents: query.truth('parents') ?? true,
   }
   using lease = await sandboxes.guest(caller, sandbox)
-  const signal = clientSignal(exchange.response)
+  const signal = clientSignal(exchange.response, caller.ended)
   const info = await lease.guest.writeFile(path, uploadBody(exchange.request, stalledMs), options, signal)
+  file.onWritten?.()
   const body = toJsonString(FileInfoSchema, create(FileInfoSchema, toFileInfo(info)))
   const { response } = exchange
   response.setHeader('content-type', 'application/json')

@@ -1,7 +1,8 @@
 import { CoveError, type Clock, type Log, type Random } from '@cove/domain'
 import type { Audit } from '../../audit/audit.ts'
+import type { AuditNote, CallAuditor } from '../../audit/call-auditor.ts'
 import { unauthenticated } from '../../auth/credentials.ts'
-import { requireRole } from '../../auth/principal.ts'
+import { requireRole, type Principal } from '../../auth/principal.ts'
 import type { MetricsRegistry } from '../../metrics/registry.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Ports } from '../../ports/ports.ts'
@@ -13,12 +14,15 @@ import { StatusError, answerError } from '../json-error.ts'
 import { getOutput, postProcess } from './event-stream.ts'
 import { getFile, putFile } from './files.ts'
 import { Query, decode } from './query.ts'
+import { allowEveryOrigin, isSignedQuery, signer, type SignedFiles } from './signed-file.ts'
 import { TUNNEL, openTunnel } from './tunnel.ts'
 
 export interface HttpDoorOptions {
   readonly sandboxes: Sandboxes
   readonly ports: Ports
   readonly audit: Audit
+  readonly auditor: CallAuditor
+  readonly signed: SignedFiles
   readonly clock: Clock
   readonly random: Random
   readonly limits: ServerLimits
@@ -51,6 +55,10 @@ export class HttpDoor implements Door {
     return path === '/healthz' || path === '/readyz' || path === '/openapi.json'
   }
 
+  isSigned(path: string, query: string): boolean {
+    return isSignedQuery(query) && SANDBOX_PATH.exec(path)?.[2] === 'files'
+  }
+
   async handle(exchange: Exchange): Promise<void> {
     try {
       await this.#route(exchange)
@@ -66,7 +74,7 @@ export class HttpDoor implements Door {
   }
 
   async #route(exchange: Exchange): Promise<void> {
-    const { path, request, principal } = exchange
+    const { path, principal } = exchange
     const { metrics } = this.#options
     if (path === '/healthz') return text(exchange, 200, 'ok\n')
     if (path === '/readyz') {
@@ -78,11 +86,33 @@ export class HttpDoor implements Door {
       const { OPENAPI } = await import('@cove/api/openapi')
       return text(exchange, 200, OPENAPI, 'application/json')
     }
-    if (principal === undefined) throw unauthenticated()
+    if (this.isSigned(path, exchange.query)) return this.#routeSigned(exchange)
+    if (principal === undefined) throw exchange.refusal ?? unauthenticated()
     if (path === '/metrics') {
+      if (principal.sandbox !== undefined) requireRole(principal, 'admin')
       return text(exchange, 200, metrics.render(), 'text/plain; version=0.0.4; charset=utf-8')
     }
     if (PORT_PATH.test(path)) throw upgradeNeeded(exchange)
+    return this.#routeSandbox(exchange, principal)
+  }
+
+  /** An address that opens one file by itself. */
+  async #routeSigned(exchange: Exchange): Promise<void> {
+    const { path, request, response } = exchange
+    allowEveryOrigin(exchange)
+    if (request.method === 'OPTIONS') {
+      response.statusCode = 204
+      response.end()
+      return
+    }
+    const sandbox = decode(SANDBOX_PATH.exec(path)?.[1] ?? '', 'sandbox')
+    const principal = await signer(exchange, sandbox, new Query(exchange.query), this.#options.signed)
+    if (request.headers.expect !== undefined) response.writeContinue()
+    return this.#routeSandbox(exchange, principal)
+  }
+
+  async #routeSandbox(exchange: Exchange, principal: Principal): Promise<void> {
+    const { path, request } = exchange
     const [, sandboxPart, what, process] = SANDBOX_PATH.exec(path) ?? []
     if (sandboxPart === undefined) throw notFound(path)
     const { sandboxes, limits, random, closing } = this.#options
@@ -94,19 +124,47 @@ export class HttpDoor implements Door {
     const ending = principal.ended === undefined ? closing : AbortSignal.any([closing, principal.ended])
     const body = { bytes: limits.unaryBytes, ms: limits.unaryBodyMs }
     const stream = { sandboxes, caller: principal, sandbox, random, closing: ending, keepAliveMs, body }
-    requireRole(principal, route === 'PUT files' || route === 'POST processes' ? 'member' : 'viewer')
     switch (route) {
       case 'GET files':
       case 'HEAD files':
+        requireRole(principal, 'viewer')
         return getFile(exchange, file)
-      case 'PUT files':
-        return putFile(exchange, file)
+      case 'PUT files': {
+        const signed = this.isSigned(path, exchange.query) ? 'true' : undefined
+        const facts = { path: query.text('path'), user: query.text('user'), signed }
+        return this.#audited(exchange, principal, 'files/put', sandbox, facts, (note) =>
+          putFile(exchange, { ...file, onWritten: () => note.ok(undefined) }),
+        )
+      }
       case 'POST processes':
-        return postProcess(exchange, stream)
+        return this.#audited(exchange, principal, 'processes/start', sandbox, {}, (note) =>
+          postProcess(exchange, { ...stream, onStarted: () => note.ok(undefined) }),
+        )
       case 'GET processes/output':
+        requireRole(principal, 'viewer')
         return getOutput(exchange, decode(process ?? '', 'process'), query, stream)
       default:
         throw notFound(path)
+    }
+  }
+
+  /** Runs what changes something: only for whoever may, and written down however it ends. */
+  async #audited(
+    { requestId, from }: Exchange,
+    caller: Principal,
+    action: string,
+    sandbox: string,
+    facts: Readonly<Record<string, string | undefined>>,
+    run: (note: AuditNote) => Promise<void>,
+  ): Promise<void> {
+    const note = this.#options.auditor.onSandbox(action, sandbox, facts, { caller, requestId, from })
+    try {
+      requireRole(caller, 'member')
+      await run(note)
+    } catch (error) {
+      const told: unknown = caller.ended?.aborted === true ? caller.ended.reason : error
+      note.failed(told instanceof StatusError ? told.error : told)
+      throw told
     }
   }
 

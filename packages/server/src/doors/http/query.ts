@@ -3,14 +3,17 @@ import { bad } from '../../sandboxes/request.ts'
 
 /** The parameters behind the question mark. Bytes that are not UTF-8 are refused instead of guessed at. */
 export class Query {
-  readonly #values = new Map<string, string>()
+  /** Names and values as they came, decoded. */
+  readonly all: readonly (readonly [string, string])[]
+  readonly #values: ReadonlyMap<string, string>
 
   constructor(query: string) {
-    for (const part of query.split('&')) {
-      if (part === '') continue
+    const parts = query.split('&').filter((part) => part !== '')
+    this.all = parts.map((part) => {
       const [name = '', ...value] = part.split('=')
-      this.#values.set(decode(name, 'query'), decode(value.join('='), name))
-    }
+      return [decode(name, 'query'), decode(value.join('='), name)] as const
+    })
+    this.#values = new Map(this.all)
   }
 
   text(name: string): string | undefined {
