@@ -11,10 +11,11 @@ const RETRY = { attempts: 1, baseMs: 50, maxMs: 200 }
 export async function connect(where: Where, io: Io): Promise<Cove> {
   const target = await findTarget(where, io.env)
   explainErrors(io, explainFor(target))
-  const { url, apiKey } = target
+  const { url, apiKey, project } = target
   return new Cove({
     ...(url === undefined ? {} : { url }),
     ...(apiKey === undefined ? {} : { apiKey }),
+    ...(project === undefined ? {} : { project }),
     env: io.env,
     retry: RETRY,
   })

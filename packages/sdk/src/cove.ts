@@ -21,6 +21,8 @@ export interface CoveOptions {
   readonly url?: string
   /** Default: `COVE_API_KEY`, else the key in the local data directory. */
   readonly apiKey?: string
+  /** The project to work in, where the key may work in several. Default: the key's own. */
+  readonly project?: string
   /** Where `COVE_URL`, `COVE_API_KEY` and `COVE_DATA_DIR` are looked up. Default on Node: `process.env`. */
   readonly env?: Environment
   /** Used for every exchange in place of the runtime's own way. */
@@ -61,7 +63,16 @@ export class Cove {
     const apiKey = options.apiKey ?? found.apiKey
     const reconnect = { ...DEFAULT_RECONNECT, ...options.reconnect }
     const policy = { ...DEFAULT_RETRY, ...options.retry }
-    const rpc = new Rpc({ base, send, ...(apiKey === undefined ? {} : { apiKey }), policy, reconnect, parts })
+    const { project } = options
+    const rpc = new Rpc({
+      base,
+      send,
+      ...(apiKey === undefined ? {} : { apiKey }),
+      ...(project === undefined ? {} : { project }),
+      policy,
+      reconnect,
+      parts,
+    })
     this.#rpc = rpc
     this.sandboxes = new Sandboxes(rpc)
     this.projects = new Projects(rpc)

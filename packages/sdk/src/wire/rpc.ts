@@ -30,6 +30,8 @@ export interface RpcOptions {
   readonly base: URL
   readonly send: HttpSend
   readonly apiKey?: string
+  /** Worked in in place of the key's own. */
+  readonly project?: string
   readonly policy: RetryPolicy
   /** For streams that broke. */
   readonly reconnect?: RetryPolicy
@@ -49,10 +51,13 @@ export class Rpc {
   readonly headers: Readonly<Record<string, string>>
   readonly parts: RetryParts
 
-  constructor({ base, send, apiKey, policy, reconnect = DEFAULT_RECONNECT, parts }: RpcOptions) {
+  constructor({ base, send, apiKey, project, policy, reconnect = DEFAULT_RECONNECT, parts }: RpcOptions) {
     this.base = base
     this.#send = send
-    this.headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }
+    this.headers = {
+      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+      ...(project === undefined ? {} : { 'cove-project': project }),
+    }
     this.policy = policy
     this.reconnect = reconnect
     this.parts = parts
