@@ -90,6 +90,19 @@ describe.skipIf(missing !== undefined)('packages', () => {
     expect((await run('node', 'import { tool } from "@acme/tools"\nconsole.log(tool)')).stdout).toBe('tool with do\n')
   })
 
+  it('are there for programs of the sandbox that are started otherwise', async () => {
+    await run('shell', 'mkdir -p app && echo \'import { tool } from "@acme/tools"; console.log(tool)\' >app/main.mjs')
+    expect((await run('shell', 'node app/main.mjs')).stdout).toBe('tool with do\n')
+    using lease = await house.sandboxes.guest(SCOPE, sandbox)
+    const { signal } = new AbortController()
+    const env = await house.runtimes.environment(lease, signal)
+    const argv = ['sh', '-c', 'python3 -c "import greet; print(greet.VERSION)" && acme-tool']
+    const { events } = await lease.guest.start({ id: newProcessId(systemRandom), argv, env }, signal)
+    let said = ''
+    for await (const event of events) if (event.type === 'output') said += Buffer.from(event.data).toString('utf8')
+    expect(said).toBe('1.0\nthe tool runs\n')
+  })
+
   it('are still there after a stop and a start', async () => {
     await house.sandboxes.stop(SCOPE, sandbox, 1_000)
     await house.sandboxes.start(SCOPE, sandbox)

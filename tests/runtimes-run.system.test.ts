@@ -202,6 +202,19 @@ signal.pause()`
     })
   })
 
+  it('is taken for an ES module also by a node that does not look for itself', async () => {
+    const old = '#!/bin/sh\n[ "$1" != --version ] || { echo v18.19.0; exit; }\nexec node "$@"\n'
+    await write('/home/user/old-node', old, 0o755)
+    const runtimes = house.runtimesWith({ node: { run: '/home/user/old-node' } })
+    const request = { runtime: 'node', timeoutMs: 10_000, maxOutputBytes: 1_000 } as const
+    const extension = async (code: string) => {
+      const { stdout } = await runtimes.run(SCOPE, sandbox, { ...request, code }, new AbortController().signal)
+      return Buffer.from(stdout.bytes).toString()
+    }
+    expect(await extension('import { extname } from "path"\nconsole.log(extname(import.meta.url))')).toBe('.mjs\n')
+    expect(await extension('console.log(require("path").extname(__filename))')).toBe('.js\n')
+  })
+
   it('is not run with bounds that are none', async () => {
     const bad = [
       { timeoutMs: 0 },

@@ -4,6 +4,7 @@ import type { RuntimeCommands } from './commands.ts'
 import { Grounds } from './ground.ts'
 import { Installer } from './install/installer.ts'
 import type { Kit } from './kit.ts'
+import { withPackages } from './languages.ts'
 import { checkPackages } from './package-names.ts'
 import { runCode } from './run-code.ts'
 import { checkBounds, encodeCode } from './request.ts'
@@ -33,6 +34,10 @@ export function openRuntimes({ sandboxes, random, clock, commands = {} }: Runtim
       checkPackages(request.runtime, request.packages)
       using lease = await sandboxes.guest(caller, sandbox)
       return await installer.install(lease, request, signal)
+    },
+    async environment({ guest, sandbox }, signal) {
+      const ground = await kit.grounds.of(guest, sandbox, signal)
+      return { PATH: withPackages(ground, ground.path) }
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { Exit } from '@cove/domain'
 import type { Scope } from '../auth/principal.ts'
+import type { GuestLease } from '../sandboxes/sandboxes.ts'
 
 /** Ways to run a piece of code in a sandbox, and to give it packages: python, node and shell. */
 export interface Runtimes {
@@ -15,6 +16,11 @@ export interface Runtimes {
    * `unsupported` where the sandbox has nothing to install with, with the reason.
    */
   install(caller: Scope, sandbox: string, request: InstallPackages, signal: AbortSignal): Promise<CodeResult>
+  /**
+   * What other processes of the sandbox are started with, so that they use the installed packages of python and the
+   * programs of all: a PATH.
+   */
+  environment(lease: GuestLease, signal: AbortSignal): Promise<Readonly<Record<string, string>>>
 }
 
 export const RUNTIMES = ['python', 'node', 'shell'] as const

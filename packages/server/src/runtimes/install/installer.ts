@@ -79,7 +79,8 @@ export class Installer {
       id: newProcessId(random),
       timeoutMs: left(),
       argv: plan.argv,
-      env: { ...plan.env, PATH: withPackages(ground, ground.path) },
+      // Root starts nothing that the sandbox's user may have put into the way.
+      env: { ...plan.env, PATH: plan.user === 'root' ? ground.path : withPackages(ground, ground.path) },
       ...(plan.cwd === undefined ? {} : { cwd: plan.cwd }),
       ...(plan.user === undefined ? {} : { user: plan.user }),
     })

@@ -2,13 +2,19 @@ import { CoveError } from '@cove/domain'
 import { hasNoNetwork } from './offline.ts'
 import type { InstallPlan, Site } from './installer.ts'
 
-/** Makes the prefix, and brings it into view of the code that runs. Prints the program that installs, if there is one. */
+/**
+ * Makes the prefix, and brings it into view of the code that runs, and of whatever else lies in the home as long as
+ * nothing else is called `node_modules` there. Prints the program that installs, if there is one.
+ */
 const PREPARE = `
 cd "$1" || exit
 (
   PATH=$PATH:/usr/bin:/bin
   mkdir -p run node/node_modules || exit
   [ -L run/node_modules ] || ln -s ../node/node_modules run/node_modules
+  home=\${1%/*}
+  [ "$home" != "$HOME" ] || [ -e "$home/node_modules" ] || [ -L "$home/node_modules" ] ||
+    ln -s "\${1##*/}/node/node_modules" "$home/node_modules"
   [ -e node/package.json ] || echo '{"private":true}' >node/package.json
 ) || exit
 [ -z "$2" ] || PATH="\${2%/*}:$PATH"
