@@ -1,0 +1,193 @@
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { buffer, text } from 'node:stream/consumers'
+import type { ForwardEvent, PortConnection, Sandbox } from '@cove/sdk'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { TestDaemon } from './support/daemon.ts'
+
+/** Takes everything until the client has closed its side, and then sends it back. */
+const BOOMERANG = `
+import socketserver, sys
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        data = self.rfile.read()
+        self.wfile.write(data)
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 64
+server = Server(('127.0.0.1', int(sys.argv[1])), Handler)
+print('ready', flush=True)
+server.serve_forever()
+`
+
+async function serve(sandbox: Sandbox, port: number): Promise<void> {
+  const id = `boomerang-${port}`
+  await sandbox.processes.start(['python3', '-c', BOOMERANG, String(port)], { id })
+  const { text: said } = await sandbox.processes.read(id, { waitMs: 30_000 })
+  if (said !== 'ready\n') throw new Error(`the server said ${JSON.stringify(said)}`)
+}
+
+const random = (bytes: number): Buffer =>
+  Buffer.alloc(bytes, Buffer.from(crypto.getRandomValues(new Uint8Array(65_536))))
+
+async function send(port: number, data: Uint8Array): Promise<Buffer> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  socket.on('error', () => {})
+  socket.end(data)
+  return buffer(socket)
+}
+
+describe("the ports of a sandbox, from the client's side", () => {
+  let daemon: TestDaemon
+  let sandbox: Sandbox
+  beforeAll(async () => {
+    daemon = await TestDaemon.start()
+    sandbox = await daemon.client().sandboxes.create()
+    await serve(sandbox, 7000)
+  })
+  afterAll(() => daemon[Symbol.asyncDispose]())
+
+  it('are listed, shared and unshared, and have addresses', async () => {
+    const { ports } = sandbox
+    const listed = (await ports.list()).find(({ port }) => port === 7000)
+    expect(listed).toMatchObject({ listening: true, public: false, addresses: ['127.0.0.1'] })
+    expect(listed?.url).toMatch(new RegExp(`^http://7000-${sandbox.id}\\.`))
+    expect(await ports.share(7001, { public: true })).toMatchObject({ port: 7001, listening: false, public: true })
+    expect((await ports.list()).find(({ port }) => port === 7001)).toMatchObject({ listening: false, public: true })
+    expect(await ports.share(7001)).toMatchObject({ public: false })
+    await ports.unshare(7001)
+    await ports.unshare(7001)
+    const preview = await ports.previewUrl(7000, { expiresIn: 60_000, path: '/a?b=c' })
+    expect(preview.url).toMatch(new RegExp(`^http://7000-${sandbox.id}\\..*token=`))
+    expect(preview.expiresAt.getTime()).toBeGreaterThan(Date.now())
+    for (const port of [0, 65_536, 1.5]) {
+      await expect(ports.share(port)).rejects.toMatchObject({ code: 'invalid-argument' })
+      await expect(ports.connect(port)).rejects.toMatchObject({ code: 'invalid-argument' })
+    }
+  })
+
+  it('are connected to as web streams, each side closed for itself', async () => {
+    await using connection = await sandbox.ports.connect(7000)
+    const writer = connection.writable.getWriter()
+    const data = random(3_000_000)
+    const sending = (async () => {
+      for (let at = 0; at < data.length; at += 100_000) await writer.write(data.subarray(at, at + 100_000))
+      await writer.close()
+    })()
+    const parts: Uint8Array[] = []
+    for await (const part of connection.readable) parts.push(part)
+    await sending
+    expect(Buffer.concat(parts).equals(data)).toBe(true)
+    await connection.closed
+  })
+
+  it("are connected to as a stream of Node's", async () => {
+    const connection: PortConnection = await sandbox.ports.connect(7000)
+    const stream = Duplex.fromWeb(connection)
+    stream.end('there and back')
+    expect(await text(stream)).toBe('there and back')
+    await connection.closed
+  })
+
+  it('refuse with the reason', async () => {
+    const cove = daemon.client()
+    const stop = new AbortController()
+    await expect(sandbox.ports.connect(7999)).rejects.toMatchObject({ code: 'connection-refused' })
+    await expect(cove.sandboxes.at('none').ports.connect(7000)).rejects.toMatchObject({ code: 'sandbox-not-found' })
+    await expect(sandbox.ports.connect(7000, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'cancelled',
+    })
+    const connection = await sandbox.ports.connect(7000, { signal: stop.signal })
+    stop.abort()
+    // The signal was for connecting; what stands is closed by its owner.
+    const writer = connection.writable.getWriter()
+    await writer.write(new Uint8Array([1]))
+    connection.close()
+    await connection.closed
+  })
+
+  it('are brought to this machine, for many at once', async () => {
+    const events: ForwardEvent[] = []
+    await using forward = await sandbox.ports.forward(7000, { localPort: 0, onEvent: (event) => events.push(event) })
+    expect(forward.host).toBe('127.0.0.1')
+    const messages = Array.from({ length: 40 }, (_, i) => Buffer.from(`message ${i}`))
+    const large = random(5_000_000)
+    const answers = await Promise.all([large, ...messages].map((message) => send(forward.port, message)))
+    expect(answers[0]?.equals(large)).toBe(true)
+    expect(answers.slice(1).map(String)).toEqual(messages.map(String))
+    await forward.close()
+    expect(forward.connections).toBe(0)
+    expect(events.filter(({ type }) => type === 'opened')).toHaveLength(41)
+    expect(events).toContainEqual({
+      type: 'closed',
+      connection: expect.any(Number),
+      sent: 5_000_000,
+      received: 5_000_000,
+    })
+    await expect(send(forward.port, messages[0] ?? large)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  it('are brought before anything listens, and again when it does', async () => {
+    const events: ForwardEvent[] = []
+    await using forward = await sandbox.ports.forward(7100, { localPort: 0, onEvent: (event) => events.push(event) })
+    await send(forward.port, Buffer.from('too early')).catch(() => {})
+    expect(events).toEqual([
+      { type: 'failed', connection: 1, error: expect.objectContaining({ code: 'connection-refused' }) as Error },
+    ])
+    await serve(sandbox, 7100)
+    expect(String(await send(forward.port, Buffer.from('now')))).toBe('now')
+  })
+
+  it('hold what was asked of a forward: its port, its number of connections, its signal', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const address = taken.address()
+    const localPort = typeof address === 'object' ? (address?.port ?? 0) : 0
+    await expect(sandbox.ports.forward(7000, { localPort })).rejects.toMatchObject({ code: 'address-in-use' })
+    taken.close()
+
+    const failed = Promise.withResolvers<ForwardEvent>()
+    const stop = new AbortController()
+    const forward = await sandbox.ports.forward(7000, {
+      localPort: 0,
+      maxConnections: 2,
+      signal: stop.signal,
+      onEvent: (event) => {
+        if (event.type === 'failed') failed.resolve(event)
+      },
+    })
+    const open: Socket[] = []
+    for (let i = 0; i < 3; i++) {
+      const socket = connect(forward.port, '127.0.0.1')
+      socket.on('error', () => {})
+      open.push(socket)
+      await once(socket, 'connect')
+    }
+    expect(await failed.promise).toMatchObject({ connection: 3, error: { code: 'limit-reached' } })
+    const ended = Promise.all(open.filter(({ destroyed }) => !destroyed).map((socket) => once(socket, 'close')))
+    for (const socket of open) socket.resume()
+    stop.abort()
+    await forward.closed
+    await ended
+  })
+
+  it('end their connections with the sandbox', async () => {
+    const box = await daemon.client().sandboxes.create()
+    await serve(box, 7000)
+    await using forward = await box.ports.forward(7000, { localPort: 0 })
+    const socket = connect(forward.port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.resume()
+    socket.write('unfinished')
+    await using connection = await box.ports.connect(7000)
+    const drained = text(connection.readable).catch(() => '')
+    while (forward.connections === 0) await new Promise(setImmediate)
+    const closed = once(socket, 'close')
+    await box.delete()
+    expect(await drained).toBe('')
+    await closed
+    while (forward.connections > 0) await new Promise(setImmediate)
+  })
+})
