@@ -38,6 +38,10 @@ export interface PreviewUrl {
 
 /** What a caller signs does not outlive the caller's own key. */
 export interface PreviewCaller extends Scope {
+  /** Id of the key or token. */
+  readonly key: string
+  /** Id of the key that made the token; absent for keys. */
+  readonly issuer?: string
   /** Unix milliseconds. */
   readonly expiresAt?: number
 }
@@ -116,7 +120,7 @@ export class Ports {
     }
     const { spec } = await this.#live(caller, ref)
     const address = { sandbox: spec.id, port }
-    const { token, expiresAt } = await tokens.link(address, Math.round(expiresInMs), caller.expiresAt)
+    const { token, expiresAt } = await tokens.link(address, caller.issuer ?? caller.key, Math.round(expiresInMs), caller.expiresAt)
     return { url: `${hosts.origin(address, via)}${path}${path.includes('?') ? '&' : '?'}token=${token}`, expiresAt }
   }
 

@@ -34,6 +34,11 @@ export class PreviewHosts {
     return this.#options.publicUrl?.protocol === 'https:'
   }
 
+  /** True when whoever connects is something that stands in front, and says whom it speaks for. */
+  get isBehindProxy(): boolean {
+    return this.#options.publicUrl !== undefined
+  }
+
   /** What a Host header or `:authority` names; undefined for every other host. */
   parse(authority: string | undefined): PortAddress | undefined {
     const name = authority === undefined ? undefined : AUTHORITY.exec(authority)?.[1]

@@ -7,8 +7,9 @@ export const LINK_MS = 10 * 60_000
 /** How a token of ours can be told from those of the programs behind a port. */
 const LINK = 'cvl1'
 const COOKIE = 'cvc1'
-/** Port, time when it ends, milliseconds of the cookie, its latest end, name of this one link; then the sandbox's id. */
+/** Port, time when it ends, milliseconds of the cookie, its latest end, name of this one link; then sandbox and key. */
 const HEAD_BYTES = 2 + 6 + 4 + 6 + 16
+const ID_LENGTH = 16
 const NEVER = 2 ** 48 - 1
 const USED = 'access/used-link/'
 
@@ -17,6 +18,8 @@ export interface Grant {
   readonly address: PortAddress
   /** Unix milliseconds. */
   readonly expiresAt: number
+  /** Id of the key that made the link; what it made is worth nothing when it is revoked. */
+  readonly issuer: string
 }
 
 export interface LinkGrant extends Grant {
@@ -45,18 +48,23 @@ export class PreviewTokens {
   }
 
   /** Neither the link nor its cookie outlives `latest`, in Unix milliseconds. */
-  async link(address: PortAddress, cookieMs: number, latest?: number): Promise<{ token: string; expiresAt: number }> {
+  async link(
+    address: PortAddress,
+    issuer: string,
+    cookieMs: number,
+    latest?: number,
+  ): Promise<{ token: string; expiresAt: number }> {
     const now = this.#clock.now()
     const expiresAt = Math.min(now + LINK_MS, latest ?? Infinity)
-    const grant = { address, expiresAt, cookieMs, latest: latest ?? NEVER }
+    const grant = { address, issuer, expiresAt, cookieMs, latest: latest ?? NEVER }
     return { token: await this.#sign(LINK, grant, this.#random.bytes(16)), expiresAt }
   }
 
   /** The cookie that a link becomes now, and when it ends. */
-  async cookie({ address, cookieMs, latest }: LinkGrant): Promise<{ value: string; expiresAt: number }> {
+  async cookie({ address, issuer, cookieMs, latest }: LinkGrant): Promise<{ value: string; expiresAt: number }> {
     const expiresAt = Math.min(this.#clock.now() + cookieMs, latest)
     return {
-      value: await this.#sign(COOKIE, { address, expiresAt, cookieMs: 0, latest }, new Uint8Array(16)),
+      value: await this.#sign(COOKIE, { address, issuer, expiresAt, cookieMs: 0, latest }, new Uint8Array(16)),
       expiresAt,
     }
   }
@@ -84,13 +92,13 @@ export class PreviewTokens {
 
   async #sign(kind: string, grant: Omit<LinkGrant, 'nonce'>, nonce: Uint8Array): Promise<string> {
     const { sandbox, port } = grant.address
-    const payload = Buffer.alloc(HEAD_BYTES + sandbox.length)
+    const payload = Buffer.alloc(HEAD_BYTES + sandbox.length + grant.issuer.length)
     payload.writeUInt16BE(port, 0)
     payload.writeUIntBE(grant.expiresAt, 2, 6)
     payload.writeUInt32BE(grant.cookieMs, 8)
     payload.writeUIntBE(grant.latest, 12, 6)
     payload.set(nonce, 18)
-    payload.write(sandbox, HEAD_BYTES, 'latin1')
+    payload.write(sandbox + grant.issuer, HEAD_BYTES, 'latin1')
     return `${kind}.${payload.toString('base64url')}.${(await this.#mac(kind, payload)).toString('base64url')}`
   }
 
@@ -103,11 +111,12 @@ export class PreviewTokens {
     if (payload.length < HEAD_BYTES || mac.length !== expected.length || !timingSafeEqual(mac, expected))
       return undefined
     const port = payload.readUInt16BE(0)
-    const sandbox = payload.toString('latin1', HEAD_BYTES)
+    const sandbox = payload.toString('latin1', HEAD_BYTES, HEAD_BYTES + ID_LENGTH)
     const expiresAt = payload.readUIntBE(2, 6)
     if (port !== address.port || sandbox !== address.sandbox || expiresAt <= this.#clock.now()) return undefined
     return {
       address: { port, sandbox: parseSandboxId(sandbox) },
+      issuer: payload.toString('latin1', HEAD_BYTES + ID_LENGTH),
       expiresAt,
       cookieMs: payload.readUInt32BE(8),
       latest: payload.readUIntBE(12, 6),
@@ -123,7 +132,7 @@ export class PreviewTokens {
   }
 }
 
-const TOKEN = /^(cv[lc]1)\.([A-Za-z0-9_-]{1,100})\.([A-Za-z0-9_-]{43})$/
+const TOKEN = /^(cv[lc]1)\.([A-Za-z0-9_-]{1,200})\.([A-Za-z0-9_-]{43})$/
 
 /** True for what looks like a link's token, signed or not: other values of `token` are the program's own. */
 export function isLinkToken(text: string): boolean {
