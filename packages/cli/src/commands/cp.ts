@@ -7,6 +7,7 @@ import { Sink } from '../attach/sink.ts'
 import type { Context } from '../context.ts'
 import { STATUS } from '../exit-status.ts'
 import type { Io } from '../io.ts'
+import { remotePlace, type RemotePlace } from '../options/place.ts'
 import { writeWarning } from '../render/error.ts'
 import { showProgress } from '../render/progress.ts'
 import { UsageError } from '../usage-error.ts'
@@ -25,10 +26,8 @@ A local name with a colon is written with a slash before it: ./a:b
 `
 
 type Place = { readonly kind: 'local'; readonly path: string } | Remote | { readonly kind: 'pipe' }
-interface Remote {
+interface Remote extends RemotePlace {
   readonly kind: 'remote'
-  readonly sandbox: string
-  readonly path: string
 }
 
 interface Parsed {
@@ -127,14 +126,6 @@ async function* stdinContent(io: Io): AsyncGenerator<Uint8Array> {
 
 function readPlace(text: string): Place {
   if (text === '-') return { kind: 'pipe' }
-  const match = /^([a-z0-9][a-z0-9._-]{0,63}):(.*)$/s.exec(text)
-  const [, sandbox, path] = match ?? []
-  if (sandbox === undefined || path === undefined) return { kind: 'local', path: text }
-  if (!path.startsWith('/')) {
-    throw new UsageError(
-      `the path in ${JSON.stringify(text)} is not absolute`,
-      `Write ${sandbox}:/home/user/${path}, for example.`,
-    )
-  }
-  return { kind: 'remote', sandbox, path }
+  const remote = remotePlace(text)
+  return remote === undefined ? { kind: 'local', path: text } : { kind: 'remote', ...remote }
 }

@@ -22,6 +22,8 @@ export interface CommandEntry {
 const RUN = 'Run code:'
 const SANDBOXES = 'Sandboxes:'
 const INSIDE = 'Inside a sandbox:'
+const AGENTS = 'For agents:'
+const ACCESS = 'Access:'
 const INSTALLATION = 'This machine:'
 const OTHERS = 'The command line:'
 
@@ -50,6 +52,29 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'ps', summary: 'list processes of a sandbox', group: INSIDE, load: () => import('./ps.ts') },
   { name: 'logs', summary: 'show output of a process', group: INSIDE, load: () => import('./logs.ts') },
   { name: 'kill', summary: 'send a signal to a process', group: INSIDE, load: () => import('./kill.ts') },
+  {
+    name: 'forward',
+    summary: 'bring ports of a sandbox to this machine',
+    group: INSIDE,
+    load: () => import('./forward.ts'),
+  },
+  { name: 'ports', summary: 'list, open and share ports', group: INSIDE, load: () => import('./ports.ts') },
+  {
+    name: 'sign',
+    summary: 'print an address that reads or writes one file without a key',
+    group: INSIDE,
+    load: () => import('./sign.ts'),
+  },
+  {
+    name: 'mcp',
+    summary: 'speak the Model Context Protocol on stdin and stdout',
+    group: AGENTS,
+    load: () => import('./mcp.ts'),
+  },
+  { name: 'key', summary: 'make, list and revoke API keys', group: ACCESS, load: () => import('./key.ts') },
+  { name: 'token', summary: 'make a token that opens one sandbox', group: ACCESS, load: () => import('./token.ts') },
+  { name: 'project', summary: 'make, list and delete projects', group: ACCESS, load: () => import('./project.ts') },
+  { name: 'audit', summary: 'show who did what, and when', group: ACCESS, load: () => import('./audit.ts') },
   {
     name: 'up',
     summary: 'set this machine up and start Cove',
@@ -80,7 +105,6 @@ export const COMMANDS: readonly CommandEntry[] = [
     local: true,
     load: () => import('./config.ts'),
   },
-  { name: 'key', summary: 'show the API key', group: INSTALLATION, load: () => import('./key.ts') },
   {
     name: 'context',
     summary: 'choose which Cove is talked to',
