@@ -13,6 +13,8 @@ import { stop } from './stop.ts'
 const LONGEST_SECONDS = 24 * 86_400
 const LONGEST_WAIT_SECONDS = 60
 const INPUT_BYTES = 1024 * 1024
+/** How the ids of background processes begin, so that they are told from what `execute` has run. */
+const BACKGROUND = 'bg-'
 
 const processFacts = z.object({
   process_id: z.string(),
@@ -46,7 +48,7 @@ export const startProcess = defineTool({
     checkEnv(env, 'env')
     using lease = await guestOf(ref, call)
     const request = {
-      id: newProcessId(call.random),
+      id: parseProcessId(`${BACKGROUND}${newProcessId(call.random)}`),
       argv: ['sh', '-c', command],
       env,
       stdin,
@@ -165,14 +167,16 @@ export const stopProcess = defineTool({
 export const listProcesses = defineTool({
   name: 'list_processes',
   title: 'List processes',
-  description: 'Lists the processes of an environment, running ones and those that have ended not long ago.',
+  description:
+    'Lists the processes of an environment: those that run, and background processes that have ended not long ago.',
   role: 'viewer',
   annotations: { readOnlyHint: true, openWorldHint: false },
   input: z.strictObject({ environment_id: environmentId }),
   facts: z.object({ processes: z.array(processFacts), count: z.number().int() }),
   async run({ environment_id: ref }, call) {
     using lease = await guestOf(ref, call)
-    const processes = (await lease.guest.processes(call.signal)).map(toFacts)
+    const all = await lease.guest.processes(call.signal)
+    const processes = all.filter(({ id, exit }) => exit === undefined || id.startsWith(BACKGROUND)).map(toFacts)
     return { facts: { processes, count: processes.length } }
   },
 })

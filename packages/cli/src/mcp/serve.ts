@@ -1,0 +1,60 @@
+import { once } from 'node:events'
+import { CoveError } from '@cove/domain'
+import { STATUS } from '../exit-status.ts'
+import type { Io } from '../io.ts'
+import type { Where } from '../options/global-options.ts'
+import { Bridge } from './bridge.ts'
+import { findEndpoint, startDaemon } from './find-endpoint.ts'
+import { TOO_LONG, linesOf } from './lines.ts'
+import { errorMessage } from './message.ts'
+
+/** Bytes of one message: a whole file in base64 with room to spare, as the daemon takes it. */
+const LINE_BYTES = 32 * 1024 * 1024
+/** Milliseconds for what is still being answered when the client has closed its end. */
+const LAST_ANSWERS_MS = 2_000
+
+/** `cove mcp`: the Model Context Protocol on stdin and stdout, carried to the daemon, until stdin ends. */
+export async function serve(where: Where, io: Io, start: boolean): Promise<number> {
+  let starting: Promise<void> | undefined
+  const startOnce = (): Promise<void> => (starting ??= startDaemon(io))
+  await using bridge = new Bridge({
+    find: () => findEndpoint(where, io, start ? startOnce : undefined),
+    write: (line) => write(io, line),
+  })
+  const ended = Promise.withResolvers<'signal' | 'closed'>()
+  const offs = (['SIGTERM', 'SIGINT', 'SIGHUP'] as const).map((signal) =>
+    io.onSignal?.(signal, () => ended.resolve('signal')),
+  )
+  io.stdout.once('error', () => ended.resolve('closed'))
+  const reading = read(bridge, io)
+  try {
+    const how = await Promise.race([reading, ended.promise])
+    if (how === undefined) await Promise.race([bridge.settle(LAST_ANSWERS_MS), ended.promise])
+  } finally {
+    for (const off of offs) off?.()
+    io.stdin.destroy()
+    await reading.catch(() => undefined)
+  }
+  return STATUS.ok
+}
+
+async function read(bridge: Bridge, io: Io): Promise<undefined> {
+  for await (const line of linesOf(io.stdin, LINE_BYTES)) {
+    if (line !== TOO_LONG) {
+      bridge.take(line)
+      continue
+    }
+    const error = new CoveError(
+      'payload-too-large',
+      `a message may have at most ${LINE_BYTES} bytes`,
+      {},
+      { fix: 'Write large files in parts.' },
+    )
+    await write(io, errorMessage(null, error))
+  }
+}
+
+async function write({ stdout }: Io, line: string): Promise<void> {
+  if (stdout.write(`${line}\n`) || stdout.destroyed) return
+  await Promise.race([once(stdout, 'drain'), once(stdout, 'close')])
+}
