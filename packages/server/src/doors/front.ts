@@ -5,6 +5,7 @@ import type { Audit } from '../audit/audit.ts'
 import type { Authenticator, Caller } from '../auth/authenticator.ts'
 import { unauthenticated } from '../auth/credentials.ts'
 import type { OriginCheck } from '../auth/origin-check.ts'
+import { answerOrigin } from './cors.ts'
 import type { Door, HostDoor, Upgrade } from './door.ts'
 import { authorityOf, type Exchange, type Request, type Response } from './exchange.ts'
 import { StatusError, answerError } from './json-error.ts'
@@ -76,6 +77,7 @@ export class Front {
 
   async #pass(stranger: Exchange, door: Door | undefined): Promise<void> {
     const { request, response, requestId, path } = stranger
+    if (answerOrigin(stranger, this.#options.origins)) return
     const signed = door?.isSigned?.(path, stranger.query) === true
     const { principal, refusal } = await this.#check(stranger, signed)
     if (door === undefined || (principal === undefined && !signed && !door.isOpen(path))) {
