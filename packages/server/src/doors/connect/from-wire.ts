@@ -131,10 +131,16 @@ const LONGEST_MS = 2 ** 31 - 1
 
 /** Milliseconds; negative ones and those over 24 days are refused, naming the field. */
 export function parseMilliseconds(duration: Duration | undefined, field: string): number | undefined {
+  const ms = parseExpiry(duration, field)
+  if (ms !== undefined && ms > LONGEST_MS) throw bad(field, 'must be at most 24 days')
+  return ms
+}
+
+/** Milliseconds until a moment that is kept and for which nobody waits; negative ones are refused. */
+export function parseExpiry(duration: Duration | undefined, field: string): number | undefined {
   if (duration === undefined) return undefined
   const ms = parseDuration(duration)
   if (ms < 0) throw bad(field, 'must not be negative')
-  if (ms > LONGEST_MS) throw bad(field, 'must be at most 24 days')
   return ms
 }
 

@@ -19,7 +19,7 @@ import type { KeyRecord, ProjectRecord } from '../../identity/records.ts'
 import { bad } from '../../sandboxes/request.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import type { Methods } from './call.ts'
-import { checkRef, parseMilliseconds } from './from-wire.ts'
+import { checkRef, parseExpiry } from './from-wire.ts'
 
 const ROLES: ReadonlyMap<WireRole, Role> = new Map([
   [WireRole.VIEWER, 'viewer'],
@@ -59,7 +59,7 @@ export function identityMethods(
       return {}
     },
     async createKey({ project, name, role, expiresIn }, { caller }) {
-      const ms = parseMilliseconds(expiresIn, 'expiresIn')
+      const ms = parseExpiry(expiresIn, 'expiresIn')
       const { record, secret } = await keys.create(caller, {
         project: project === '' ? caller.project : project,
         name,
@@ -77,7 +77,7 @@ export function identityMethods(
       return { key: toKey(record, lastUsedAt) }
     },
     async createSandboxToken({ sandbox: ref, role, expiresIn }, { caller }) {
-      const ms = parseMilliseconds(expiresIn, 'expiresIn')
+      const ms = parseExpiry(expiresIn, 'expiresIn')
       const sandbox = await sandboxes.get(caller, checkRef(ref))
       const { token, expiresAt } = tokens.make(caller, sandbox, parseRole(role), ms)
       return { token, expiresAt: timestampFromMs(expiresAt) }
