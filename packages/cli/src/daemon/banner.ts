@@ -9,10 +9,12 @@ interface Facts {
   readonly adopted: number
   /** How the reader calls this program, `./cove` in a checkout. */
   readonly program: string
+  /** Configuration for clients of MCP, in one line. */
+  readonly mcp: string
 }
 
 /** What `cove up` prints when it is ready. */
-export function banner({ version, url, keyFile, readyMs, drivers, adopted, program }: Facts): string {
+export function banner({ version, url, keyFile, readyMs, drivers, adopted, program, mcp }: Facts): string {
   const lines = [
     `Cove ${version} is ready in ${formatDuration(Math.round(readyMs))}.`,
     '',
@@ -21,7 +23,8 @@ export function banner({ version, url, keyFile, readyMs, drivers, adopted, progr
     ...driverLines(drivers).map((line, index) => `  ${index === 0 ? 'Drivers  ' : '         '} ${line}`),
   ]
   if (adopted > 0) lines.push(`  Adopted   ${adopted} running ${adopted === 1 ? 'sandbox' : 'sandboxes'}`)
-  lines.push('', `  Try it    ${program} run python -c 'print(6*7)'`, '')
+  lines.push('', `  Agents    ${mcp}`)
+  lines.push(`  Try it    ${program} run python -c 'print(6*7)'`, '')
   return lines.join('\n')
 }
 

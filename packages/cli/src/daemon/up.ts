@@ -1,8 +1,10 @@
 import { CoveError, type Log } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import { loadConfig } from '../config/load.ts'
+import { defaultDataDir } from '../config/settings.ts'
 import type { Io } from '../io.ts'
 import { IN_CHECKOUT } from '../package-root.ts'
+import { clientConfig } from '../mcp/client-config.ts'
 import { ensureGuestProgram } from '../setup/guest-program.ts'
 import { ensureBubblewrap } from '../setup/isolation-tool.ts'
 import { VERSION } from '../version.ts'
@@ -56,6 +58,7 @@ export async function up(args: UpArgs, io: Io): Promise<number> {
       drivers,
       adopted: running,
       program: programName(io),
+      mcp: clientConfig({ env: io.env, dataDir: dataDir.path, usualDataDir: defaultDataDir(io.env) }),
     })
     io.stdout.write(text)
     log.info('ready', { url: daemon.url, version: VERSION, ready_ms: Math.round(performance.now()), running })
