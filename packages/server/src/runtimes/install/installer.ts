@@ -5,7 +5,7 @@ import type { Ground } from '../ground.ts'
 import type { Kit } from '../kit.ts'
 import { withPackages } from '../languages.ts'
 import { runProcess } from '../run-process.ts'
-import type { CodeResult, InstallPackages } from '../runtimes.ts'
+import type { CodeResult, InstallPackages, KeptOutput } from '../runtimes.ts'
 import { explainOffline } from './offline.ts'
 import { planNode } from './node.ts'
 import { planPython } from './python.ts'
@@ -26,8 +26,16 @@ export interface Site {
   readonly ground: Ground
   /** Configured interpreter of the runtime. */
   readonly interpreter: string | undefined
-  /** Standard output of a shell script in the ground's folder, within the time of the installation. */
-  script(text: string, args: readonly string[], user?: string): Promise<string>
+  /** Runs a shell script within the time of the installation; it has to end well. */
+  script(text: string, args: readonly string[], user?: string): Promise<Said>
+}
+
+/** What a script printed. */
+export interface Said {
+  /** Without the line break at the end. */
+  readonly stdout: string
+  /** The last line of its complaints; empty when it had none. */
+  readonly complaint: string
 }
 
 const SCRIPT_BYTES = 16 * 1024
@@ -91,7 +99,7 @@ export class Installer {
       script: async (text, args, user) => {
         const argv = ['/bin/sh', '-c', text, 'cove', ...args]
         const plan = { argv, ...(user === undefined ? {} : { user }) }
-        return scriptOutput(guest, process(plan), clock, signal)
+        return runScript(guest, process(plan), clock, signal)
       },
     }
     const configured = commands[runtime]?.install
@@ -123,12 +131,14 @@ const NOTHING: CodeResult = {
   durationMs: 0,
 }
 
-async function scriptOutput(guest: Guest, process: StartProcess, clock: Clock, signal: AbortSignal): Promise<string> {
+async function runScript(guest: Guest, process: StartProcess, clock: Clock, signal: AbortSignal): Promise<Said> {
   const options = { clock, maxOutputBytes: SCRIPT_BYTES }
   const { stdout, stderr, exit, timedOut } = await runProcess(guest, [process], options, signal)
-  if (exit.kind === 'exited' && exit.code === 0) return Buffer.from(stdout.bytes).toString('utf8')
+  const complaint = textOf(stderr).split('\n').at(-1)?.slice(0, 200) ?? ''
+  if (exit.kind === 'exited' && exit.code === 0) return { stdout: textOf(stdout), complaint }
   if (timedOut) throw new CoveError('deadline-exceeded', 'the installation could not be prepared in time')
-  const last = Buffer.from(stderr.bytes).toString('utf8').trim().split('\n').at(-1) ?? ''
-  const why = last === '' ? describeExit(exit) : last.slice(0, 200)
+  const why = complaint === '' ? describeExit(exit) : complaint
   throw new CoveError('io-error', `the installation could not be prepared: ${why}`)
 }
+
+const textOf = ({ bytes }: KeptOutput): string => Buffer.from(bytes).toString('utf8').trimEnd()

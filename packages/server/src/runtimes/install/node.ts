@@ -23,7 +23,7 @@ command -v npm || echo`
 /** Packages go into a prefix, where later runs of node find them by \`require\` and by \`import\`. */
 export async function planNode(site: Site, packages: readonly string[]): Promise<InstallPlan> {
   const { ground, lease, interpreter } = site
-  const npm = (await site.script(PREPARE, [ground.folder, interpreter ?? ''])).trim()
+  const { stdout: npm } = await site.script(PREPARE, [ground.folder, interpreter ?? ''])
   if (npm === '') {
     const { id } = lease.sandbox.spec
     throw new CoveError(

@@ -12,11 +12,12 @@ venv=$1/python
 python=$2
 cd "$1" || exit
 if ! { [ -e "$venv/.complete" ] && [ -x "$venv/bin/python" ]; }; then
+  rm -rf "$venv"
   [ -n "$python" ] || python=$(command -v python3 || command -v python) || { echo no-python; exit 0; }
   command -v "$python" >/dev/null || { echo no-python; exit 0; }
-  "$python" -m venv --clear --system-site-packages --without-pip "$venv" 1>&2 ||
-    "$python" -m virtualenv --clear --system-site-packages --no-pip "$venv" 1>&2 ||
-    { rm -rf "$venv"; echo no-venv; exit 0; }
+  "$python" -m venv --system-site-packages --without-pip "$venv" 1>&2 ||
+    "$python" -m virtualenv --system-site-packages --no-pip "$venv" 1>&2 ||
+    { echo no-venv; exit 0; }
   "$python" -c 'import sys, site
 if sys.prefix != sys.base_prefix: print("\\n".join(site.getsitepackages()))' |
     "$venv/bin/python" -c 'import os, sys, site
@@ -42,14 +43,13 @@ const REASONS: Readonly<Record<string, readonly [string, string]>> = {
 /** Packages go into a virtual environment, which later runs of Python use. */
 export async function planPython(site: Site, packages: readonly string[]): Promise<InstallPlan> {
   const { ground, lease, interpreter } = site
-  const said = await site.script(PREPARE, [ground.folder, interpreter ?? ''])
-  const outcome = said.trimEnd().split('\n').at(-1) ?? ''
+  const { stdout: outcome, complaint } = await site.script(PREPARE, [ground.folder, interpreter ?? ''])
   const reason = REASONS[outcome]
   if (reason !== undefined) {
     const { id } = lease.sandbox.spec
     throw new CoveError(
       'unsupported',
-      `sandbox ${id} ${reason[0]}, so it cannot install packages of Python`,
+      `sandbox ${id} ${reason[0]}, so it cannot install packages of Python${complaint === '' ? '' : `: ${complaint}`}`,
       { sandbox: id, runtime: 'python' },
       { fix: reason[1] },
     )

@@ -40,7 +40,7 @@ it.each([
   const users: unknown[] = []
   const site = siteOf('alpine', async (_text, _args, user) => {
     users.push(user)
-    return `${manager}\n`
+    return { stdout: manager, complaint: '' }
   })
   expect(await planShell(site, ['jq', 'g++'])).toMatchObject({ argv, user: 'root' })
   expect(users).toEqual(['root'])
@@ -48,7 +48,7 @@ it.each([
 
 it('apt reads its lists first, and no name is part of the script', async () => {
   const { argv, env } = await planShell(
-    siteOf('debian', async () => 'apt\n'),
+    siteOf('debian', async () => ({ stdout: 'apt', complaint: '' })),
     ['jq', 'g++'],
   )
   expect(argv.slice(-2)).toEqual(['jq', 'g++'])
@@ -57,9 +57,9 @@ it('apt reads its lists first, and no name is part of the script', async () => {
 })
 
 it.each([
-  ['host', async () => 'apt\n', /the host's own programs/],
-  ['debian', async () => 'not-root\n', /its only user is not root/],
-  ['scratch', async () => '', /no package manager/],
+  ['host', async () => ({ stdout: 'apt', complaint: '' }), /the host's own programs/],
+  ['debian', async () => ({ stdout: 'not-root', complaint: '' }), /its only user is not root/],
+  ['scratch', async () => ({ stdout: '', complaint: '' }), /no package manager/],
   ['debian', () => Promise.reject(new CoveError('user-not-found', 'there is no user root')), /has no user root/],
 ])('refuses where nothing can be installed: %s', async (template, script, reason) => {
   await expect(planShell(siteOf(template, script), ['jq'])).rejects.toMatchObject({

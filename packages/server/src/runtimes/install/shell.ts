@@ -28,7 +28,7 @@ export async function planShell(site: Site, packages: readonly string[]): Promis
   if (sandbox.spec.template === HOST_TEMPLATE.name) {
     throw refusal(sandbox, "the `host` template shows the host's own programs, and has none to add to")
   }
-  const manager = (await askRoot(site)).trim()
+  const manager = await askRoot(site)
   const command = COMMANDS[manager]
   if (command !== undefined) {
     return { argv: [...command, ...packages], cwd: '/', user: 'root', env: { DEBIAN_FRONTEND: 'noninteractive' } }
@@ -39,7 +39,7 @@ export async function planShell(site: Site, packages: readonly string[]): Promis
 
 async function askRoot(site: Site): Promise<string> {
   try {
-    return await site.script(PREPARE, [], 'root')
+    return (await site.script(PREPARE, [], 'root')).stdout
   } catch (error) {
     if (CoveError.from(error).code === 'user-not-found') throw refusal(site.lease.sandbox, 'it has no user root', error)
     throw error
