@@ -38,6 +38,8 @@ export const SETTINGS = {
   defaultProcesses: setting('1024', parseCount(8, 1_000_000), 'processes of a sandbox that names no limit'),
   uidBase: setting('268435456', parseCount(100_000, 4_000_000_000), 'first host uid for sandboxes; 65,536 each'),
   allowedHosts: setting('', parseList, 'names besides loopback ones that clients may use in Host and Origin'),
+  previewDomain: setting('localhost', parseDomain, 'every port of a sandbox is <port>-<id>.<this>'),
+  publicUrl: setting('', parsePublicUrl, 'where browsers reach the server when something stands in front of it'),
   shutdownGrace: setting('25s', (text) => parseDuration(text, 'shutdownGrace'), 'time for running calls at the end'),
   durability: setting('process', oneOf('process', 'power'), 'what acknowledged writes survive'),
   mcpMaxEnvironments: setting('10', parseCount(1, 100_000), 'live environments per project that agents make by MCP'),
@@ -149,6 +151,23 @@ function parseCount(least: number, most: number): (text: string) => number {
       throw refuse(text, `a whole number from ${least} to ${most}`)
     return count
   }
+}
+
+function parseDomain(text: string): string {
+  const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
+  if (!new RegExp(`^${label}(?:\\.${label})*$`).test(text) || text.length > 220) {
+    throw refuse(text, 'a domain such as localhost or preview.example.com')
+  }
+  return text
+}
+
+function parsePublicUrl(text: string): string | undefined {
+  if (text === '') return undefined
+  const want = 'an address such as https://cove.example.com, without a path'
+  if (!URL.canParse(text)) throw refuse(text, want)
+  const url = new URL(text)
+  if (!/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`) throw refuse(text, want)
+  return url.origin
 }
 
 function parseList(text: string): readonly string[] {

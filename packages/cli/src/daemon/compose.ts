@@ -101,6 +101,8 @@ export async function composeDaemon(
       },
     },
     allowedHosts: settings.allowedHosts,
+    previewDomain: settings.previewDomain,
+    ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),
     mcp,
   })
   undo.use(server)

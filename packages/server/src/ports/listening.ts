@@ -1,4 +1,4 @@
-import type { Guest } from '@cove/domain'
+import { CoveError, type Guest } from '@cove/domain'
 
 /** A TCP port that something in a sandbox listens on. */
 export interface ListeningPort {
@@ -11,14 +11,42 @@ export interface ListeningPort {
 const TABLE_BYTES = 4 * 1024 * 1024
 const LISTEN = '0A'
 
+/** Processes whose tables are tried: each may end just then. */
+const TRIES = 64
+
 /** Reads what listens from the kernel's tables inside the sandbox; no program in it is asked. */
 export async function listeningPorts(guest: Guest, signal?: AbortSignal): Promise<readonly ListeningPort[]> {
-  const [four, six] = await Promise.all([
-    readTable(guest, '/proc/net/tcp', signal),
-    // A sandbox without IPv6 has no such table.
-    readTable(guest, '/proc/net/tcp6', signal).catch(() => ''),
-  ])
-  return parseTables(four, six)
+  let tries = 0
+  for await (const process of views(guest, signal)) {
+    if (tries++ === TRIES) break
+    try {
+      const four = await readTable(guest, `/proc/${process}net/tcp`, signal)
+      // A sandbox without IPv6 has no such table.
+      const six = await readTable(guest, `/proc/${process}net/tcp6`, signal).catch(() => '')
+      return parseTables(four, six)
+    } catch (error) {
+      const { code } = CoveError.from(error)
+      if (code !== 'file-permission-denied' && code !== 'file-not-found' && code !== 'io-error') throw error
+    }
+  }
+  // Where there is no process there is no server.
+  return []
+}
+
+/**
+ * Through whose eyes to look. The guest agent keeps others, and thereby itself, from looking through its own; what it
+ * has started sees the same network, and only whoever went to a network of its own sees another.
+ */
+async function* views(guest: Guest, signal: AbortSignal | undefined): AsyncGenerator<string> {
+  yield ''
+  const started = (await guest.processes(signal)).filter(({ exit }) => exit === undefined).map(({ pid }) => pid)
+  for (const pid of started) yield `${pid}/`
+  const others: number[] = []
+  for await (const { name } of guest.list('/proc', {}, signal)) {
+    if (/^\d{1,7}$/.test(name) && name !== '1') others.push(Number(name))
+    if (others.length >= 4_096) break
+  }
+  for (const pid of others.toSorted((one, other) => one - other)) yield `${pid}/`
 }
 
 /** Lines that are not what the kernel writes are skipped. Ports in ascending order. */

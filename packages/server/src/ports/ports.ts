@@ -120,7 +120,12 @@ export class Ports {
     }
     const { spec } = await this.#live(caller, ref)
     const address = { sandbox: spec.id, port }
-    const { token, expiresAt } = await tokens.link(address, caller.issuer ?? caller.key, Math.round(expiresInMs), caller.expiresAt)
+    const { token, expiresAt } = await tokens.link(
+      address,
+      caller.issuer ?? caller.key,
+      Math.round(expiresInMs),
+      caller.expiresAt,
+    )
     return { url: `${hosts.origin(address, via)}${path}${path.includes('?') ? '&' : '?'}token=${token}`, expiresAt }
   }
 

@@ -146,7 +146,7 @@ export class Forwarding implements Waiting {
   }
 
   failed(error: Error): void {
-    const { exchange, framing, opened, pool } = this.#errand
+    const { exchange, framing, opened } = this.#errand
     const connection = this.#connection
     if (this.#over) return
     if (this.#answering) {
@@ -157,14 +157,20 @@ export class Forwarding implements Waiting {
     // A server may close a connection that waits just when a request is on its way; that one asks again.
     const method = exchange.request.method ?? ''
     if (connection !== undefined && connection.used > 1 && framing === 'none' && REPEATABLE.has(method)) {
-      this.#connection = undefined
-      pool.open(opened.sandbox, opened.address.port).then(
-        (fresh) => this.#begin(fresh),
-        (reason: unknown) => this.#settled.reject(CoveError.from(reason)),
-      )
+      void this.#repeat()
       return
     }
     this.#settled.reject(noAnswer(opened.address.port, error))
+  }
+
+  async #repeat(): Promise<void> {
+    const { opened, pool } = this.#errand
+    this.#connection = undefined
+    try {
+      this.#begin(await pool.open(opened.sandbox, opened.address.port))
+    } catch (error) {
+      this.#settled.reject(CoveError.from(error))
+    }
   }
 
   /** What came in one piece leaves in one piece; what waits for more leaves at once. */
