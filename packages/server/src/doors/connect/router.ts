@@ -136,7 +136,7 @@ function reporting(run: AnyMethod, method: DescMethod, { auditor, log }: Service
 
 function unary(run: UnaryMethod['run']) {
   return async (request: unknown, context: HandlerContext): Promise<unknown> => {
-    const call = callOf(context, context.signal)
+    const call = callOf(context, [])
     try {
       return await run(request, call)
     } catch (error) {
@@ -149,7 +149,7 @@ function stream(run: AnyMethod, method: DescMethod, { auditor, closing, log }: S
   const begin = auditor.method(method.parent.typeName, method.name)
   return async function* streamed(request: unknown, context: HandlerContext): AsyncGenerator {
     const { ended } = context.values.get(exchangeKey)?.principal ?? {}
-    const call = callOf(context, AbortSignal.any([context.signal, closing, ...(ended === undefined ? [] : [ended])]))
+    const call = callOf(context, [closing])
     const note = begin?.(request, call)
     try {
       checkRole(method, call)
@@ -167,10 +167,12 @@ function stream(run: AnyMethod, method: DescMethod, { auditor, closing, log }: S
   }
 }
 
-function callOf({ values }: HandlerContext, signal: AbortSignal): Call {
+function callOf({ values, signal: gone }: HandlerContext, also: readonly AbortSignal[]): Call {
   const exchange = values.get(exchangeKey)
   const { principal, refusal, requestId = '' } = exchange ?? {}
   if (exchange === undefined || principal === undefined) throw toConnectError(refusal ?? unauthenticated(), requestId)
+  const ends = [gone, ...also, ...(principal.ended === undefined ? [] : [principal.ended])]
+  const signal = ends.length === 1 ? gone : AbortSignal.any(ends)
   const { from } = exchange
   return { caller: principal, requestId, from, host: authorityOf(exchange.request), signal }
 }
