@@ -59,6 +59,25 @@ function told({ status, headers, text }: Answer, id: string): unknown {
   return { status, rest, text: text.replaceAll(String(requestId), '').replaceAll(id, '') }
 }
 
+const dial = (headers: Record<string, string>, path = '/socket'): WebSocket =>
+  new WebSocket(`ws://127.0.0.1:${portOf()}${path}`, { headers: { host: hostOf(), ...headers } })
+
+async function refusal(socket: WebSocket): Promise<number | undefined> {
+  socket.on('error', () => undefined)
+  const [, response] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode?: number }]
+  socket.terminate()
+  return response.statusCode
+}
+
+async function talk(socket: WebSocket): Promise<string> {
+  await once(socket, 'open')
+  socket.send('hello')
+  const [data] = (await once(socket, 'message')) as [Buffer]
+  socket.close()
+  await once(socket, 'close')
+  return data.toString()
+}
+
 describe('a port that nobody has shared', () => {
   it('is closed to strangers, and so is one that does not exist, in the same words', async () => {
     for (const headers of [{}, { accept: 'text/html' }, { cookie: 'cove-preview=cvc1.x.y' }]) {
@@ -165,25 +184,6 @@ describe('a preview link', () => {
 })
 
 describe('a WebSocket', () => {
-  const dial = (headers: Record<string, string>, path = '/socket'): WebSocket =>
-    new WebSocket(`ws://127.0.0.1:${portOf()}${path}`, { headers: { host: hostOf(), ...headers } })
-
-  async function refusal(socket: WebSocket): Promise<number | undefined> {
-    socket.on('error', () => undefined)
-    const [, response] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode?: number }]
-    socket.terminate()
-    return response.statusCode
-  }
-
-  async function talk(socket: WebSocket): Promise<string> {
-    await once(socket, 'open')
-    socket.send('hello')
-    const [data] = (await once(socket, 'message')) as [Buffer]
-    socket.close()
-    await once(socket, 'close')
-    return data.toString()
-  }
-
   it('opens with a key, whatever its origin, and with the cookie from its own page', async () => {
     expect(await talk(dial({ authorization: `Bearer ${daemon.apiKey}` }))).toBe('echo hello')
     const cookie = await logIn()
@@ -231,9 +231,10 @@ describe('a WebSocket', () => {
     await startNodeServer(other, PREVIEW_SERVER)
     const socket = dial({ host: hostOf(other.id), authorization: `Bearer ${daemon.apiKey}` })
     await once(socket, 'open')
-    const closed = once(socket, 'close')
+    const closed = once(socket, 'close') as Promise<[number]>
     await other.delete()
-    await closed
+    // Nobody was left to say goodbye.
+    expect((await closed)[0]).toBe(1006)
   })
 })
 

@@ -12,7 +12,7 @@ h1{margin:0 0 .5rem;font-size:1.45rem;line-height:1.25;letter-spacing:-.015em}
 p{margin:0 0 .75rem;overflow-wrap:anywhere}
 .fix{margin:1.25rem 0 0;padding:.85rem 1rem;border-left:3px solid var(--mark);background:color-mix(in srgb,var(--mark) 8%,transparent);border-radius:0 8px 8px 0}
 code{font:.9em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;padding:.1em .35em;border-radius:5px;background:color-mix(in srgb,var(--ink) 8%,transparent)}
-footer{margin-top:1.5rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.82rem;display:flex;justify-content:space-between;gap:1rem;flex-wrap:wrap}
+footer{margin-top:1.5rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.82rem;display:flex;justify-content:space-between;gap:.25rem 1rem;flex-wrap:wrap}
 `
 
 /** Nothing may be loaded and nothing may run: the page is text. */
