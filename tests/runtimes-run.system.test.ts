@@ -25,7 +25,7 @@ async function codeFiles(): Promise<readonly string[]> {
   using lease = await house.sandboxes.guest(SCOPE, sandbox)
   const names: string[] = []
   for await (const { name } of lease.guest.list('/home/user/.cove/run')) names.push(name)
-  return names.filter((name) => name !== 'node_modules')
+  return names.filter((name) => name !== 'node_modules' && name !== 'package.json')
 }
 
 /** Command lines in the sandbox, seen from outside of it, that have this word. */
@@ -214,6 +214,25 @@ signal.pause()`
     expect(await extension('import { extname } from "path"\nconsole.log(extname(import.meta.url))')).toBe('.mjs\n')
     expect(await extension('console.log(require("path").extname(__filename))')).toBe('.js\n')
   })
+
+  it.each(['{}', '{"type":"commonjs"}', '{"type":"module"}'])(
+    'is what it is beside a project of %s',
+    async (manifest) => {
+      await write('/home/user/package.json', manifest)
+      const module = 'import { sep } from "path"\nconsole.log(sep, import.meta.dirname)'
+      expect(await node(module)).toMatchObject({ stdout: '/ /home/user/.cove/run\n', stderr: '' })
+      expect(await node('console.log(await 1)')).toMatchObject({ stdout: '1\n', stderr: '' })
+      expect(await node('const { sep } = require("path")\nconsole.log(sep, __dirname)')).toMatchObject({
+        stdout: '/ /home/user/.cove/run\n',
+        stderr: '',
+      })
+      expect(await node('async function go() { await 1; console.log(typeof require) }\ngo()')).toMatchObject({
+        stdout: 'function\n',
+        stderr: '',
+      })
+      await shell('rm package.json')
+    },
+  )
 
   it('is not run with bounds that are none', async () => {
     const bad = [

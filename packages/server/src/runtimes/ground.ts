@@ -23,7 +23,8 @@ const REMEMBERED = 1_024
 
 /**
  * Makes the folder and says where it is. What a daemon that died left behind there goes after a day. `run` finds the
- * packages of node beside itself: imports of ES modules are looked for in no other way than upwards from the file.
+ * packages of node beside itself: imports of ES modules are looked for in no other way than upwards from the file. And
+ * it has a manifest of its own, so that one in the home decides nothing about the code.
  */
 const PROBE = `
 umask 077
@@ -31,8 +32,9 @@ path=$PATH
 PATH=$PATH:/usr/bin:/bin
 folder=$HOME/${FOLDER}
 mkdir -p "$folder/run" 2>/dev/null && [ -w "$folder/run" ] || { folder=${ELSEWHERE}; mkdir -p "$folder/run" || exit; }
-[ -L "$folder/run/node_modules" ] || ln -s ../node/node_modules "$folder/run/node_modules"
 find "$folder/run" -maxdepth 1 -type f -mmin +1440 -exec rm -f {} + 2>/dev/null
+[ -L "$folder/run/node_modules" ] || ln -s ../node/node_modules "$folder/run/node_modules"
+[ -e "$folder/run/package.json" ] || echo '{}' >"$folder/run/package.json"
 printf '%s\\0%s\\0%s\\0' "$folder" "$path" "$(pwd)"`
 
 /** What has been found out about sandboxes, the latest used ones. */

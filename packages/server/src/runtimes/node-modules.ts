@@ -19,21 +19,35 @@ export function findsModules(version: string): boolean {
   return major > 22 || (major === 22 && minor >= 7) || (major === 20 && minor >= 19) || Number.isNaN(major)
 }
 
+/** How node is told what the code is. */
+export interface NodeFile {
+  readonly extension: '.js' | '.mjs'
+  /** Options of node, before the file. */
+  readonly options: readonly string[]
+}
+
+const COMMON: NodeFile = { extension: '.js', options: [] }
+const MODULE: NodeFile = { extension: '.mjs', options: [] }
+/** It would complain about having to look. */
+const LOOKED_AT: NodeFile = { extension: '.js', options: ['--disable-warning=MODULE_TYPELESS_PACKAGE_JSON'] }
+
 /**
- * The extension with which node takes the code for what it is: newer ones look for themselves, and know better than
- * we do. The version is asked for once, and only when it matters.
+ * Newer versions of node look for themselves what the code is, and know better than we do. The version is asked for
+ * once, and only when it matters.
  */
-export async function nodeExtension(
+export async function nodeFile(
   kit: Kit,
   guest: Guest,
   ground: Ground,
   code: string,
   programs: readonly string[],
   signal: AbortSignal,
-): Promise<'.js' | '.mjs'> {
-  if (!mayBeModule(code)) return '.js'
+): Promise<NodeFile> {
+  const module = mayBeModule(code)
+  if (!module && !/\bawait\b/.test(code)) return COMMON
   ground.nodeFindsModules ??= await askVersion(kit, guest, ground, programs, signal)
-  return ground.nodeFindsModules ? '.js' : '.mjs'
+  if (ground.nodeFindsModules) return LOOKED_AT
+  return module ? MODULE : COMMON
 }
 
 async function askVersion(

@@ -3,7 +3,7 @@ import { checkEnv } from '../sandboxes/request.ts'
 import type { GuestLease } from '../sandboxes/sandboxes.ts'
 import { environment, interpreters, LANGUAGES } from './languages.ts'
 import type { Kit } from './kit.ts'
-import { nodeExtension } from './node-modules.ts'
+import { nodeFile } from './node-modules.ts'
 import { runProcess } from './run-process.ts'
 import type { CodeResult, RunCode } from './runtimes.ts'
 
@@ -27,12 +27,12 @@ export async function runCode(
   const where = cwd === undefined ? {} : { cwd }
   const options = { clock: kit.clock, maxOutputBytes, ...(onOutput === undefined ? {} : { onOutput }) }
   try {
-    const extension =
+    const { extension, options: flags } =
       runtime === 'node'
-        ? await nodeExtension(kit, guest, ground, request.code, programs, signal)
-        : LANGUAGES[runtime].extension
+        ? await nodeFile(kit, guest, ground, request.code, programs, signal)
+        : { extension: LANGUAGES[runtime].extension, options: [] }
     return await withFile(guest, `${ground.folder}/run/${id}${extension}`, code, signal, (file) => {
-      const requests = programs.map((program) => ({ id, argv: [program, file], env, timeoutMs, ...where }))
+      const requests = programs.map((program) => ({ id, argv: [program, ...flags, file], env, timeoutMs, ...where }))
       return runProcess(guest, requests, options, signal)
     })
   } catch (error) {
