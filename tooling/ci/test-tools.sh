@@ -7,6 +7,7 @@ missing=''
 need() { # program, package
   command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
+need chromium chromium
 need zsh zsh
 need fish fish
 need dockerd docker.io

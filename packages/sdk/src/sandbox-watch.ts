@@ -27,6 +27,7 @@ export async function* watchSandboxes(
   const line = new Reconnect(rpc.parts, signal)
   const live = new Map<string, SandboxInfo>()
   const states = filter.states ?? []
+  let stood = false
   let again = false
   const wanted = (sandbox: SandboxInfo): boolean =>
     !again || states.length === 0 || live.has(sandbox.id) || states.includes(sandbox.state)
@@ -51,13 +52,14 @@ export async function* watchSandboxes(
         } else if (event.case === 'synced') {
           for (const last of missing.values()) yield note(await whatBecameOf(rpc, last, signal))
           synced = true
+          stood = true
           line.moved()
           yield { type: 'synced' }
         }
       }
       throw new CoveError('connection-lost', 'the watch ended')
     } catch (thrown) {
-      await line.failed(thrown, rpc.reconnect, mayTry)
+      await line.failed(thrown, stood ? rpc.reconnect : rpc.policy, mayTry)
       again = true
     }
   }

@@ -8,5 +8,7 @@ export function readInstallation(_url?: string, _env?: Environment): Installatio
 }
 
 export function defaultHttp(base: URL): HttpSend {
-  return fetchHttp(base, (url, init) => fetch(url, init))
+  // A browser does not say whether nobody answers or the page may not ask.
+  const fix = `Check that Cove runs at ${base.origin}, and that the host of this page is one of its allowed hosts.`
+  return fetchHttp(base, (url, init) => fetch(url, init), { streams: false, fix })
 }

@@ -4,18 +4,47 @@ import { prefixOf, type HttpBody, type HttpResponse, type HttpSend } from './htt
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
+/** What a browser can send: a stream is gathered first, in parts that it may keep outside of its memory. */
+const GATHERED_BYTES = 4 * 1024 * 1024
+
+export interface FetchOptions {
+  /** False where `fetch` cannot send a stream, as in browsers. Default true. */
+  readonly streams?: boolean
+  /** What to do when the server cannot be reached, or may not be. */
+  readonly fix?: string
+}
+
 /** For browsers, other runtimes, and callers who bring their own `fetch`. */
-export function fetchHttp(base: URL, fetcher: Fetch): HttpSend {
+export function fetchHttp(base: URL, fetcher: Fetch, { streams = true, fix }: FetchOptions = {}): HttpSend {
   const prefix = prefixOf(base)
   return async (request) => {
-    const init: RequestInit = { method: request.method, headers: { ...request.headers }, ...bodyOf(request.body) }
+    const body = streams ? request.body : await gathered(request.body)
+    const init: RequestInit = { method: request.method, headers: { ...request.headers }, ...bodyOf(body) }
     if (request.signal !== undefined) init.signal = request.signal
     try {
       return new FetchResponse(await fetcher(prefix + request.path, init), base.origin, request.signal)
     } catch (error) {
-      throw connectionFailure(error, base.origin, request.signal)
+      const failure = connectionFailure(error, base.origin, request.signal)
+      if (fix === undefined || failure.code !== 'connection-lost') throw failure
+      throw new CoveError(failure.code, failure.message, failure.context, { cause: error, fix })
     }
   }
+}
+
+async function gathered(body: HttpBody | undefined): Promise<HttpBody | undefined> {
+  if (body === undefined || body instanceof Uint8Array || body instanceof Blob) return body
+  let blob = new Blob([])
+  let parts: Uint8Array<ArrayBuffer>[] = []
+  let bytes = 0
+  for await (const part of body) {
+    parts.push(new Uint8Array(part))
+    bytes += part.byteLength
+    if (bytes < GATHERED_BYTES) continue
+    blob = new Blob([blob, ...parts])
+    parts = []
+    bytes = 0
+  }
+  return new Blob([blob, ...parts])
 }
 
 /** `duplex` is what runtimes ask for before they send a stream; the DOM's types do not have it yet. */
