@@ -25,6 +25,7 @@ describe('wrong keys', () => {
   test('ten thousand of them cost nothing but a refusal, and who has a key goes on', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 8 })
     const statuses = new Map<number, number>()
+    const inBetween = new Set<string>()
     const before = process.memoryUsage().heapUsed
     const began = performance.now()
     const knock = (key: string) =>
@@ -44,9 +45,10 @@ describe('wrong keys', () => {
       })
     for (let n = 0; n < 10_000; n += 50) {
       await Promise.all(Array.from({ length: 50 }, (_, m) => knock(`cove_${String(n + m).padStart(40, '0')}`)))
-      if (n % 1_000 === 0) expect(await outcome(callerOf(base, KEY).identity.getCaller({}))).toBe('ok')
+      if (n % 1_000 === 0) inBetween.add(await outcome(callerOf(base, KEY).identity.getCaller({})))
     }
     agent.destroy()
+    expect([...inBetween]).toEqual(['ok'])
     expect([...statuses]).toEqual([
       [401, 30],
       [429, 9_970],

@@ -28,7 +28,7 @@ beforeEach(async () => {
 })
 afterEach(() => house[Symbol.asyncDispose]())
 
-const tokenOf = async ({ identity }: Caller, role = Role.UNSPECIFIED, seconds?: number) => {
+const tokenOf = async ({ identity }: Caller, role: Role = Role.UNSPECIFIED, seconds?: number) => {
   const expiry = seconds === undefined ? {} : { expiresIn: { seconds: BigInt(seconds), nanos: 0 } }
   const { token, expiresAt } = await identity.createSandboxToken({ sandbox: 'box', role, ...expiry })
   return { token, expiresAt: expiresAt === undefined ? 0 : timestampMs(expiresAt) }

@@ -85,11 +85,11 @@ describe('a signed address', () => {
     for (const [name, value] of parts) {
       const without = new URLSearchParams(query)
       without.delete(name)
-      if (name !== 'signature') tampered.push(`${place}?${without}`)
+      if (name !== 'signature') tampered.push(`${place}?${without.toString()}`)
       for (const other of [`${value}x`, value.slice(0, -1), '']) {
         const changed = new URLSearchParams(query)
         changed.set(name, other)
-        if (other !== value) tampered.push(`${place}?${changed}`)
+        if (other !== value) tampered.push(`${place}?${changed.toString()}`)
       }
     }
     // Of the last character of the signature four bits count: the other spellings are no signatures.
