@@ -13,5 +13,6 @@ export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [nu
   idle: { mib: [0, 2] },
   density: { p99_ms: [0, 100], daemon_rss_mib: [0, 300] },
   adopt: { ratio: [0, 8] },
+  preview: { ratio: [0.25, 10], per_second: [1_500, 1_000_000] },
   install: { p50_ms: [0, 15_000], package_mib: [0, 4] },
 }

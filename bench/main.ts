@@ -17,6 +17,7 @@ const NAMES = [
   'density',
   'adopt',
   'install',
+  'preview',
 ] as const
 /** Of one room alone: run when named. */
 const ROOMS = ['store'] as const
