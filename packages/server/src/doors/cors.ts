@@ -4,7 +4,7 @@ import { authorityOf, type Exchange } from './exchange.ts'
 const METHODS = 'GET, HEAD, POST, PUT, DELETE'
 /** What clients of the doors send: keys, the Connect, gRPC-Web and MCP protocols, parts of files. */
 const REQUEST_HEADERS =
-  'accept, authorization, content-type, range, x-api-key, x-request-id, ' +
+  'accept, authorization, content-type, cove-project, range, x-api-key, x-request-id, ' +
   'connect-protocol-version, connect-timeout-ms, grpc-timeout, x-grpc-web, x-user-agent, ' +
   'last-event-id, mcp-method, mcp-name, mcp-protocol-version, mcp-session-id'
 const ANSWER_HEADERS =
