@@ -13,7 +13,6 @@ import {
   type Contexts,
   type ServerContext,
 } from '../contexts/contexts-file.ts'
-import { forEachName } from '../each.ts'
 import { STATUS } from '../exit-status.ts'
 import type { Io } from '../io.ts'
 import { addListOptions, addOutputOption, outputChoice, outputFormat } from '../options/output-options.ts'
@@ -75,7 +74,7 @@ export function define(command: Command, { io }: Context, run: Run): void {
   const add = command.command('add').summary('add a context, or change it with --force')
   add
     .argument('<name>', 'letters, digits, dot, dash and underscore')
-    .requiredOption('--url <url>', 'address of the Cove')
+    .option('--url <url>', 'address of the Cove')
     .option('--key-file <file>', 'file that holds its API key; it is read at each use')
     .option('--key-stdin', 'read the API key from stdin and keep it')
     .option('--in-project <name>', 'project to work in')
@@ -86,7 +85,7 @@ export function define(command: Command, { io }: Context, run: Run): void {
     .command('rm')
     .summary('forget contexts')
     .argument('<contexts...>', 'names')
-    .action((names: string[]) => run(() => forEachName(names, io, (name) => removeContext(io, name))))
+    .action((names: string[]) => run(() => removeContexts(io, names)))
 }
 
 async function listContexts(command: Command, io: Io): Promise<number> {
@@ -120,38 +119,25 @@ async function useContext(io: Io, name: string): Promise<number> {
 }
 
 async function addContext(command: Command, io: Io, name: string): Promise<number> {
-  const { keyFile, keyStdin = false, url = '', inProject, use = false, force = false } = command.opts<Added>()
+  const { keyFile, keyStdin = false, url, inProject, use = false, force = false } = command.opts<Added>()
   if (!CONTEXT_NAME.test(name) || name === LOCAL) {
     throw new UsageError(`${JSON.stringify(name)} cannot be the name of a context`, 'Use letters, digits and dashes.')
   }
-  const scheme = URL.canParse(url) ? new URL(url) : undefined
-  if (scheme?.protocol !== 'http:' && scheme?.protocol !== 'https:') {
-    throw new UsageError(
-      `${JSON.stringify(url)} is not an HTTP URL`,
-      'Use an address such as https://cove.example.com.',
-    )
-  }
-  if (scheme.username !== '' || scheme.password !== '') {
-    throw new UsageError('the address holds a password', 'Give the key with --key-file or --key-stdin.')
-  }
   if (keyFile !== undefined && keyStdin) throw new UsageError('there are two keys', 'Take --key-file or --key-stdin.')
   const all = await readContexts(io.env)
-  if (Object.hasOwn(all.contexts, name) && !force) {
-    throw new CoveError(
-      'already-exists',
-      `there is a context ${name} already`,
-      { context: name },
-      {
-        fix: 'Use another name, or replace it with --force.',
-      },
-    )
+  const before = Object.hasOwn(all.contexts, name) ? all.contexts[name] : undefined
+  if (before !== undefined && !force) {
+    const fix = 'Use another name, or change this one with --force.'
+    throw new CoveError('already-exists', `there is a context ${name} already`, { context: name }, { fix })
   }
   const key = keyStdin ? await readKey(io) : undefined
+  const project = inProject ?? before?.project
   const entry: ServerContext = {
-    url,
-    ...(keyFile === undefined ? {} : { keyFile: readable(resolve(keyFile)) }),
-    ...(key === undefined ? {} : { key }),
-    ...(inProject === undefined ? {} : { project: inProject }),
+    url: checkUrl(url ?? before?.url),
+    ...(keyFile === undefined && key === undefined
+      ? keyOf(before)
+      : keyOf({ key, keyFile: keyFile && readable(resolve(keyFile)) })),
+    ...(project === undefined ? {} : { project }),
   }
   const current = use ? name : all.current
   const contexts = { ...all.contexts, [name]: entry }
@@ -163,12 +149,37 @@ async function addContext(command: Command, io: Io, name: string): Promise<numbe
   return STATUS.ok
 }
 
-async function removeContext(io: Io, name: string): Promise<void> {
+async function removeContexts(io: Io, names: readonly string[]): Promise<number> {
   const all = await readContexts(io.env)
-  findContext(all, name)
-  const contexts = Object.fromEntries(Object.entries(all.contexts).filter(([other]) => other !== name))
+  for (const name of names) findContext(all, name)
+  const contexts = Object.fromEntries(Object.entries(all.contexts).filter(([name]) => !names.includes(name)))
   const { current } = all
-  await writeContexts(io.env, current === undefined || current === name ? { contexts } : { current, contexts })
+  await writeContexts(io.env, current === undefined || names.includes(current) ? { contexts } : { current, contexts })
+  io.stdout.write(names.map((name) => `${name}\n`).join(''))
+  return STATUS.ok
+}
+
+interface KeyParts {
+  readonly key?: string | undefined
+  readonly keyFile?: string | undefined
+}
+
+function keyOf({ key, keyFile }: KeyParts = {}): Pick<ServerContext, 'key' | 'keyFile'> {
+  return { ...(key === undefined ? {} : { key }), ...(keyFile === undefined ? {} : { keyFile }) }
+}
+
+function checkUrl(url: string | undefined): string {
+  if (url === undefined)
+    throw new UsageError('there is no address', 'Give it with --url, such as https://cove.example.com.')
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
+    throw new UsageError(
+      `${JSON.stringify(url)} is not an HTTP URL`,
+      'Use an address such as https://cove.example.com.',
+    )
+  }
+  if (parsed.username === '' && parsed.password === '') return url
+  throw new UsageError('the address holds a password', 'Give the key with --key-file or --key-stdin.')
 }
 
 async function readKey(io: Io): Promise<string> {

@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
+import { Interrupts } from '../attach/interrupts.ts'
 import type { Context } from '../context.ts'
 import { STATUS } from '../exit-status.ts'
-import { addCreateOptions, createOptions } from '../options/create-options.ts'
+import { addCreateOptions } from '../options/create-options.ts'
 import { addOutputOption, outputFormat } from '../options/output-options.ts'
 import { pairs } from '../options/parse.ts'
+import { makeSandbox } from '../project/make-sandbox.ts'
 import { writeData } from '../render/data.ts'
 import { sandboxDetails } from '../render/sandbox.ts'
 import { writeWarning } from '../render/error.ts'
@@ -26,11 +28,12 @@ async function create(command: Command, { io, client }: Context): Promise<number
     idempotencyKey?: string
   }>()
   const cove = await client()
-  const sandbox = await cove.sandboxes.create({
-    ...createOptions(command),
+  using interrupts = new Interrupts(io)
+  const more = {
     ...(env === undefined ? {} : { env }),
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-  })
+  }
+  const sandbox = await makeSandbox(cove, command, io, { named: true, quiet: quiet === true, interrupts, more })
   sandbox.keep()
   warnOfNoWall(sandbox.info, io)
   for (const { name, enforced, reason } of sandbox.info.limits) {

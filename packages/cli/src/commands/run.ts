@@ -1,4 +1,4 @@
-import { CoveError, type Sandbox, type SandboxRef, type StartOptions } from '@cove/sdk'
+import { CoveError, type Cove, type Sandbox, type SandboxRef, type StartOptions } from '@cove/sdk'
 import type { Command } from 'commander'
 import { Interrupts } from '../attach/interrupts.ts'
 import { session } from '../attach/session.ts'
@@ -8,7 +8,8 @@ import type { Context } from '../context.ts'
 import { STATUS } from '../exit-status.ts'
 import type { Io } from '../io.ts'
 import { addCommandOptions, addTimeoutOption, commandOptions, programArgv } from '../options/command-options.ts'
-import { addCreateOptions, createOptions } from '../options/create-options.ts'
+import { addCreateOptions } from '../options/create-options.ts'
+import { makeSandbox } from '../project/make-sandbox.ts'
 import { renderError, writeWarning } from '../render/error.ts'
 import { warnOfNoWall } from '../render/no-wall.ts'
 import type { Run } from './registry.ts'
@@ -44,13 +45,24 @@ export async function runOnce(command: Command, { io, client }: Context, argv: r
   const cove = await client()
   using interrupts = new Interrupts(io)
   const { terminal = false } = command.opts<{ terminal?: boolean }>()
-  const sandbox = await cove.sandboxes.create(createOptions(command), { signal: interrupts.abandon })
+  const sandbox = await prepare(cove, command, io, interrupts)
+  if (sandbox === undefined) return interrupts.status ?? STATUS.failure
   try {
     warnOfNoWall(sandbox.info, io)
     if (interrupts.status !== undefined) return interrupts.status
     return await runIn(sandbox, argv, command, io, { terminal, interrupts })
   } finally {
     await remove(sandbox, io, interrupts)
+  }
+}
+
+/** Undefined when the user has ended it before the sandbox was ready. */
+async function prepare(cove: Cove, command: Command, io: Io, interrupts: Interrupts): Promise<Sandbox | undefined> {
+  try {
+    return await makeSandbox(cove, command, io, { named: false, quiet: false, interrupts })
+  } catch (thrown) {
+    if (interrupts.status !== undefined) return undefined
+    throw thrown
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { CoveError } from '@cove/domain'
+import { nearest } from '../nearest.ts'
 import {
   defaultConfigFile,
   environmentName,
@@ -38,7 +39,7 @@ interface Inputs {
 }
 
 /** Variables that Cove reads and that are no settings of the daemon. */
-const OTHER_VARIABLES = new Set(['COVE_CONFIG', 'COVE_URL', 'COVE_API_KEY'])
+const OTHER_VARIABLES = new Set(['COVE_CONFIG', 'COVE_URL', 'COVE_API_KEY', 'COVE_CONTEXT', 'COVE_PROJECT'])
 const MAX_FILE_BYTES = 1024 * 1024
 
 /** File, then environment, then flags: the later wins. Every problem is told at once. */
@@ -124,7 +125,7 @@ async function readConfigFile(
   const entries = new Map<string, string>()
   for (const [key, value] of Object.entries(document)) {
     if (!(SETTING_NAMES as readonly string[]).includes(key)) {
-      problems.push(`${path}: ${key} is no setting${nearest(key, new Set(SETTING_NAMES))}`)
+      problems.push(`${path}: ${key} is no setting${nearest(key, SETTING_NAMES)}`)
     } else if (Array.isArray(value)) {
       entries.set(key, value.join(','))
     } else if (['string', 'number', 'boolean'].includes(typeof value)) {
@@ -134,26 +135,4 @@ async function readConfigFile(
     }
   }
   return entries
-}
-
-/** " (did you mean X?)" when one known name differs by at most two letters. */
-function nearest(name: string, known: ReadonlySet<string>): string {
-  const found = [...known].find((candidate) => distance(name, candidate) <= 2)
-  return found === undefined ? '' : ` (did you mean ${found}?)`
-}
-
-function distance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      row[j] = Math.min(
-        (row[j - 1] ?? 0) + 1,
-        (previous[j] ?? 0) + 1,
-        (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
-      )
-    }
-    previous = row
-  }
-  return previous[b.length] ?? 0
 }

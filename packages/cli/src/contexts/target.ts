@@ -11,6 +11,8 @@ export interface Target {
   readonly project?: string
   /** The context that all this is from. */
   readonly context?: string
+  /** What named the address, where it was no context. */
+  readonly from?: string
 }
 
 /**
@@ -24,9 +26,9 @@ export async function findTarget(where: Where, env: Io['env']): Promise<Target> 
 }
 
 async function findServer(where: Where, env: Io['env']): Promise<Target> {
-  if (where.url !== undefined) return { url: where.url }
+  if (where.url !== undefined) return { url: where.url, from: '--url' }
   if (where.context !== undefined) return readTarget(where.context, env)
-  if (set(env['COVE_URL']) !== undefined) return {}
+  if (set(env['COVE_URL']) !== undefined) return { from: 'COVE_URL' }
   const named = set(env['COVE_CONTEXT'])
   if (named !== undefined) return readTarget(named, env)
   if (set(env['COVE_DATA_DIR']) !== undefined) return {}

@@ -37,6 +37,7 @@ export function addCreateOptions(command: Command): Command {
     .option('--limit-disk <size>', 'space on its disk, such as 1GiB', bytes)
     .option('--idle-timeout <time>', 'end it after so long without activity, such as 10m, or never', timeout)
     .option('--lifetime <time>', 'end it after so long in any case, or never', timeout)
+    .option('--no-project-file', 'do not look for a cove.yaml here and above')
 }
 
 export function createOptions(command: Command): CreateOptions {

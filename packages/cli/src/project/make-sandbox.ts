@@ -1,0 +1,27 @@
+import type { Cove, CreateOptions, Sandbox } from '@cove/sdk'
+import type { Command } from 'commander'
+import type { Interrupts } from '../attach/interrupts.ts'
+import type { Io } from '../io.ts'
+import { createOptions } from '../options/create-options.ts'
+import { findProject } from './find-project.ts'
+
+interface Manner {
+  /** It is kept and takes the project's name. */
+  readonly named: boolean
+  readonly quiet: boolean
+  readonly interrupts: Interrupts
+  /** Besides what all commands that create have as options. */
+  readonly more?: CreateOptions
+}
+
+/** A sandbox as the options say, and for what they do not say the nearest `cove.yaml`. */
+export async function makeSandbox(cove: Cove, command: Command, io: Io, manner: Manner): Promise<Sandbox> {
+  const { named, quiet, interrupts, more = {} } = manner
+  const { abandon, first } = interrupts
+  const options = { ...createOptions(command), ...more }
+  const wanted = command.opts<{ projectFile?: boolean }>().projectFile !== false
+  const found = wanted ? await findProject(io) : undefined
+  if (found === undefined) return cove.sandboxes.create(options, { signal: abandon })
+  const { createFromProject, projectOptions } = await import('./create-from-project.ts')
+  return createFromProject(cove, found, projectOptions(found, options, named), io, { quiet, abandon, first })
+}

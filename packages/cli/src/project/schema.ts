@@ -1,0 +1,25 @@
+import type { GroupOf, Leaf, ListOf, MapOf } from './field.ts'
+import { FIELDS } from './fields.ts'
+
+type Node = Leaf<unknown> | ListOf<unknown> | MapOf<unknown> | GroupOf<Readonly<Record<string, Node>>>
+
+/** For editors, from the same definitions that read the file. */
+export function projectSchema(): unknown {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'cove.yaml',
+    description: 'What a project wants of its sandboxes; `cove init` writes one.',
+    ...schemaOf({ about: '', fields: FIELDS }),
+  }
+}
+
+function schemaOf(node: Node): Record<string, unknown> {
+  const description = node.about === '' ? {} : { description: node.about }
+  if ('item' in node) return { ...description, type: 'array', items: schemaOf(node.item) }
+  if ('value' in node) return { ...description, type: 'object', additionalProperties: schemaOf(node.value) }
+  if ('fields' in node) {
+    const properties = Object.fromEntries(Object.entries(node.fields).map(([name, field]) => [name, schemaOf(field)]))
+    return { ...description, type: 'object', additionalProperties: false, properties }
+  }
+  return { ...description, ...node.schema }
+}
