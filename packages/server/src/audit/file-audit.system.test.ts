@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   appendFileSync,
@@ -9,7 +9,10 @@ import {
   rmSync,
   rmdirSync,
   statSync,
+  statfsSync,
   truncateSync,
+  unlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -193,6 +196,36 @@ test('a disk that takes nothing is said once, calls go on, and the gap is writte
   const records = await readAll(audit)
   expect(records.map(({ action, target }) => target || action)).toEqual(['t6', 'audit/gap', 't0'])
   expect(records[1]?.details).toMatchObject({ lost: '5' })
+})
+
+const isRoot = process.getuid?.() === 0
+
+test.skipIf(!isRoot)('a full disk tears a line at most, and what comes later is whole again', async () => {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'cove-test-audit', directory])
+  try {
+    const warnings: string[] = []
+    const log: Log = { ...silentLog, warn: (message) => void warnings.push(message) }
+    using audit = openAudit({ log })
+    audit.record(entry(0))
+    const ballast = join(directory, 'ballast')
+    const { bavail, bsize } = statfsSync(directory)
+    writeFileSync(ballast, new Uint8Array(bavail * bsize))
+    const details = { path: 'x'.repeat(1_000) }
+    for (let n = 1; n <= 10; n++) audit.record(entry(n, { details }))
+    const { lost } = audit
+    expect(lost).toBeGreaterThan(5)
+    expect(warnings).toHaveLength(1)
+    unlinkSync(ballast)
+    audit.record(entry(11))
+    const kept = await readAll(audit)
+    expect(targets(kept).filter((target) => target !== '')).toHaveLength(12 - lost)
+    expect(kept.slice(0, 2)).toMatchObject([
+      { target: 't11' },
+      { action: 'audit/gap', details: { lost: String(lost) } },
+    ])
+  } finally {
+    execFileSync('umount', [directory])
+  }
 })
 
 test('an entry costs little', () => {
