@@ -1,5 +1,4 @@
 import { connect } from 'node:net'
-import { createInterface } from 'node:readline'
 import { CoveError } from '@cove/domain'
 
 export interface KeeperLink {
@@ -9,7 +8,7 @@ export interface KeeperLink {
   readonly ready: Promise<void>
 }
 
-const MAX_LINES = 16
+const MAX_BYTES = 1024
 
 /** Listens to what a keeper says. Both promises fail when it ends first, and with `cancelled` when the signal aborts. */
 export function linkToKeeper(path: string, signal: AbortSignal): KeeperLink {
@@ -29,12 +28,14 @@ export function linkToKeeper(path: string, signal: AbortSignal): KeeperLink {
   }
   if (signal.aborted) abort()
   signal.addEventListener('abort', abort, { once: true })
-  let lines = 0
-  createInterface({ input: socket }).on('line', (line) => {
-    if (line.startsWith('rules ')) rules.resolve({ inet6: line === 'rules 6' })
-    if (line === 'ready') ready.resolve()
-    lines += 1
-    if (line === 'ready' || lines > MAX_LINES) socket.destroy()
+  let said = ''
+  socket.setEncoding('latin1').on('data', (text: string) => {
+    said += text
+    const lines = said.split('\n').slice(0, -1)
+    const rules6 = lines.includes('rules 6')
+    if (rules6 || lines.includes('rules 4')) rules.resolve({ inet6: rules6 })
+    if (lines.includes('ready')) ready.resolve()
+    if (lines.includes('ready') || said.length > MAX_BYTES) socket.destroy()
   })
   socket.on('error', () => undefined)
   socket.on('close', () => {

@@ -5,7 +5,7 @@ import type { HostProcess, Launcher } from '@cove/runner'
 import { keeperSpec, recordOf, RECORD_PREFIX, socketOf } from './keeper-spec.ts'
 import { linkToKeeper } from './keeper-link.ts'
 import { etcFiles, type EtcFiles } from './etc-files.ts'
-import { resolveAllow } from './resolve-allow.ts'
+import { resolveAllow, type Lookup } from './resolve-allow.ts'
 import { networkRules } from './rules.ts'
 import { describeTools, findTools, type NetworkTools } from './tools.ts'
 
@@ -18,6 +18,8 @@ export interface NetworksOptions {
   readonly log: Log
   /** Other programs than the system's. */
   readonly tools?: Partial<NetworkTools>
+  /** How names in `allow` are looked up. Default: as this host does. */
+  readonly lookup?: Lookup
 }
 
 /** Whether sandboxes can have the network `internet` here. */
@@ -117,7 +119,7 @@ export class Networks {
     tools: NetworkTools,
     signal: AbortSignal,
   ): Promise<StartedNetwork> {
-    const { exceptions, hosts } = await resolveAllow(allow, signal)
+    const { exceptions, hosts } = await resolveAllow(allow, signal, this.#options.lookup)
     const { launcher, guestProgram } = this.#options
     const spec = keeperSpec({
       machine,

@@ -52,7 +52,8 @@ export function networkRules(exceptions: readonly Exception[]): string {
     drop
   }
   chain deny {
-    meta l4proto { tcp, udp } reject with icmpx type admin-prohibited
+    meta l4proto tcp reject with tcp reset
+    meta l4proto udp reject with icmpx type admin-prohibited
     drop
   }
   chain output {

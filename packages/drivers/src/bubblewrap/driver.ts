@@ -16,7 +16,7 @@ import {
   type Recovered,
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
-import { Networks, type NetworkTools, type StartedNetwork } from '@cove/network'
+import { Networks, type NetworksOptions, type StartedNetwork } from '@cove/network'
 import type { HostProcess, Launcher } from '@cove/runner'
 import type { CgroupPlan } from '../cgroups/plan.ts'
 import { agentOomKills } from '../host/cgroup-readings.ts'
@@ -55,8 +55,8 @@ export interface BubblewrapOptions {
   readonly log?: Log
   /** Path of bwrap. Default: found in the system's program folders. */
   readonly bwrap?: string
-  /** Programs of the network `internet`. Default: found in the system's program folders. */
-  readonly networkTools?: Partial<NetworkTools>
+  /** How the network `internet` is made. Default: with the system's programs, names looked up as this host does. */
+  readonly network?: Pick<NetworksOptions, 'tools' | 'lookup'>
   /** First of the host's user ids that machines get, 65,536 each. Default 0x10000000. */
   readonly uidBase?: number
 }
@@ -258,14 +258,13 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   }
 
   async #openNetworks(prepared: Prepared, records: readonly LaunchedRecord[]): Promise<Networks> {
-    const { networkTools } = this.#options
     const networks = await Networks.open(
       {
         launcher: this.#launcher,
         guestProgram: join(prepared.folders.stage, 'program'),
         runtimeDir: this.#options.runtimeDir ?? this.#options.stateDir,
         log: this.#log,
-        ...(networkTools === undefined ? {} : { tools: networkTools }),
+        ...this.#options.network,
       },
       new Set(records.map(({ note }) => note.machine)),
     )

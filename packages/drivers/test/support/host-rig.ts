@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -28,6 +28,8 @@ export interface HostParts {
 
 export interface HostRig extends DriverRig {
   readonly parts: HostParts
+  /** Of its own; the launcher's state is `l` in there. */
+  readonly folder: string
   /** Host pid of a machine's guest agent. */
   agentPid(id: MachineId): Promise<number>
   /** With KILL; the next call starts another one. */
@@ -41,12 +43,15 @@ export async function openHostRig(options: {
   /** The agent is the host process itself, or the first child of one that watches it. */
   readonly agent: 'leader' | 'child'
   open(parts: HostParts): Driver & KeepsDisks
+  /** Starts the launcher somewhere else, before anybody asks for it. */
+  startLauncher?(binary: string, stateDir: string, installation: string): Promise<void>
   readonly traits: DriverRig['traits']
 }): Promise<HostRig> {
   const folder = await mkdtemp(join(tmpdir(), 'cove-test-'))
   const installation = newMachineId(systemRandom)
   const connect = () =>
     openLauncher({ binary: GUEST_PROGRAM, stateDir: join(folder, 'l'), installation, idleMs: 2_000 })
+  await options.startLauncher?.(GUEST_PROGRAM, join(folder, 'l'), installation)
   const launcher = new FaultyLauncher(await connect())
   const parts: HostParts = { launcher, guestProgram: GUEST_PROGRAM, stateDir: join(folder, 'd'), installation }
   let driver = options.open(parts)
@@ -61,6 +66,7 @@ export async function openHostRig(options: {
   return {
     driver,
     parts,
+    folder,
     agentPid,
     restart: async () => {
       // As after a kill: the old driver is told nothing, its connection is simply gone.
@@ -87,4 +93,9 @@ export async function openHostRig(options: {
       await rm(folder, { recursive: true })
     },
   }
+}
+
+export async function childrenOf(pid: number): Promise<readonly number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return text.trim().split(' ').filter(Boolean).map(Number)
 }
