@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newProcessId } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
+import { missingOnHost } from './support/host-tools.ts'
 import { openRuntimeHouse, SCOPE, type RuntimeHouse } from './support/runtime-house.ts'
 
 const PORT = 8800
@@ -14,7 +14,7 @@ const WITH_REGISTRY = {
   NPM_CONFIG_REGISTRY: `http://127.0.0.1:${PORT}/npm/`,
 }
 
-const missing = missingTool()
+const missing = missingOnHost(['python3 -m pip --version', 'node --version', 'npm --version'])
 if (missing !== undefined) console.log(`installing packages is not tested: ${missing}`)
 
 describe.skipIf(missing !== undefined)('packages', () => {
@@ -223,15 +223,3 @@ describe.skipIf(missing !== undefined)('packages', () => {
     })
   })
 })
-
-/** Where sandboxes of the template `host` look, and nowhere else. */
-function missingTool(): string | undefined {
-  for (const command of ['python3 -m pip --version', 'node --version', 'npm --version']) {
-    try {
-      execFileSync('/bin/sh', ['-c', command], { env: { PATH: '/usr/local/bin:/usr/bin:/bin' }, stdio: 'ignore' })
-    } catch {
-      return `\`${command}\` fails on this host`
-    }
-  }
-  return undefined
-}

@@ -1,15 +1,13 @@
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { missingOnHost } from './support/host-tools.ts'
 import { openRuntimeHouse, SCOPE, type RuntimeHouse } from './support/runtime-house.ts'
 
 let house: RuntimeHouse
 let sandbox: string
 
-beforeAll(async () => {
-  house = await openRuntimeHouse()
-  sandbox = await house.create()
-})
-afterAll(() => house[Symbol.asyncDispose]())
+const missing = missingOnHost(['python3 --version', 'node --version', 'bash --version'])
+if (missing !== undefined) console.log(`running code is not tested: ${missing}`)
 
 const python = (code: string) => house.run(sandbox, { runtime: 'python', code })
 const node = (code: string) => house.run(sandbox, { runtime: 'node', code })
@@ -36,7 +34,13 @@ async function running(word: string): Promise<number> {
   return Number(stdout)
 }
 
-describe('code in a real sandbox', () => {
+describe.skipIf(missing !== undefined)('code in a real sandbox', () => {
+  beforeAll(async () => {
+    house = await openRuntimeHouse()
+    sandbox = await house.create()
+  })
+  afterAll(() => house[Symbol.asyncDispose]())
+
   it('runs in every runtime', async () => {
     expect(house.runtimes.names).toEqual(['python', 'node', 'shell'])
     expect(await python('print(1 + 1)')).toMatchObject({ stdout: '2\n', stderr: '', status: 0 })
@@ -219,9 +223,9 @@ signal.pause()`
     'is what it is beside a project of %s',
     async (manifest) => {
       await write('/home/user/package.json', manifest)
-      const module = 'import { sep } from "path"\nconsole.log(sep, import.meta.dirname)'
-      expect(await node(module)).toMatchObject({ stdout: '/ /home/user/.cove/run\n', stderr: '' })
-      expect(await node('console.log(await 1)')).toMatchObject({ stdout: '1\n', stderr: '' })
+      const module = 'import { sep } from "path"\nconsole.log(sep, new URL(".", import.meta.url).pathname)'
+      expect(await node(module)).toMatchObject({ stdout: '/ /home/user/.cove/run/\n', stderr: '' })
+      expect(await node('const one = await 1\nconsole.log(one)')).toMatchObject({ stdout: '1\n', stderr: '' })
       expect(await node('const { sep } = require("path")\nconsole.log(sep, __dirname)')).toMatchObject({
         stdout: '/ /home/user/.cove/run\n',
         stderr: '',

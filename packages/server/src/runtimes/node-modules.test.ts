@@ -11,6 +11,8 @@ it.each([
   'export { a }',
   'const a = 1\nexport const b = a',
   'export async function go() {}',
+  'const { a } = await go()',
+  'await go()',
 ])('may be an ES module: %s', (code) => {
   expect(mayBeModule(code)).toBe(true)
 })
@@ -21,6 +23,8 @@ it.each([
   'exports.a = 1',
   'const important = 1\nimportant.from = 2',
   '// import x from "y"',
+  'async () => {\n  await go()\n}',
+  'const awaited = 1',
   '',
 ])('is none: %s', (code) => {
   expect(mayBeModule(code)).toBe(false)

@@ -5,12 +5,14 @@ import { runProcess } from './run-process.ts'
 
 const STATIC_IMPORT = /^[ \t]*import\b[ \t]*(?:["'{*]|[\w$]+[ \t]*(?:,|from\b))/m
 const EXPORT = /^[ \t]*export\b[ \t]*(?:[{*]|(?:default|const|let|var|function|class|async)\b)/m
+/** At the very beginning of a line: further in it belongs to a function. */
+const AWAIT = /^(?:await\b|(?:const|let|var)\b[^\n]*= ?await\b)/m
 const VERSION_MS = 10_000
 const VERSION_BYTES = 1_024
 
-/** Whether a line could be an import or an export of an ES module; it may also be inside a text. */
+/** Whether a line could be one that only an ES module has; it may also be inside a text. */
 export function mayBeModule(code: string): boolean {
-  return STATIC_IMPORT.test(code) || EXPORT.test(code)
+  return STATIC_IMPORT.test(code) || EXPORT.test(code) || AWAIT.test(code)
 }
 
 /** Whether this version, as in `v20.19.0`, finds out by itself that a `.js` file is an ES module. */

@@ -59,6 +59,7 @@ export async function planPython(site: Site, packages: readonly string[]): Promi
   return {
     argv: [...pip, 'install', '--no-input', '--disable-pip-version-check', '--progress-bar=off', '--', ...packages],
     cwd: ground.folder,
-    env: hasNoNetwork(lease.sandbox) ? { PIP_RETRIES: '1' } : {},
+    // A setting for one's own home would refuse the environment.
+    env: { PIP_USER: '0', ...(hasNoNetwork(lease.sandbox) ? { PIP_RETRIES: '1' } : {}) },
   }
 }
