@@ -5,6 +5,8 @@ import { Interrupts } from '../attach/interrupts.ts'
 import type { Context } from '../context.ts'
 import { STATUS } from '../exit-status.ts'
 import type { Io } from '../io.ts'
+import { findProject } from '../project/find-project.ts'
+import { UsageError } from '../usage-error.ts'
 import { portPair, type PortPair } from '../options/parse.ts'
 import { writeWarning } from '../render/error.ts'
 import type { Run } from './registry.ts'
@@ -25,12 +27,34 @@ interface Parsed {
 
 export function define(command: Command, context: Context, run: Run): void {
   command
-    .argument('<sandbox>', 'id or name')
-    .argument('<ports...>', 'ports of the sandbox, each with :<local port> where it is another one', portPair)
+    .argument('[sandbox]', 'id or name (default: that of cove.yaml)')
+    .argument('[ports...]', 'ports of the sandbox, or <port>:<local port> (default: those of cove.yaml)', portPair)
     .option('--address <address>', 'local address to listen on', '127.0.0.1')
     .option('-v, --verbose', 'tell of every connection')
     .addHelpText('after', EXAMPLES)
-    .action((sandbox: string, ports: PortPair[]) => run(() => forward(command, context, sandbox, ports)))
+    .action((sandbox: string | undefined, ports: PortPair[] = []) =>
+      run(async () => {
+        const what = await complete(sandbox, ports, context.io)
+        return forward(command, context, what.sandbox, what.ports)
+      }),
+    )
+}
+
+/** What is not named is looked up in the nearest `cove.yaml`. */
+async function complete(sandbox: string | undefined, ports: readonly PortPair[], io: Io) {
+  if (sandbox !== undefined && ports.length > 0) return { sandbox, ports }
+  const found = await findProject(io)
+  const name = sandbox ?? found?.project.name
+  const own = ports.length > 0 ? ports : (found?.project.ports ?? []).map((port): PortPair => ({ port }))
+  if (name === undefined) {
+    throw new UsageError(
+      'which sandbox?',
+      'Name it: cove forward <sandbox> <port>; or put `name` and `ports` into cove.yaml.',
+    )
+  }
+  if (own.length === 0) throw new UsageError('which ports?', `Name them: cove forward ${name} 8000`)
+  if (found !== undefined) io.stderr.write(`using ${found.path}\n`)
+  return { sandbox: name, ports: own }
 }
 
 async function forward(command: Command, { io, client }: Context, sandbox: string, ports: readonly PortPair[]) {

@@ -106,6 +106,13 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./config.ts'),
   },
   {
+    name: 'init',
+    summary: "write a project's cove.yaml",
+    group: OTHERS,
+    local: true,
+    load: () => import('./init.ts'),
+  },
+  {
     name: 'context',
     summary: 'choose which Cove is talked to',
     group: OTHERS,
