@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { CoveError, describeExit, type Log, type Network } from '@cove/domain'
 import type { HostProcess, Launcher } from '@cove/runner'
 import { keeperSpec, recordOf, RECORD_PREFIX, socketOf } from './keeper-spec.ts'
@@ -38,6 +39,7 @@ export interface StartedNetwork {
 
 const PROBE = 'probe'
 const PROBE_MS = 10_000
+const LAST_WORDS_MS = 1_000
 /** Of what a program said on stderr, the end. */
 const MAX_SAID = 300
 
@@ -157,6 +159,8 @@ export class Networks {
     if (signal.aborted) return CoveError.from(signal.reason, 'cancelled')
     const known = CoveError.from(error, 'driver-failed')
     if (keeper === undefined || known.code !== 'network-unavailable') return known
+    // Its last words are all there when it has ended, which it is about to.
+    await Promise.race([keeper.exited, delay(LAST_WORDS_MS, undefined, { ref: false })])
     const said = Buffer.from(await keeper.output('stderr').catch(() => new Uint8Array())).toString('utf8')
     const why = said
       .trim()

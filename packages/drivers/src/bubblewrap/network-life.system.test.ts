@@ -47,8 +47,9 @@ describe.skipIf(!isRoot || !hasInternet)('the life of a network', () => {
     return keeper.pid
   }
 
-  const eventually = (link: GuestLink, answers: readonly string[]) =>
-    expect.poll(() => reach(stage, link, PUBLIC), { timeout: 10_000 }).toEqual(answers)
+  const eventually = async (link: GuestLink, answers: readonly string[]) => {
+    await expect.poll(() => reach(stage, link, PUBLIC), { timeout: 10_000 }).toEqual(answers)
+  }
 
   it('works on a host without IPv6', async () => {
     const { link } = await start()

@@ -13,6 +13,9 @@ import { reach, reachScript, readAnswers, tcp, udp, type Target } from '../../te
 import { codeOf, Stage } from '../conformance/index.ts'
 import { createBubblewrapDriver } from './driver.ts'
 
+const lookup = (name: string): Promise<readonly string[]> =>
+  name in NAMES ? Promise.resolve(NAMES[name as keyof typeof NAMES]) : Promise.reject(new Error('no such name'))
+
 /** One list for each denial; what is in it answers the host itself. */
 const DENIED: Readonly<Record<string, readonly string[]>> = {
   'an address of the host': [WORLD.host4, WORLD.hostExtra4, WORLD.hostLan4, WORLD.host6, WORLD.hostLan6],
@@ -73,9 +76,6 @@ describe.skipIf(!isRoot || !hasInternet)('network internet, in a world of namesp
     await world[Symbol.asyncDispose]()
   })
   afterEach(() => stage.expectCleared())
-
-  const lookup = (name: string): Promise<readonly string[]> =>
-    name in NAMES ? Promise.resolve(NAMES[name as keyof typeof NAMES]) : Promise.reject(new Error('no such name'))
 
   const start = async (...allow: string[]): Promise<GuestLink> =>
     stage.link(await stage.create({ network: { kind: 'internet', allow } }))
