@@ -8,6 +8,8 @@ export interface AuditRule {
   readonly target?: string
   /** What the answer says the target is. */
   readonly made?: (answer: Fields) => unknown
+  /** What the answer says the project is, where the operator may name another than the caller's. */
+  readonly project?: (answer: Fields) => unknown
   /** Fields of the request. */
   readonly details?: readonly string[]
   /** More facts from the answer. */
@@ -22,7 +24,7 @@ const PORT: AuditRule = { sandbox: 'sandbox', details: ['port', 'public'] }
 
 /** Every method that changes something or gives a permission. The rest only look; a test holds that all are decided. */
 const AUDITED: Readonly<Record<string, AuditRule>> = {
-  'SandboxService/CreateSandbox': { made: idOf('sandbox'), details: ['name', 'template'] },
+  'SandboxService/CreateSandbox': { made: partOf('sandbox', 'id'), details: ['name', 'template'] },
   'SandboxService/StopSandbox': { sandbox: 'id' },
   'SandboxService/StartSandbox': { sandbox: 'id' },
   'SandboxService/UpdateSandboxTimeouts': { sandbox: 'id' },
@@ -43,8 +45,12 @@ const AUDITED: Readonly<Record<string, AuditRule>> = {
   'PortService/CreatePreviewUrl': PORT,
   'IdentityService/CreateProject': { target: 'name' },
   'IdentityService/DeleteProject': { target: 'name' },
-  'IdentityService/CreateKey': { made: idOf('key'), details: ['project', 'name', 'role'] },
-  'IdentityService/RevokeKey': { target: 'id' },
+  'IdentityService/CreateKey': {
+    made: partOf('key', 'id'),
+    project: partOf('key', 'project'),
+    details: ['name', 'role'],
+  },
+  'IdentityService/RevokeKey': { target: 'id', project: partOf('key', 'project') },
   'IdentityService/CreateSandboxToken': {
     sandbox: 'sandbox',
     details: ['role'],
@@ -87,6 +93,6 @@ export function detailText(name: string, value: unknown): string | undefined {
   return typeof value === 'string' || typeof value === 'number' || value === true ? String(value) : undefined
 }
 
-function idOf(part: string): (answer: Fields) => unknown {
-  return (answer) => (answer[part] as Fields | undefined)?.['id']
+function partOf(part: string, name: string): (answer: Fields) => unknown {
+  return (answer) => (answer[part] as Fields | undefined)?.[name]
 }

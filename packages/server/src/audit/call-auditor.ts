@@ -1,6 +1,6 @@
 import { CoveError, type Clock } from '@cove/domain'
 import type { Principal } from '../auth/principal.ts'
-import type { Audit } from './audit.ts'
+import type { Audit, AuditEntry } from './audit.ts'
 import { auditRule, detailText, nameOf, type AuditRule, type Fields } from './audited-methods.ts'
 
 export interface Audited {
@@ -47,7 +47,7 @@ export class CallAuditor {
   }
 
   #note(action: string, rule: AuditRule, request: Fields, { caller, requestId, from }: Audited): AuditNote {
-    const { project, key, role } = caller
+    const { key, role } = caller
     const details: Record<string, string> = {}
     for (const name of rule.details ?? []) {
       const text = detailText(name, request[name])
@@ -57,19 +57,23 @@ export class CallAuditor {
     const known = typeof named === 'string' ? named : ''
     const target = rule.sandbox === undefined ? known : this.#sandboxId(caller, known)
     let noted = false
-    const write = (outcome: string, made: string, more: Readonly<Record<string, string>>): void => {
+    const write = (outcome: string, facts: Pick<AuditEntry, 'project' | 'target' | 'details'>): void => {
       if (noted) return
       noted = true
-      const at = this.#clock.now()
-      const all = { ...details, ...more }
-      this.#audit.record({ at, project, key, role, action, target: made, details: all, from, outcome, requestId })
+      this.#audit.record({ at: this.#clock.now(), key, role, action, from, outcome, requestId, ...facts })
     }
     return {
       ok: (answer) => {
-        const made = rule.made?.(answer as Fields)
-        write('ok', typeof made === 'string' ? made : target, rule.after?.(answer as Fields) ?? {})
+        const told = answer as Fields
+        write('ok', {
+          project: textOr(rule.project?.(told), caller.project),
+          target: textOr(rule.made?.(told), target),
+          details: { ...details, ...rule.after?.(told) },
+        })
       },
-      failed: (error) => write(CoveError.from(error).code, target, {}),
+      failed: (error) => write(CoveError.from(error).code, { project: caller.project, target, details }),
     }
   }
 }
+
+const textOr = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise)
