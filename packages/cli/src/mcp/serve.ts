@@ -5,6 +5,7 @@ import type { Io } from '../io.ts'
 import type { Where } from '../options/global-options.ts'
 import { Bridge } from './bridge.ts'
 import { findEndpoint, startDaemon } from './find-endpoint.ts'
+import type { Endpoint } from './http-post.ts'
 import { TOO_LONG, linesOf } from './lines.ts'
 import { errorMessage } from './message.ts'
 
@@ -16,9 +17,15 @@ const LAST_ANSWERS_MS = 2_000
 /** `cove mcp`: the Model Context Protocol on stdin and stdout, carried to the daemon, until stdin ends. */
 export async function serve(where: Where, io: Io, start: boolean): Promise<number> {
   let starting: Promise<void> | undefined
-  const startOnce = (): Promise<void> => (starting ??= startDaemon(io))
+  // A daemon that goes later has been stopped by somebody who means it.
+  let mayStart = start
+  const find = async (): Promise<Endpoint> => {
+    const endpoint = await findEndpoint(where, io, mayStart ? () => (starting ??= startDaemon(io)) : undefined)
+    mayStart = false
+    return endpoint
+  }
   await using bridge = new Bridge({
-    find: () => findEndpoint(where, io, start ? startOnce : undefined),
+    find,
     write: (line) => write(io, line),
   })
   const ended = Promise.withResolvers<'signal' | 'closed'>()

@@ -40,6 +40,7 @@ export class McpDoor implements Door {
     const { principal, requestId, from } = exchange
     const { closing } = this.#options
     if (principal === undefined) throw unauthenticated()
+    if (!METHODS.has(exchange.request.method ?? '')) return refuseMethod(exchange)
     closing.throwIfAborted()
     let bytes = 0
     try {
@@ -126,6 +127,15 @@ export class McpDoor implements Door {
     else closing.addEventListener('abort', end, { once: true })
     return service
   }
+}
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'POST', 'DELETE'])
+
+function refuseMethod(exchange: Exchange): Promise<void> {
+  const error = new CoveError('unsupported', 'Method not allowed', {}, { fix: 'Send messages with POST.' })
+  exchange.response.setHeader('allow', [...METHODS].join(', '))
+  endUnread(exchange)
+  return sendWebResponse(exchange, rpcError(405, RPC.server, error))
 }
 
 /** An answer that is given instead of the service's. */

@@ -4,6 +4,7 @@ import {
   WebStandardStreamableHTTPServerTransport,
   createMcpHandler,
   isInitializeRequest,
+  isJsonContentType,
   isLegacyRequest,
   type McpHttpHandler,
 } from '@modelcontextprotocol/server'
@@ -60,6 +61,10 @@ export class McpService {
 
   /** Answers one HTTP request; `body` is its parsed body, undefined for GET and DELETE. */
   async answer(request: Request, body: unknown, sender: Sender): Promise<ServiceAnswer> {
+    if (request.method === 'POST' && !isJsonContentType(request.headers.get('content-type'))) {
+      const error = new CoveError('invalid-argument', 'Content-Type must be application/json')
+      return { response: rpcError(415, RPC.server, error), using: nothing }
+    }
     this.#senders.set(request, sender)
     if (await isLegacyRequest(request, body)) return this.#legacy(request, body, sender)
     const handler = takesLong(body) ? this.#calls : this.#others

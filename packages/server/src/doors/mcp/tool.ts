@@ -19,8 +19,10 @@ interface ToolSpec<Input, Facts> {
   readonly name: string
   readonly title: string
   readonly description: string
-  /** The least role that may call it. Calls of tools that need more than `viewer` go to the audit log. */
+  /** The least role that may call it. */
   readonly role: Role
+  /** Whether its calls go to the audit log. Default: when it needs more than `viewer`. */
+  readonly audited?: boolean
   readonly annotations: ToolAnnotations
   /** May take longer than a few seconds. */
   readonly takesLong?: boolean
@@ -42,7 +44,7 @@ export interface Tool {
 }
 
 export function defineTool<Input, Facts>(spec: ToolSpec<Input, Facts>): Tool {
-  const { name, title, description, role, annotations } = spec
+  const { name, title, description, role, annotations, audited = role !== 'viewer' } = spec
   const known = Object.keys(spec.input.shape)
   const run = async (args: unknown, call: ToolCall): Promise<ToolAnswer<Facts>> => {
     requireRole(call.caller, role)
@@ -79,7 +81,7 @@ export function defineTool<Input, Facts>(spec: ToolSpec<Input, Facts>): Tool {
         logFailure(call.log, error, { requestId: sender.requestId, tool: name })
         return failure(error, sender.requestId)
       } finally {
-        if (role !== 'viewer') record(name, outcome, call, sender)
+        if (audited) record(name, outcome, call, sender)
       }
     },
   }

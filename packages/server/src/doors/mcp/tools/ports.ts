@@ -60,6 +60,7 @@ export const previewUrl = defineTool({
     'Makes a link that opens a private port of an environment in a browser, once; afterwards the browser keeps its ' +
     'access. Give it to the person who is to see it.',
   role: 'viewer',
+  audited: true,
   annotations: { readOnlyHint: true, openWorldHint: false },
   input: z.strictObject({
     environment_id: environmentId,
@@ -75,6 +76,7 @@ export const previewUrl = defineTool({
   facts: z.object({ url: z.string(), open_before: z.string().describe('The link is good until then, once.') }),
   async run({ environment_id: ref, port: number, path = '/', expires_in_hours: hours = 1 }, call) {
     const { spec } = await findEnvironment(ref, call)
+    call.noted.details['port'] = String(number)
     const request = { port: number, path, expiresInMs: hours * HOUR_MS }
     const { url, expiresAt } = await call.ports.previewUrl(call.caller, spec.id, request, call.host)
     return { facts: { url, open_before: new Date(expiresAt).toISOString() } }

@@ -50,7 +50,7 @@ export const startProcess = defineTool({
     const request = {
       id: parseProcessId(`${BACKGROUND}${newProcessId(call.random)}`),
       argv: ['sh', '-c', command],
-      env,
+      env: { ...(await call.runtimes.environment(lease, call.signal)), ...env },
       stdin,
       ...(cwd === undefined ? {} : { cwd }),
       ...(timeout === undefined ? {} : { timeoutMs: Math.ceil(timeout * 1000) }),

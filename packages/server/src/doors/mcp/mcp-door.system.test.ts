@@ -1,0 +1,332 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CoveError } from '@cove/domain'
+import { ask } from '../../../test/support/clients.ts'
+import { KEY, OTHER_KEY, openHouse, type House } from '../../../test/support/harness.ts'
+import { ERAS, StubRuntimes, connectMcp, type McpCaller } from '../../../test/support/mcp.ts'
+import type { KeyRing } from '../../auth/key-ring.ts'
+import { MemoryAudit } from '../../audit/memory-audit.ts'
+import type { Principal } from '../../auth/principal.ts'
+
+const TOOLS = [
+  'create_environment',
+  'destroy_environment',
+  'list_environments',
+  'execute',
+  'write_file',
+  'read_file',
+  'list_files',
+  'install_packages',
+]
+
+let house: House
+let base: string
+const audit = new MemoryAudit()
+
+beforeAll(async () => {
+  house = await openHouse({ mcp: { runtimes: new StubRuntimes(), settings: { maxEnvironments: 50 } }, audit })
+  base = await house.listen()
+})
+afterAll(() => house[Symbol.asyncDispose]())
+
+async function environment(caller: McpCaller, args: Record<string, unknown> = {}): Promise<string> {
+  const { facts, text, isError } = await caller.call('create_environment', { runtime: 'python', ...args })
+  expect(isError, text).toBe(false)
+  return String(facts['environment_id'])
+}
+
+describe.each(ERAS)('a client of the %s era', (era) => {
+  test('has the tools, with schemas and hints', async () => {
+    await using caller = await connectMcp(base, era)
+    expect(caller.client.getNegotiatedProtocolVersion()).toBe(era === 'legacy' ? '2025-11-25' : '2026-07-28')
+    const { tools } = await caller.client.listTools()
+    expect(tools.map(({ name }) => name)).toEqual(expect.arrayContaining(TOOLS))
+    for (const { name, description, inputSchema, outputSchema, annotations } of tools) {
+      expect(description, name).toBeTruthy()
+      expect(inputSchema, name).toMatchObject({ type: 'object', additionalProperties: false })
+      expect(outputSchema, name).toMatchObject({ type: 'object' })
+      expect(annotations?.readOnlyHint, name).toBeTypeOf('boolean')
+    }
+  })
+
+  test('creates, uses and destroys an environment', async () => {
+    await using caller = await connectMcp(base, era)
+    const id = await environment(caller, { name: `story-${era}`, timeout_minutes: 5 })
+    const listed = await caller.call('list_environments')
+    expect(listed.facts['environments']).toContainEqual(
+      expect.objectContaining({ environment_id: id, name: `story-${era}`, runtime: 'python', timeout: '5m' }),
+    )
+    expect(JSON.parse(listed.text)).toEqual(listed.facts)
+    const ran = await caller.call('execute', { environment_id: `story-${era}`, code: 'print(1)' })
+    expect(ran.facts).toMatchObject({ stdout: 'ran python\n', exit_code: 0, truncated: false, timeout_seconds: 30 })
+    const other = await caller.call('execute', {
+      environment_id: id,
+      code: 'x',
+      language: 'node',
+      timeout_seconds: 900,
+    })
+    expect(other.facts).toMatchObject({ stdout: 'ran node\n', timeout_seconds: 300 })
+    const installed = await caller.call('install_packages', { environment_id: id, packages: ' a  b\nc ' })
+    expect(installed.facts).toMatchObject({ stdout: 'a,b,c' })
+    const gone = await caller.call('destroy_environment', { environment_id: id })
+    expect(gone.facts).toMatchObject({ status: 'destroyed' })
+    expect((await caller.call('destroy_environment', { environment_id: id })).isError).toBe(false)
+    const after = await caller.call('list_files', { environment_id: id })
+    expect(after).toMatchObject({ isError: true, text: expect.stringContaining('has ended (deleted)') })
+  })
+
+  test('reads back every byte that it has written', async () => {
+    await using caller = await connectMcp(base, era)
+    const id = await environment(caller)
+    const all = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
+    const content = all.toString('base64')
+    const path = '/data.bin'
+    const written = await caller.call('write_file', { environment_id: id, path, content, encoding: 'base64' })
+    expect(written.facts).toEqual({ status: 'written', path, bytes_written: 256 })
+    const read = await caller.call('read_file', { environment_id: id, path })
+    expect(read.facts).toMatchObject({ encoding: 'base64', content, size: 256 })
+    expect(read.text).toContain('It is not UTF-8')
+    expect(read.result.content[1]).toMatchObject({ type: 'resource', resource: { blob: content } })
+
+    const text = 'grüße\n\u{1f30a} no newline at the end'
+    await caller.call('write_file', { environment_id: id, path: '/t.txt', content: text })
+    expect(await caller.call('read_file', { environment_id: id, path: '/t.txt' })).toMatchObject({
+      text,
+      facts: { encoding: 'utf-8', content: text },
+    })
+    const part = await caller.call('read_file', { environment_id: id, path: '/t.txt', offset: 2, length: 2 })
+    expect(part.facts).toMatchObject({ content: 'ü', bytes_read: 2, offset: 2 })
+    await caller.call('write_file', { environment_id: id, path: '/empty', content: '' })
+    expect((await caller.call('read_file', { environment_id: id, path: '/empty' })).facts['content']).toBe('')
+    const png = Buffer.from('89504e470d0a1a0a00ff', 'hex').toString('base64')
+    await caller.call('write_file', { environment_id: id, path: '/i.png', content: png, encoding: 'base64' })
+    const image = await caller.call('read_file', { environment_id: id, path: '/i.png' })
+    expect(image.result.content[1]).toEqual({ type: 'image', data: png, mimeType: 'image/png' })
+  })
+
+  test.each([
+    ['execute', { environment_id: 'a', code: 'x', tiemout: 1, "'$(x)": 2 }, /unknown arguments "tiemout", "'\$\(x\)"/],
+    ['execute', { environment_id: 'a' }, /code is required/],
+    ['execute', { environment_id: 7, code: 'x' }, /environment_id is wrong: .*string/],
+    ['execute', { environment_id: 'a', code: '' }, /code is wrong: must not be empty/],
+    ['execute', { environment_id: 'a', code: 'x', language: 'perl' }, /language is wrong/],
+    ['execute', { environment_id: 'a', code: 'x', timeout_seconds: 'soon' }, /timeout_seconds is wrong: .*number/],
+    ['create_environment', {}, /runtime is required \(python, node, shell\)/],
+    ['create_environment', { runtime: 'python', timeout_minutes: 61 }, /more than the maximum of 60/],
+    ['create_environment', { runtime: 'python', name: 'No Such' }, /name is wrong/],
+    ['destroy_environment', {}, /environment_id is required/],
+    ['list_environments', { all: true }, /unknown argument "all"/],
+    ['write_file', { environment_id: 'a', path: 'relative', content: '' }, /must be absolute/],
+    ['write_file', { environment_id: 'a', path: '/x', content: 'a*', encoding: 'base64' }, /content is not base64/],
+    ['write_file', { environment_id: 'a', path: '/x', content: '\ud800' }, /lone surrogate/],
+    ['install_packages', { environment_id: 'a', packages: ' ' }, /must name a package/],
+    ['read_file', { environment_id: 'nope', path: '/x' }, /there is no sandbox "nope"/],
+  ])('is told what is wrong with %s %j', async (name, args, problem) => {
+    await using caller = await connectMcp(base, era)
+    const { isError, text } = await caller.call(name, args)
+    expect(isError).toBe(true)
+    expect(text).toMatch(problem)
+    expect(text).toMatch(/\ncode: [a-z-]+\nfix: [A-Z].*\.$/)
+  })
+
+  test('gets a clear answer to 10 MB of code, and to what is larger still', async () => {
+    await using caller = await connectMcp(base, era)
+    const id = await environment(caller)
+    const big = await caller.call('execute', { environment_id: id, code: 'x'.repeat(10_000_000) })
+    expect(big).toMatchObject({
+      isError: true,
+      text: expect.stringContaining('code has 10000000 bytes; at most 512000'),
+    })
+    const most = await caller.call('execute', { environment_id: id, code: '#'.repeat(512_000) })
+    expect(most.isError).toBe(false)
+    const huge = caller.call('execute', { environment_id: id, code: 'x'.repeat(40_000_000) })
+    await expect(huge).rejects.toThrow(/at most 33554432 bytes/)
+    expect((await caller.call('list_environments')).isError).toBe(false)
+  })
+
+  test('is told the progress of a call, and ends it by cancelling', async () => {
+    const runtimes = new StubRuntimes()
+    await using own = await openHouse({ mcp: { runtimes } })
+    await using caller = await connectMcp(await own.listen(), era)
+    const id = await environment(caller)
+    const notes: string[] = []
+    const leaving = new AbortController()
+    const call = caller.call(
+      'execute',
+      { environment_id: id, code: 'wait' },
+      { signal: leaving.signal, onprogress: ({ message = '' }) => void notes.push(message) },
+    )
+    await runtimes.waiting.promise
+    await expect.poll(() => notes.length).toBeGreaterThan(0)
+    expect(notes[0]).toMatch(/^running python code: 0s/)
+    leaving.abort()
+    await expect(call).rejects.toThrow(/abort/i)
+    await runtimes.ended.promise
+    expect((await caller.call('list_environments')).facts['count']).toBe(1)
+  })
+
+  test('loses what it was doing when its key is revoked', async () => {
+    const revoking = new AbortController()
+    const principal: Principal = {
+      key: 'short',
+      project: 'default',
+      role: 'member',
+      operator: false,
+      ended: revoking.signal,
+    }
+    const isGood = (): boolean => !revoking.signal.aborted
+    const keys: KeyRing = { verify: async () => (isGood() ? principal : undefined), knows: isGood }
+    const runtimes = new StubRuntimes()
+    await using own = await openHouse({ mcp: { runtimes }, keys })
+    await using caller = await connectMcp(await own.listen(), era)
+    const id = await environment(caller)
+    const call = caller.call('execute', { environment_id: id, code: 'wait' })
+    await runtimes.waiting.promise
+    const lost = call.catch((error: unknown) => error)
+    revoking.abort(new CoveError('unauthenticated', 'the key was revoked'))
+    await runtimes.ended.promise
+    await caller.client.close()
+    expect(await lost).toBeInstanceOf(Error)
+  })
+
+  test('may only look with the key of a viewer', async () => {
+    const principal: Principal = { key: 'eye', project: 'default', role: 'viewer', operator: false }
+    await using own = await openHouse({ keys: { verify: async () => principal, knows: () => true } })
+    await using caller = await connectMcp(await own.listen(), era)
+    expect((await caller.call('list_environments')).facts['count']).toBe(0)
+    const refused = await caller.call('create_environment', { runtime: 'python' })
+    expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('needs a key with the role member') })
+  })
+})
+
+test('an environment is found again by name and key, in another era and after a new session', async () => {
+  await using first = await connectMcp(base, 'legacy')
+  const id = await environment(first, { name: 'kept' })
+  await using second = await connectMcp(base, 'modern')
+  expect((await second.call('execute', { environment_id: 'kept', code: 'x' })).isError).toBe(false)
+  const again = await second.call('create_environment', { runtime: 'python', name: 'kept' })
+  expect(again).toMatchObject({ isError: true, text: expect.stringContaining(id) })
+  await using stranger = await connectMcp(base, 'modern', OTHER_KEY)
+  expect((await stranger.call('list_environments')).facts['count']).toBe(0)
+  const foreign = await stranger.call('execute', { environment_id: id, code: 'x' })
+  expect(foreign).toMatchObject({ isError: true, text: expect.stringContaining('there is no sandbox') })
+})
+
+test('a session of another key is answered like one that never was', async () => {
+  await using caller = await connectMcp(base, 'legacy')
+  const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' }
+  const answers = []
+  for (const [method, session, key] of [
+    ['POST', caller.sessionId ?? '', OTHER_KEY],
+    ['POST', 'never-was', OTHER_KEY],
+    ['DELETE', caller.sessionId ?? '', OTHER_KEY],
+    ['GET', caller.sessionId ?? '', OTHER_KEY],
+    ['POST', caller.sessionId ?? '', KEY],
+  ] as const) {
+    const headers = {
+      'mcp-session-id': session,
+      'mcp-protocol-version': '2025-11-25',
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+    }
+    const body = method === 'POST' ? { body: JSON.stringify(list) } : {}
+    const answer = await ask(`${base}/mcp`, { method, headers, key, ...body })
+    answers.push({ status: answer.status, body: answer.body.toString() })
+  }
+  const [foreign, unknown, ended, listened, own] = answers
+  expect(foreign).toMatchObject({ status: 404, body: expect.stringContaining('Session not found') })
+  expect(foreign).toEqual(unknown)
+  expect([ended?.status, listened?.status, own?.status]).toEqual([404, 404, 200])
+})
+
+test('a session that a restart has forgotten is answered 404, and a new one finds the environments', async () => {
+  await using before = await openHouse()
+  const caller = await connectMcp(await before.listen(), 'legacy')
+  await environment(caller, { name: 'survivor' })
+  const { store, node } = before
+  await before.server.close(100)
+  await using after = await openHouse({ store, node })
+  const url = await after.listen()
+  const headers = {
+    'mcp-session-id': caller.sessionId ?? '',
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+  }
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' })
+  expect((await ask(`${url}/mcp`, { method: 'POST', headers, body })).status).toBe(404)
+  await using anew = await connectMcp(url, 'legacy')
+  expect((await anew.call('list_environments')).facts['count']).toBe(1)
+})
+
+test('the limit counts live environments only, and creates at the same time cannot pass it together', async () => {
+  await using own = await openHouse({ mcp: { settings: { maxEnvironments: 3 } } })
+  await using caller = await connectMcp(await own.listen(), 'modern')
+  own.node.onCreate = () => Promise.reject(new CoveError('driver-failed', 'no luck'))
+  for (let i = 0; i < 4; i++) {
+    const failed = await caller.call('create_environment', { runtime: 'shell' })
+    expect(failed).toMatchObject({ isError: true, text: expect.stringContaining('no luck') })
+  }
+  own.node.onCreate = () => Promise.resolve()
+  const all = await Promise.all(
+    Array.from({ length: 12 }, () => caller.call('create_environment', { runtime: 'shell' })),
+  )
+  const made = all.filter(({ isError }) => !isError)
+  expect(made).toHaveLength(3)
+  for (const { text } of all.filter(({ isError }) => isError)) expect(text).toContain('there are 3 environments')
+  await caller.call('destroy_environment', { environment_id: made[0]?.facts['environment_id'] })
+  expect((await caller.call('create_environment', { runtime: 'shell' })).isError).toBe(false)
+})
+
+test('an environment that does not run in time is refused, and removed when it comes late', async () => {
+  await using own = await openHouse({ mcp: { settings: { bootMs: 30 } } })
+  await using caller = await connectMcp(await own.listen(), 'legacy')
+  const late = Promise.withResolvers<void>()
+  own.node.onCreate = () => late.promise
+  const refused = await caller.call('create_environment', { runtime: 'shell' })
+  expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('did not run within 30ms') })
+  late.resolve()
+  await expect.poll(async () => (await caller.call('list_environments')).facts['count']).toBe(0)
+})
+
+test('what changes something is in the audit log, without content', async () => {
+  await using caller = await connectMcp(base, 'modern')
+  const id = await environment(caller)
+  await caller.call('write_file', { environment_id: id, path: '/secret', content: 'hush' })
+  await caller.call('execute', { environment_id: id, code: 'hush()' })
+  await caller.call('execute', { environment_id: 'nowhere', code: 'hush()' })
+  const { records } = await audit.list({ project: 'default', failed: false, size: 4 })
+  expect(records.map(({ action, target, outcome }) => ({ action, target, outcome }))).toEqual([
+    { action: 'mcp/execute', target: 'nowhere', outcome: 'sandbox-not-found' },
+    { action: 'mcp/execute', target: id, outcome: 'ok' },
+    { action: 'mcp/write_file', target: id, outcome: 'ok' },
+    { action: 'mcp/create_environment', target: id, outcome: 'ok' },
+  ])
+  expect(records[0]).toMatchObject({ project: 'default', key: 'test', role: 'admin', from: '127.0.0.1' })
+  expect(JSON.stringify(records)).not.toContain('hush')
+})
+
+test('closing ends the streams on which clients wait', async () => {
+  const own = await openHouse()
+  const url = await own.listen()
+  await using caller = await connectMcp(url, 'legacy')
+  const headers = { 'mcp-session-id': caller.sessionId ?? '', accept: 'text/event-stream' }
+  const stream = ask(`${url}/mcp`, { headers }).catch(() => undefined)
+  const began = performance.now()
+  await own.server.close(5_000)
+  await stream
+  expect(performance.now() - began).toBeLessThan(4_000)
+})
+
+const REFUSED: readonly (readonly [string, NonNullable<Parameters<typeof ask>[1]>, number])[] = [
+  ['no key', { key: null }, 401],
+  ['no JSON', { body: '{' }, 400],
+  ['a method that is none', { method: 'PUT' }, 405],
+  ['a body of another type', { headers: { 'content-type': 'text/plain' } }, 415],
+  ['a session without an id', { body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }) }, 400],
+]
+
+test.each(REFUSED)('%s is refused', async (_what, options, status) => {
+  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: {} })
+  const asked = { method: 'POST', body, ...options, headers: { ...headers, ...options.headers } }
+  expect((await ask(`${base}/mcp`, asked)).status).toBe(status)
+})
