@@ -1,4 +1,4 @@
-import { CoveError, newProcessId, type Clock, type Guest, type Random, type Sandbox } from '@cove/domain'
+import { CoveError, describeExit, newProcessId, type Clock, type Guest, type Random, type Sandbox } from '@cove/domain'
 import { runProcess } from './run-process.ts'
 
 /** Where a sandbox keeps what belongs to the runtimes; found out once per incarnation. */
@@ -30,7 +30,7 @@ const PROBE = `
 umask 077
 path=$PATH
 PATH=$PATH:/usr/bin:/bin
-folder=$HOME/${FOLDER}
+case $HOME in /*) folder=$HOME/${FOLDER} ;; *) folder=${ELSEWHERE} ;; esac
 mkdir -p "$folder/run" 2>/dev/null && [ -w "$folder/run" ] || { folder=${ELSEWHERE}; mkdir -p "$folder/run" || exit; }
 find "$folder/run" -maxdepth 1 -type f -mmin +1440 -exec rm -f {} + 2>/dev/null
 [ -L "$folder/run/node_modules" ] || ln -s ../node/node_modules "$folder/run/node_modules"
@@ -67,16 +67,23 @@ export class Grounds {
       env: {},
       timeoutMs: PROBE_MS,
     }
-    try {
-      const keep = { clock: this.#clock, maxOutputBytes: PROBE_BYTES }
-      const { stdout, exit } = await runProcess(guest, [request], keep, signal)
-      const [folder, path, home] = Buffer.from(stdout.bytes).toString('utf8').split('\0')
-      const done = exit.kind === 'exited' && exit.code === 0
-      if (done && folder !== undefined && path !== undefined && home !== undefined) return { folder, path, home }
-    } catch (error) {
-      // An image without a shell: files can be written there all the same.
+    const keep = { clock: this.#clock, maxOutputBytes: PROBE_BYTES }
+    const result = await runProcess(guest, [request], keep, signal).catch((error: unknown) => {
       if (CoveError.from(error).code !== 'command-not-found') throw error
-    }
-    return { folder: ELSEWHERE, path: PATH, home: '/' }
+    })
+    // An image without a shell: files can be written there all the same.
+    if (result === undefined) return { folder: ELSEWHERE, path: PATH, home: '/' }
+    const { stdout, stderr, exit, timedOut } = result
+    if (timedOut) throw new CoveError('deadline-exceeded', 'the sandbox did not answer in time: it is busy')
+    const [folder, path, home] = Buffer.from(stdout.bytes).toString('utf8').split('\0')
+    if (folder !== undefined && path !== undefined && home !== undefined) return { folder, path, home }
+    const last = Buffer.from(stderr.bytes).toString('utf8').trimEnd().split('\n').at(-1) ?? ''
+    const why = last === '' ? describeExit(exit) : last.slice(0, 200)
+    throw new CoveError(
+      'io-error',
+      `there is no place for code in the sandbox: ${why}`,
+      {},
+      { fix: 'Make room in the home folder of the sandbox, or in its /tmp.' },
+    )
   }
 }

@@ -143,6 +143,25 @@ it('an image without a shell runs code too', async () => {
   expect(guest.starts.at(-1)?.argv[1]).toMatch(/^\/tmp\/\.cove\/run\/\w+\.py$/)
 })
 
+it('a sandbox in which nothing could be found out is asked again', async () => {
+  const { guest, runtimes } = openHouse()
+  const end = { type: 'exit', exit: { kind: 'exited', code: 1 } } as const
+  const complaint = Buffer.from('what\nmkdir: no space left\n')
+  guest.script = () => [
+    { type: 'output', stream: 'stderr', offset: 0, data: complaint },
+    { ...end, timedOut: false },
+  ]
+  await expect(runtimes.run(SCOPE, 'a', CODE, NO_SIGNAL)).rejects.toMatchObject({
+    code: 'io-error',
+    message: expect.stringContaining(': mkdir: no space left'),
+  })
+  guest.script = () => [{ ...end, timedOut: true }]
+  await expect(runtimes.run(SCOPE, 'a', CODE, NO_SIGNAL)).rejects.toMatchObject({ code: 'deadline-exceeded' })
+  guest.script = ([program]) => (program === '/bin/sh' ? PROBED : [OK])
+  await runtimes.run(SCOPE, 'a', CODE, NO_SIGNAL)
+  expect(guest.calls.filter((call) => call === 'start /bin/sh')).toHaveLength(3)
+})
+
 it('the configured interpreter gives way to a virtual environment only', async () => {
   const { guest, runtimes } = openHouse({ python: { run: '/opt/python' }, shell: { run: '/opt/sh' } })
   guest.script = ([program = '']) => (program === '/bin/sh' ? PROBED : notFound(program))
