@@ -21,3 +21,7 @@ node --disable-warning=ExperimentalWarning "$here/reference/main.ts" "$image"
 cd "$here"
 "$bin/typedoc" --options typedoc.json
 mv "$root/build/sdk-reference/sdk.md" "$root/docs/reference/sdk.md"
+
+cd "$root"
+node --disable-warning=ExperimentalWarning tooling/docs/cli-reference.ts
+oxfmt docs/reference/cove.schema.json >/dev/null
