@@ -16,7 +16,7 @@ import {
   type Recovered,
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
-import { Networks, type NetworksOptions, type StartedNetwork } from '@cove/network'
+import type { Networks, NetworksOptions, StartedNetwork } from '@cove/network'
 import type { HostProcess, Launcher } from '@cove/runner'
 import type { CgroupPlan } from '../cgroups/plan.ts'
 import { agentOomKills } from '../host/cgroup-readings.ts'
@@ -29,11 +29,13 @@ import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { pruneHostTemplates } from '../host-template/build-template.ts'
 import { BlankDisks } from './blank-disks.ts'
+import { describeHost, INSTALL, NOT_INSTALLED, runningFix } from './describe-host.ts'
 import { machineExit } from './exit-of.ts'
 import { Holdings } from './holdings.ts'
 import { IdRanges } from './id-ranges.ts'
 import { diskReport, enforcedLimits, withProblems, type MissingLimits } from '../cgroups/limit-support.ts'
 import { hostProcessSpec, imageOf, machineCgroups, RECORD_PREFIX, recordOf, socketOf } from './machine-spec.ts'
+import { openNetworks } from './open-networks.ts'
 import { missingLimits, prepare, type Prepared } from './prepare.ts'
 import { signalInit } from './signal-init.ts'
 import { KEPT_DISK, placeWritable } from './writable.ts'
@@ -105,10 +107,10 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   async fingerprint(signal: AbortSignal): Promise<Fingerprint> {
     const opened = await this.#open().catch((error: unknown) => CoveError.from(error))
     if (opened instanceof CoveError) return { proven: false, reason: opened.message, fix: opened.fix }
-    const { bwrap, version, ids, folders, hierarchies } = opened.prepared
-    const { networks } = opened
-    const network = networks.support.available ? networks.support : await networks.probe()
+    const { bwrap, ids, folders } = opened.prepared
     if (bwrap === undefined) return { proven: false, reason: NOT_INSTALLED, fix: INSTALL }
+    const { support } = opened.networks
+    const network = support.available ? support : await opened.networks.probe()
     const fingerprint = await proveByRunning(this, {
       signal,
       random: this.#random,
@@ -117,15 +119,8 @@ class BubblewrapDriver implements Driver, KeepsDisks {
       trustCache: !this.#proven,
       native: true,
       enforces: enforcedLimits(this.#missing),
-      details: {
-        version,
-        users: ids === 'range' ? 'root, user' : 'user',
-        network: network.available ? `internet (${network.tools})` : `none only: ${network.reason}. ${network.fix}`,
-        cgroups: Object.entries(hierarchies.controllers)
-          .map(([name, place]) => `${name} ${'missing' in place ? 'none' : `v${place.version}`}`)
-          .join(', '),
-      },
-      fix: ids === 'self' ? SELF_FIX : RANGE_FIX,
+      details: describeHost(opened.prepared, network),
+      fix: runningFix(ids),
     })
     this.#proven = fingerprint.proven
     return fingerprint
@@ -249,27 +244,13 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     await holdings.open()
     const records = await this.#records()
     for (const { note } of records) holdings.learn(note)
-    const networks = await this.#openNetworks(prepared, records)
+    const networks = await openNetworks(this.#options, prepared, records)
+    this.#networks = networks
     await pruneHostTemplates(prepared.folders.templates, new Set([...holdings.templates(), prepared.template.name]))
     this.#missing = missingLimits(prepared)
     this.#keepsSizes = prepared.images !== undefined
     const blanks = await BlankDisks.open(join(this.#options.stateDir, 'blanks'), prepared.ids === 'range' ? BLANKS : 0)
     return { prepared, disks, blanks, ranges, holdings, networks }
-  }
-
-  async #openNetworks(prepared: Prepared, records: readonly LaunchedRecord[]): Promise<Networks> {
-    const networks = await Networks.open(
-      {
-        launcher: this.#launcher,
-        guestProgram: join(prepared.folders.stage, 'program'),
-        runtimeDir: this.#options.runtimeDir ?? this.#options.stateDir,
-        log: this.#log,
-        ...this.#options.network,
-      },
-      new Set(records.map(({ note }) => note.machine)),
-    )
-    this.#networks = networks
-    return networks
   }
 
   #machine(
@@ -319,9 +300,3 @@ class BubblewrapDriver implements Driver, KeepsDisks {
 }
 
 const ABSENT = { kind: 'absent' } as const
-const NOT_INSTALLED = 'bubblewrap is not installed'
-const INSTALL = "Install it with the system's package manager, for example `apt-get install bubblewrap`."
-const RANGE_FIX =
-  'Needs Linux 5.19 or later with overlayfs, user namespaces and full root; `bwrap --unshare-all --ro-bind / / true` says what the kernel refuses.'
-const SELF_FIX =
-  'Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces above 0), or run Cove as root.'
