@@ -145,6 +145,26 @@ signal.pause()`
     await expect(never).rejects.toMatchObject({ code: 'cancelled' })
   })
 
+  it('leaves nothing behind whenever the caller goes away', async () => {
+    const request = { runtime: 'shell', code: 'sleep 4714', timeoutMs: 60_000, maxOutputBytes: 100 } as const
+    const runs = Array.from({ length: 24 }, async (_, index) => {
+      const caller = AbortSignal.timeout(index * 2)
+      await expect(house.runtimes.run(SCOPE, sandbox, request, caller)).rejects.toMatchObject({
+        code: 'deadline-exceeded',
+      })
+    })
+    await Promise.all(runs)
+    expect(await running('4714')).toBe(0)
+    expect(await codeFiles()).toEqual([])
+  })
+
+  it.skipIf(process.getuid?.() !== 0)('that takes too much memory is told so', async () => {
+    const small = await house.create({ limits: { memoryBytes: { value: 64 * 1024 * 1024, required: true } } })
+    const { status, result } = await house.run(small, { runtime: 'python', code: 'print(1)\nb"a" * (1 << 30)' })
+    expect({ status, timedOut: result.timedOut }).toEqual({ status: 'out-of-memory', timedOut: false })
+    expect((await house.run(small, { runtime: 'python', code: 'print(2)' })).stdout).toBe('2\n')
+  })
+
   it('may leave something running in the background', async () => {
     const { stdout, result } = await shell('sleep 4713 >/dev/null 2>&1 & echo $!')
     expect(stdout).toMatch(/^\d+\n$/)
