@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { parseSandboxId, type SandboxId } from '@cove/domain'
 
 /** What a signed address allows: one operation on one file of one sandbox. */
@@ -18,7 +18,7 @@ export interface FileGrant {
 const PARAMETERS = ['path', 'user', 'operation', 'expires', 'key', 'signature'] as const
 
 /** Path and query of the address. */
-export function signFileUrl(secret: Uint8Array, grant: FileGrant): string {
+export function signFileUrl(secret: KeyObject, grant: FileGrant): string {
   const { sandbox, path, user, operation, expires, key } = grant
   const values = { path, user, operation, expires: String(expires), key, signature: sign(secret, grant) }
   const query = PARAMETERS.map((name) => `${name}=${encodeURIComponent(values[name])}`).join('&')
@@ -30,7 +30,7 @@ export function signFileUrl(secret: Uint8Array, grant: FileGrant): string {
  * decoded, in their order. Whether it has expired is for the caller to find out.
  */
 export function readFileUrl(
-  secret: Uint8Array,
+  secret: KeyObject,
   sandbox: string,
   parameters: readonly (readonly [string, string])[],
 ): FileGrant | undefined {
@@ -46,7 +46,7 @@ export function readFileUrl(
   return { ...grant, sandbox: parseSandboxId(sandbox) }
 }
 
-function sign(secret: Uint8Array, { sandbox, path, user, operation, expires, key }: FileGrant): string {
+function sign(secret: KeyObject, { sandbox, path, user, operation, expires, key }: FileGrant): string {
   const said = JSON.stringify([sandbox, path, user, operation, expires, key])
   return createHmac('sha256', secret).update(said).digest('base64url')
 }

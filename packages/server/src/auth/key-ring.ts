@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash as digest, timingSafeEqual } from 'node:crypto'
 import type { Principal } from './principal.ts'
 
 export interface KeyRing {
@@ -15,7 +15,7 @@ export interface StoredKey extends Principal {
 
 /** SHA-256 in hexadecimal. Keys are random and long, so a slow hash would protect nothing. */
 export function hashKey(key: string): string {
-  return createHash('sha256').update(key).digest('hex')
+  return digest('sha256', key)
 }
 
 /** A key ring over a fixed set of hashed keys. */
@@ -23,7 +23,7 @@ export function keyRing(keys: readonly StoredKey[]): KeyRing {
   const stored = keys.map(({ hash, ...principal }) => ({ hash: Buffer.from(hash, 'hex'), principal }))
   return {
     async verify(token) {
-      const hash = createHash('sha256').update(token).digest()
+      const hash = digest('sha256', token, 'buffer')
       let found: Principal | undefined
       for (const one of stored) {
         if (one.hash.length === hash.length && timingSafeEqual(one.hash, hash)) found = one.principal

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto'
 import type { Role, SandboxId } from '@cove/domain'
 
 /** What a token for one sandbox says. */
@@ -20,7 +20,7 @@ const TOKEN =
   /^cove_sbx_([a-z2-7]{16})\.([a-z2-7]{16})\.([vm])\.([0-9a-z]{1,9})\.([a-z0-9-]{1,64})\.([A-Za-z0-9_-]{43})$/
 
 /** Nothing of it is kept: the signature says that a server with this secret made it. */
-export function makeToken(secret: Uint8Array, claims: TokenClaims): string {
+export function makeToken(secret: KeyObject, claims: TokenClaims): string {
   const { id, sandbox, role, expiresAt, issuer } = claims
   const seconds = Math.floor(expiresAt / 1000).toString(36)
   const said = `${TOKEN_PREFIX}${id}.${sandbox}.${role === 'viewer' ? 'v' : 'm'}.${seconds}.${issuer}`
@@ -28,7 +28,7 @@ export function makeToken(secret: Uint8Array, claims: TokenClaims): string {
 }
 
 /** Undefined for whatever this secret did not sign. Whether it still opens something is for the caller to find out. */
-export function readToken(secret: Uint8Array, token: string): TokenClaims | undefined {
+export function readToken(secret: KeyObject, token: string): TokenClaims | undefined {
   const [, id, sandbox, role, seconds, issuer, signature] = TOKEN.exec(token) ?? []
   if (id === undefined || sandbox === undefined || seconds === undefined || issuer === undefined) return undefined
   // As texts: of the last character not all bits are used, and only one of its spellings is the right one.
@@ -43,6 +43,6 @@ export function readToken(secret: Uint8Array, token: string): TokenClaims | unde
   }
 }
 
-function sign(secret: Uint8Array, said: string): string {
+function sign(secret: KeyObject, said: string): string {
   return createHmac('sha256', secret).update(said).digest('base64url')
 }

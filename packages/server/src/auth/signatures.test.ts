@@ -1,3 +1,4 @@
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { newSandboxId, randomId } from '@cove/domain'
@@ -7,8 +8,8 @@ import { readFileUrl, signFileUrl, type FileGrant } from './file-signature.ts'
 import { tokenOf } from './credentials.ts'
 import { makeToken, readToken, type TokenClaims } from './sandbox-token.ts'
 
-const secret = systemRandom.bytes(32)
-const otherSecret = systemRandom.bytes(32)
+const secret = createSecretKey(systemRandom.bytes(32))
+const otherSecret = createSecretKey(systemRandom.bytes(32))
 
 const ids = fc.constant(null).map(() => randomId(systemRandom))
 const claims: fc.Arbitrary<TokenClaims> = fc.record({
@@ -74,7 +75,7 @@ describe('a token', () => {
 })
 
 /** As the door reads it. */
-function read(key: Uint8Array, url: string): FileGrant | undefined {
+function read(key: KeyObject, url: string): FileGrant | undefined {
   const [, sandbox = '', query = ''] = /^\/v1\/sandboxes\/([^/]+)\/files\?(.*)$/s.exec(url) ?? []
   try {
     return readFileUrl(key, sandbox, new Query(query).all)

@@ -42,6 +42,8 @@ export class AccessView {
   readonly #projects = new Map<string, KnownProject>()
   readonly #keys = new Map<string, Held>()
   readonly #index = new Map<string, Set<Held>>()
+  /** By the id of their project, in the order in which they were made known. */
+  readonly #byProject = new Map<string, Set<Held>>()
 
   constructor(clock: Clock, expiries: Expiries) {
     this.#clock = clock
@@ -66,9 +68,8 @@ export class AccessView {
 
   /** Those of one project, ended ones too. */
   *keysOf(project: string): Generator<KnownKey> {
-    for (const held of this.#keys.values()) {
-      if (held.record.project === project && this.#belongs(held)) yield held
-    }
+    const id = this.#projects.get(project)?.record.id ?? ''
+    yield* this.#byProject.get(id) ?? []
   }
 
   /** Keys whose project is gone. */
@@ -136,8 +137,8 @@ export class AccessView {
   #dropProject(name: string): void {
     const project = this.#projects.get(name)
     this.#projects.delete(name)
-    for (const held of this.#keys.values()) {
-      if (held.record.projectId === project?.record.id) end(held, 'the project of the key was deleted')
+    for (const held of this.#byProject.get(project?.record.id ?? '') ?? []) {
+      end(held, 'the project of the key was deleted')
     }
   }
 
@@ -163,10 +164,8 @@ export class AccessView {
     const principal = { key: id, project, role, operator: false, ended: ending.signal, ...expiry }
     const held: Held = { record, revision, lastUsedAt: 0, hash, principal, ending, forget: () => undefined }
     this.#keys.set(id, held)
-    const index = indexOf(hash)
-    const same = this.#index.get(index)
-    if (same === undefined) this.#index.set(index, new Set([held]))
-    else same.add(held)
+    put(this.#index, indexOf(hash), held)
+    put(this.#byProject, record.projectId, held)
     return held
   }
 
@@ -174,10 +173,8 @@ export class AccessView {
     const held = this.#keys.get(id)
     if (held === undefined) return
     this.#keys.delete(id)
-    const index = indexOf(held.hash)
-    const same = this.#index.get(index)
-    same?.delete(held)
-    if (same?.size === 0) this.#index.delete(index)
+    take(this.#index, indexOf(held.hash), held)
+    take(this.#byProject, held.record.projectId, held)
     held.forget()
     end(held, why)
   }
@@ -189,6 +186,18 @@ export class AccessView {
   #belongs({ record }: KnownKey): boolean {
     return this.#projects.get(record.project)?.record.id === record.projectId
   }
+}
+
+function put(sets: Map<string, Set<Held>>, name: string, held: Held): void {
+  const same = sets.get(name)
+  if (same === undefined) sets.set(name, new Set([held]))
+  else same.add(held)
+}
+
+function take(sets: Map<string, Set<Held>>, name: string, held: Held): void {
+  const same = sets.get(name)
+  same?.delete(held)
+  if (same?.size === 0) sets.delete(name)
 }
 
 function end(held: Held, why: string): void {

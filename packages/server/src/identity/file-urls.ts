@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { CoveError, type Clock, type Sandbox, type SandboxId } from '@cove/domain'
 import { readFileUrl, signFileUrl, type FileGrant } from '../auth/file-signature.ts'
 import { requireRole, type Principal } from '../auth/principal.ts'
@@ -8,7 +9,7 @@ const DEFAULT_MS = 3_600_000
 const LONGEST_MS = 7 * 24 * 3_600_000
 
 export interface FileUrlsOptions {
-  readonly secret: Uint8Array
+  readonly secret: KeyObject
   readonly clock: Clock
   /** The signal of a key that still opens; undefined when it does not. */
   readonly livingKey: (id: string) => AbortSignal | undefined

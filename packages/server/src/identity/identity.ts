@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createSecretKey, hash } from 'node:crypto'
 import type { Clock, Log, Random, Sandbox, SandboxId, Store } from '@cove/domain'
 import type { KeyRing } from '../auth/key-ring.ts'
 import { TOKEN_PREFIX } from '../auth/sandbox-token.ts'
@@ -60,7 +60,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   const livingKey = (id: string): AbortSignal | undefined =>
     view.livingKey(id) ?? (fixed.knows(id) ? forEver : undefined)
   const tokens = new SandboxTokens({
-    secret: await signingKey(store, random, 'sandbox-token'),
+    secret: createSecretKey(await signingKey(store, random, 'sandbox-token')),
     clock,
     random,
     expiries,
@@ -68,7 +68,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     sandbox: (id) => options.findSandbox(id as SandboxId),
   })
   const fileUrls = new FileUrls({
-    secret: await signingKey(store, random, 'file-url'),
+    secret: createSecretKey(await signingKey(store, random, 'file-url')),
     clock,
     livingKey,
     findSandbox: options.findSandbox,
@@ -76,7 +76,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   const ring: KeyRing = {
     async verify(token) {
       if (token.startsWith(TOKEN_PREFIX)) return tokens.verify(token)
-      return view.verify(createHash('sha256').update(token).digest()) ?? fixed.verify(token)
+      return view.verify(hash('sha256', token, 'buffer')) ?? fixed.verify(token)
     },
     knows: (id) => livingKey(id) !== undefined,
   }

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { CoveError, randomId, roleAtLeast, type Clock, type Random, type Role, type Sandbox } from '@cove/domain'
 import type { Principal } from '../auth/principal.ts'
 import { makeToken, readToken, type TokenClaims } from '../auth/sandbox-token.ts'
@@ -11,7 +12,7 @@ export const LONGEST_TOKEN_MS = 24 * 3_600_000
 const REMEMBERED = 10_000
 
 export interface SandboxTokensOptions {
-  readonly secret: Uint8Array
+  readonly secret: KeyObject
   readonly clock: Clock
   readonly random: Random
   readonly expiries: Expiries
