@@ -1,3 +1,4 @@
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import { signingKey } from '../auth/signing-key.ts'
 import type { ServerOptions } from '../options.ts'
 import type { Core } from '../sandboxes/core.ts'
@@ -23,9 +24,9 @@ export async function openPorts(
   const { view, clock, random, log, activity } = core
   const shares = new Shares(store, view, clock, log)
   await shares.start(closing)
-  let key: Promise<Uint8Array> | undefined
-  const previewKey = (): Promise<Uint8Array> => {
-    key ??= signingKey(store, random, 'preview').catch((error: unknown) => {
+  let key: Promise<KeyObject> | undefined
+  const previewKey = (): Promise<KeyObject> => {
+    key ??= signingKey(store, random, 'preview').then(createSecretKey, (error: unknown) => {
       key = undefined
       throw error
     })

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { parseSandboxId, type Clock, type Random, type Store } from '@cove/domain'
 import type { PortAddress } from './preview-hosts.ts'
 
@@ -35,12 +35,12 @@ export interface LinkGrant extends Grant {
  * is granted, in the store, so that it holds over restarts and between servers.
  */
 export class PreviewTokens {
-  readonly #key: () => Promise<Uint8Array>
+  readonly #key: () => Promise<KeyObject>
   readonly #store: Store
   readonly #clock: Clock
   readonly #random: Random
 
-  constructor(key: () => Promise<Uint8Array>, store: Store, clock: Clock, random: Random) {
+  constructor(key: () => Promise<KeyObject>, store: Store, clock: Clock, random: Random) {
     this.#key = key
     this.#store = store
     this.#clock = clock
