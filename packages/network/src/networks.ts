@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CoveError, describeExit, type Log, type Network } from '@cove/domain'
@@ -70,6 +70,10 @@ export class Networks {
       networks.#live.add(machine)
       if (!machines.has(machine)) await networks.end(machine)
       else networks.#watch(machine, process)
+    }
+    // A folder without a record is what a launcher leaves that is killed at the wrong moment.
+    for (const name of await readdir(networks.#folder)) {
+      if (!networks.#live.has(name)) await networks.end(name)
     }
     await networks.probe()
     return networks

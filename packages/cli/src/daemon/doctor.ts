@@ -31,6 +31,10 @@ export async function doctor(args: ReportArgs, io: Io): Promise<number> {
     `Daemon    ${daemon === undefined ? 'not running' : daemon.url}`,
     ...driverLines(reports).map((line, index) => `${index === 0 ? 'Drivers  ' : '         '} ${line}`),
   ]
+  for (const { fingerprint } of reports) {
+    const network = fingerprint.proven ? fingerprint.details['network'] : undefined
+    if (network !== undefined) lines.push(`Network   ${network}`)
+  }
   if (!settings.allowNative)
     lines.push('', 'native is offered only with --allow-native: it is supervision, and no wall.')
   io.stdout.write(`${lines.join('\n')}\n`)

@@ -6,7 +6,9 @@ import type { Io } from '../io.ts'
 import { IN_CHECKOUT } from '../package-root.ts'
 import { clientConfig } from '../mcp/client-config.ts'
 import { ensureGuestProgram } from '../setup/guest-program.ts'
+import { findProgram } from '../setup/find-program.ts'
 import { ensureBubblewrap } from '../setup/isolation-tool.ts'
+import { ensureNetworkTools, missingNetworkTools } from '../setup/network-tools.ts'
 import { VERSION } from '../version.ts'
 import { banner } from './banner.ts'
 import { bootId, processStartTime, readLivingDaemon, removeDaemonRecord, writeDaemonRecord } from './daemon-file.ts'
@@ -21,8 +23,7 @@ import type { UpArgs } from './up-args.ts'
 export async function up(args: UpArgs, io: Io): Promise<number> {
   const { settings } = await loadConfig({ env: io.env, flags: args.flags, file: args.config })
   const guestProgram = await ensureGuestProgram(args.install, io)
-  const toolProblem = await ensureBubblewrap(args.install, io)
-  if (toolProblem !== undefined) io.stderr.write(`warning: ${toolProblem.message}\nfix: ${toolProblem.fix}\n`)
+  await prepareTools(args, io)
 
   const dataDir = await openDataDir(settings.dataDir, systemRandom)
   await refuseSecond(dataDir)
@@ -69,6 +70,20 @@ export async function up(args: UpArgs, io: Io): Promise<number> {
     await close(daemon, dataDir, settings.shutdownGrace, log, io)
   }
   return 0
+}
+
+/** What is missing is no reason not to start: whoever needs it is told. */
+async function prepareTools({ install }: UpArgs, io: Io): Promise<void> {
+  const isFirst = (await findProgram('bwrap', io.env['PATH'])) === undefined
+  const bubblewrap = await ensureBubblewrap(install, io)
+  // Only recommended: asked for when a machine is set up, and not at each start.
+  const network = isFirst || install === 'yes' ? await ensureNetworkTools(install, io) : undefined
+  for (const problem of [bubblewrap, network]) {
+    if (problem !== undefined) io.stderr.write(`warning: ${problem.message}\nfix: ${problem.fix}\n`)
+  }
+  const missing = network === undefined ? await missingNetworkTools(io) : []
+  if (missing.length === 0) return
+  io.stderr.write(`note: sandboxes can have no network until ${missing.join(' and ')} is here: run \`cove setup\`\n`)
 }
 
 async function close(

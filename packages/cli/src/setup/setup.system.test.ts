@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Io } from '../io.ts'
 import { mayInstall } from './install-policy.ts'
 import { ensureBubblewrap } from './isolation-tool.ts'
+import { ensureNetworkTools, missingNetworkTools } from './network-tools.ts'
 
 /** A person at a terminal, or a pipe, and what is written for them. */
 function world(isTTY: boolean, env: Io['env'] = {}) {
@@ -92,5 +93,18 @@ describe('a machine without bubblewrap', () => {
   it('hears that there is no package manager', async () => {
     const problem = await ensureBubblewrap('yes', world(false, { PATH: join(folder, 'empty') }).io)
     expect(problem).toMatchObject({ code: 'unsupported', fix: 'Install bubblewrap by hand.' })
+  })
+
+  it('asks for what a network needs as well, and for no more than is missing', async () => {
+    manager('exit 0')
+    for (const name of ['slirp4netns', 'nft']) writeFileSync(join(folder, name), '', { mode: 0o755 })
+    const { io } = world(false, { PATH: path })
+    expect(await missingNetworkTools(io)).toEqual([])
+    expect(await ensureNetworkTools('yes', io)).toBeUndefined()
+    rmSync(join(folder, 'slirp4netns'))
+    expect(await missingNetworkTools(io)).toEqual(['slirp4netns'])
+    expect(await ensureNetworkTools('no', io)).toMatchObject({ message: expect.stringContaining('was not installed') })
+    expect(await ensureNetworkTools('yes', io)).toBeUndefined()
+    expect(asked()).toEqual([expect.stringMatching(/^install .* slirp4netns$/)])
   })
 })
