@@ -178,6 +178,11 @@ export class Channel {
     await this.#sending.send(stream, bytes)
   }
 
+  /** Hands over what credit and stream take at once; how many bytes that were. The rest is for `send`. */
+  sendNow(stream: StreamNumber, bytes: Uint8Array): number {
+    return this.#sending.sendNow(stream, bytes)
+  }
+
   sendEnd(stream: StreamNumber): void {
     if (this.ended) throw this.#gone()
     this.#host.send(encodeFrame(FRAME.end, this.number, undefined, stream))

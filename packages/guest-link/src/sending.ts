@@ -39,6 +39,15 @@ export class Sending {
     this.#wake()
   }
 
+  /** Hands over what goes at once, and says how many bytes that were. */
+  sendNow(stream: StreamNumber, bytes: Uint8Array): number {
+    let at = 0
+    while (at < bytes.length && this.#ended === undefined && this.#credit > 0 && !this.#host.congested(this.#wake)) {
+      at += this.#sendPart(stream, bytes, at)
+    }
+    return at
+  }
+
   /** Resolves when all of it has been handed to the stream. The bytes must not change until they are written. */
   async send(stream: StreamNumber, bytes: Uint8Array): Promise<void> {
     let at = 0

@@ -75,7 +75,9 @@ class DialStream extends Duplex {
   }
 
   override _write(chunk: Uint8Array, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    void this.#send(chunk, callback)
+    const sent = this.#channel.sendNow(STREAM.content, chunk)
+    if (sent === chunk.length && sent > 0) callback()
+    else void this.#send(chunk.subarray(sent), callback)
   }
 
   async #send(chunk: Uint8Array, callback: (error?: Error | null) => void): Promise<void> {

@@ -47,7 +47,8 @@ export class MetricsRegistry {
     return (seconds) => {
       sum += seconds
       count++
-      for (const [at, bound] of BUCKETS.entries()) if (seconds <= bound) counts[at] = (counts[at] ?? 0) + 1
+      for (let at = BUCKETS.length - 1; at >= 0 && seconds <= (BUCKETS[at] ?? 0); at--)
+        counts[at] = (counts[at] ?? 0) + 1
     }
   }
 
@@ -61,7 +62,13 @@ export class MetricsRegistry {
   }
 }
 
+const ODD = /["\\\n]/
+
 function renderLabels(labels: Labels): string {
-  const parts = Object.entries(labels).map(([name, value]) => `${name}="${value.replaceAll(/["\\\n]/g, '_')}"`)
-  return parts.length === 0 ? '' : `{${parts.join(',')}}`
+  let parts = ''
+  for (const name of Object.keys(labels)) {
+    const value = labels[name] ?? ''
+    parts += `${parts === '' ? '' : ','}${name}="${ODD.test(value) ? value.replaceAll(/["\\\n]/g, '_') : value}"`
+  }
+  return parts === '' ? '' : `{${parts}}`
 }

@@ -16,6 +16,7 @@ export interface PreviewHostsOptions {
   readonly listening: () => number | undefined
 }
 
+const REMEMBERED = 1_024
 const HOST = /^(\d{1,5})-([a-z2-7]{16})\.([a-z0-9.-]{1,253})$/
 const AUTHORITY = /^([A-Za-z0-9.-]{1,285}|\[[0-9a-fA-F:.]{2,45}\])(?::(\d{1,5}))?$/
 
@@ -23,6 +24,8 @@ const AUTHORITY = /^([A-Za-z0-9.-]{1,285}|\[[0-9a-fA-F:.]{2,45}\])(?::(\d{1,5}))
 export class PreviewHosts {
   readonly domain: string
   readonly #options: PreviewHostsOptions
+  /** The same few hosts are asked for again and again. */
+  readonly #parsed = new Map<string, PortAddress>()
 
   constructor(options: PreviewHostsOptions) {
     this.domain = options.domain.toLowerCase()
@@ -41,7 +44,19 @@ export class PreviewHosts {
 
   /** What a Host header or `:authority` names; undefined for every other host. */
   parse(authority: string | undefined): PortAddress | undefined {
-    const name = authority === undefined ? undefined : AUTHORITY.exec(authority)?.[1]
+    if (authority === undefined) return undefined
+    const known = this.#parsed.get(authority)
+    if (known !== undefined) return known
+    const address = this.#parse(authority)
+    if (address !== undefined) {
+      if (this.#parsed.size >= REMEMBERED) this.#parsed.clear()
+      this.#parsed.set(authority, address)
+    }
+    return address
+  }
+
+  #parse(authority: string): PortAddress | undefined {
+    const name = AUTHORITY.exec(authority)?.[1]
     const [, digits = '', id = '', domain] = HOST.exec(name?.toLowerCase().replace(/\.$/, '') ?? '') ?? []
     if (domain !== this.domain) return undefined
     return portAddress(digits, id)

@@ -138,7 +138,7 @@ export class Forwarding implements Waiting {
     if (last.length > 0) response.end(last)
     else response.end()
     if (connection !== undefined) {
-      connection.stream.resume()
+      if (connection.stream.isPaused()) connection.stream.resume()
       if (this.#reusable && this.#sent) pool.give(opened.address, connection)
       else connection.destroy()
     }
