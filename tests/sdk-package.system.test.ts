@@ -1,15 +1,21 @@
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { packSdk } from '../tooling/pack-sdk.ts'
 import { TestDaemon } from './support/daemon.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 /** The oldest Node that the package promises to work with. */
 const OLDEST_NODE = '22'
+/** Packages that are a binary and nothing else, in a folder of their own. */
+const RUNTIMES = join(ROOT, 'tooling/sdk-runtimes/node_modules')
+const OTHER_RUNTIMES = [
+  { name: 'Bun', program: join(RUNTIMES, '@oven/bun-linux-x64/bin/bun'), args: ['run', '--no-install'] },
+  { name: 'Deno', program: join(RUNTIMES, '@deno/linux-x64-glibc/deno'), args: ['run', '--allow-all', '--quiet'] },
+] as const
 const run = promisify(execFile)
 
 interface Example {
@@ -57,6 +63,8 @@ describe('the package @cove/sdk, installed into an empty project', () => {
     rmSync(project, { recursive: true, force: true })
     await daemon[Symbol.asyncDispose]()
   })
+
+  afterEach(() => takeLeftovers())
 
   it('brings one dependency, and nothing of the workspace', () => {
     const installed = readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'))
@@ -112,15 +120,52 @@ describe('the package @cove/sdk, installed into an empty project', () => {
   })
 
   describe.each([OLDEST_NODE, 'current'])('on Node %s', (node) => {
-    it.each(all.map((example, index) => [example.title, example, index] as const))(
-      'does what its page says: %s',
-      async (_title, { output }, index) => {
-        const env = { PATH: process.env['PATH'], COVE_URL: daemon.url, COVE_API_KEY: daemon.apiKey }
-        const { stdout, stderr } = await run(nodes[node] ?? '', [`out/example${index}.js`], { cwd: project, env })
-        expect(stderr).toBe('')
-        expect(stdout).toBe(output ?? stdout)
-        expect((await daemon.cove(['ls', '-q'])).stdout).toBe('')
+    it.each(numbered(all))('does what its page says: %s', async (_title, index, { output }) => {
+      const { stdout, stderr } = await run(nodes[node] ?? '', [`out/example${index}.js`], options())
+      expect(stderr).toBe('')
+      expect(stdout).toBe(output ?? stdout)
+      expect(await takeLeftovers()).toEqual([])
+    })
+  })
+
+  describe.each(OTHER_RUNTIMES)('on $name', ({ program, args }) => {
+    const reason = existsSync(program) ? '' : ' (skipped: not installed; tooling/ci/sdk-runtimes.sh does it)'
+    it.skipIf(reason !== '').each(numbered(all))(
+      `does what its page says: %s${reason}`,
+      async (_title, index, { output }) => {
+        const { stdout } = await run(program, [...args, `out/example${index}.js`], options())
+        expect(plain(stdout)).toBe(plain(output ?? stdout))
+        expect(await takeLeftovers()).toEqual([])
       },
     )
   })
+
+  /** Ids of sandboxes that an example has left behind; they go, so that the next one is judged by itself. */
+  async function takeLeftovers(): Promise<string[]> {
+    const { sandboxes } = daemon.client()
+    const ids = (await sandboxes.list().all()).map(({ id }) => id)
+    for (const id of ids) await sandboxes.delete(id)
+    return ids
+  }
+
+  function options() {
+    const env = {
+      PATH: process.env['PATH'],
+      COVE_URL: daemon.url,
+      COVE_API_KEY: daemon.apiKey,
+      DENO_DIR: join(project, 'deno'),
+      DENO_NO_UPDATE_CHECK: '1',
+      HOME: project,
+    }
+    return { cwd: project, env, timeout: 60_000 }
+  }
 })
+
+/** Runtimes show the same values with other quotes, blanks and line breaks. */
+function plain(text: string): string {
+  return text.replaceAll(/["'\s,]/g, '')
+}
+
+function numbered(list: readonly Example[]): [string, number, Example][] {
+  return list.map((example, index) => [example.title, index, example])
+}

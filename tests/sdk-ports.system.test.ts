@@ -22,6 +22,20 @@ print('ready', flush=True)
 server.serve_forever()
 `
 
+/** Sends 60 MB to the first who comes, and says so with a sign for each. */
+const FOUNTAIN = `
+import socket
+server = socket.socket()
+server.bind(('127.0.0.1', 7002))
+server.listen()
+print('ready')
+client, _ = server.accept()
+for _ in range(60):
+    client.sendall(b'x' * 1000000)
+    print('.', end='')
+client.close()
+`
+
 async function serve(sandbox: Sandbox, port: number): Promise<void> {
   const id = `boomerang-${port}`
   await sandbox.processes.start(['python3', '-c', BOOMERANG, String(port)], { id })
@@ -89,6 +103,44 @@ describe("the ports of a sandbox, from the client's side", () => {
     stream.end('there and back')
     expect(await text(stream)).toBe('there and back')
     await connection.closed
+  })
+
+  it('tell their end, however the connection ended', async () => {
+    const cut = await sandbox.ports.connect(7000)
+    const reading = text(cut.readable)
+    const writer = cut.writable.getWriter()
+    cut.close()
+    await expect(reading).rejects.toMatchObject({ code: 'connection-lost' })
+    await expect(writer.write(new Uint8Array([1]))).rejects.toMatchObject({ code: 'connection-lost' })
+    const left = await sandbox.ports.connect(7000)
+    await left.readable.cancel()
+    await left.writable.close()
+    await left.closed
+    const aborted = await sandbox.ports.connect(7000)
+    await aborted.writable.abort()
+    await aborted.closed
+  })
+
+  it('hold a fast sender back while their reader is slow', async () => {
+    await sandbox.processes.start(['python3', '-uc', FOUNTAIN], { id: 'fountain' })
+    let next = (await sandbox.processes.read('fountain', { waitMs: 30_000 })).next
+    await using connection = await sandbox.ports.connect(7002)
+    const reader = connection.readable.getReader()
+    let bytes = (await reader.read()).value?.byteLength ?? 0
+    let said = ''
+    for (let part = await more(); part !== ''; part = await more()) said += part
+    expect(said.length).toBeLessThan(30)
+    for (let { value } = await reader.read(); value !== undefined; { value } = await reader.read()) {
+      bytes += value.byteLength
+    }
+    expect(bytes).toBe(60_000_000)
+
+    /** What it says until it says nothing for a while: a sign for each MB that it got rid of. */
+    async function more(): Promise<string> {
+      const part = await sandbox.processes.read('fountain', { from: next, waitMs: 300 })
+      next = part.next
+      return part.text
+    }
   })
 
   it('refuse with the reason', async () => {
