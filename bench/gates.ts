@@ -12,6 +12,8 @@ export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [nu
   launcher: { p50_ms: [0, 6] },
   idle: { mib: [0, 2] },
   density: { p99_ms: [0, 100], daemon_rss_mib: [0, 300] },
+  'mcp-execute': { over_ms: [-1000, 5] },
+  'mcp-create': { over_ms: [-1000, 3] },
   adopt: { ratio: [0, 8] },
   preview: { ratio: [0.25, 10], per_second: [1_500, 1_000_000] },
   install: { p50_ms: [0, 15_000], package_mib: [0, 4] },

@@ -18,6 +18,8 @@ const NAMES = [
   'adopt',
   'install',
   'preview',
+  'mcp-execute',
+  'mcp-create',
 ] as const
 /** Of one room alone: run when named. */
 const ROOMS = ['store'] as const

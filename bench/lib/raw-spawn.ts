@@ -12,7 +12,8 @@ export async function rawSpawn(n: number, argv: readonly string[]): Promise<numb
   return stdout.trim().split('\n').map(Number)
 }
 
-const LOOP = `
+/** For `perl -MTime::HiRes=time -e`: times the command behind the count, so many times. */
+export const LOOP = `
 my $n = shift;
 for (1 .. $n) {
   my $start = time;
