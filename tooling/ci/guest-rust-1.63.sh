@@ -6,7 +6,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export GUEST_RUSTFLAGS='-D warnings'
+# Relocations packed as in a release (tooling/release/build-guests.sh).
+export GUEST_RUSTFLAGS='-D warnings -C link-arg=-Wl,-z,pack-relative-relocs'
 MAX_BYTES=1572864
 if rustc --version 2>/dev/null | grep -q ' 1\.63\.'; then
   RUSTC=rustc tooling/build-guest.sh "$work/cove-guest"

@@ -12,7 +12,8 @@ MAX_BYTES=1572864
 build() { # source tree, machine, result
   local flags="-D warnings --remap-path-prefix=$1=."
   case $2 in
-    x64) flags="$flags -C linker=$toolchain/x86_64-cc" ;;
+    # Packed relocations save 55 KiB; the C library of the toolchain reads them.
+    x64) flags="$flags -C linker=$toolchain/x86_64-cc -C link-arg=-Wl,-z,pack-relative-relocs" ;;
     arm64) flags="$flags --target aarch64-unknown-linux-gnu -C linker=$toolchain/aarch64-cc" ;;
   esac
   RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-guest.sh" "$3"
