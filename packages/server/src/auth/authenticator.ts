@@ -18,11 +18,14 @@ export interface AuthenticatorOptions {
   readonly failures: Rate
 }
 
+/** Wrong keys of all addresses that are written down: many addresses at once must not fill the audit log either. */
+const NOTED: Rate = { perSecond: 0.1, burst: 100 }
+
 /** A principal, or why there is none; without both no key was sent. */
 export interface Caller {
   readonly principal?: Principal
   readonly refusal?: CoveError
-  /** The key was wrong, and worth a line in the audit log: the address has not sent many of them. */
+  /** The key was wrong, and worth a line in the audit log: there have not been many of them. */
   readonly wrongKey?: true
 }
 
@@ -35,12 +38,14 @@ export class Authenticator {
   readonly #calls: RateLimiter
   readonly #strangers: RateLimiter
   readonly #failures: RateLimiter
+  readonly #noted: RateLimiter
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options
     this.#calls = new RateLimiter(options.rate, options.clock)
     this.#strangers = new RateLimiter(options.rate, options.clock)
     this.#failures = new RateLimiter(options.failures, options.clock)
+    this.#noted = new RateLimiter(NOTED, options.clock)
   }
 
   async authenticate(headers: IncomingHttpHeaders, from: string): Promise<Caller> {
@@ -49,7 +54,9 @@ export class Authenticator {
     const principal = await this.#options.keys.verify(token)
     if (principal === undefined) {
       const tooMany = this.failed(from)
-      return tooMany === undefined ? { refusal: unauthenticated(), wrongKey: true } : { refusal: tooMany }
+      if (tooMany !== undefined) return { refusal: tooMany }
+      const isNoted = this.#noted.take('') === 0
+      return { refusal: unauthenticated(), ...(isNoted ? { wrongKey: true } : {}) }
     }
     const wait = this.#calls.take(principal.sandbox ?? principal.key)
     if (wait > 0) return { refusal: rateLimited(wait) }

@@ -1,6 +1,8 @@
 import { Agent, request } from 'node:http'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ConnectError, Code } from '@connectrpc/connect'
+import { Authenticator } from './authenticator.ts'
+import { keyRing } from './key-ring.ts'
 import { MemoryAudit } from '../audit/memory-audit.ts'
 import { PROTOCOLS, ask, call } from '../../test/support/clients.ts'
 import { codeOf } from '../../test/support/code-of.ts'
@@ -95,4 +97,20 @@ describe('too many calls', () => {
     expect(statuses.at(-1)).toBe(429)
     expect((await ask(`${base}/healthz`, { key: null })).status).toBe(200)
   })
+})
+
+test('wrong keys from very many addresses do not fill the audit log', async () => {
+  const callers = new Authenticator({
+    keys: keyRing([]),
+    hasProject: () => true,
+    clock,
+    rate: { perSecond: 0, burst: 1 },
+    failures: { perSecond: 1, burst: 30 },
+  })
+  let noted = 0
+  for (let n = 0; n < 5_000; n++) {
+    const { wrongKey } = await callers.authenticate({ authorization: 'Bearer cove_wrong' }, `10.0.${n >> 8}.${n & 255}`)
+    if (wrongKey === true) noted++
+  }
+  expect(noted).toBe(100)
 })
