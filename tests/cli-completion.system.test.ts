@@ -64,32 +64,26 @@ describe('cove completion', () => {
 
     it.skipIf(missing)('completes what is being typed, so that it can be run', async () => {
       await using terminal = await open()
-      terminal.type('cove cont\t')
-      await terminal.sees('context')
-      terminal.type('l\t')
-      await terminal.sees('s')
+      await terminal.completes('cove cont', 'context')
+      await terminal.completes('l', 's')
       terminal.type('-q\n')
       await terminal.sees(/\nlocal\n[\s\S]*ready> /)
     })
 
     it.skipIf(missing)('knows the sandboxes that are there', async () => {
       await using terminal = await open()
-      terminal.type('cove get workb\t')
-      await terminal.sees('workbench')
+      await terminal.completes('cove get workb', 'workbench')
       terminal.type('-q\n')
       await terminal.sees(/\nrunning\n[\s\S]*ready> /)
     })
 
     it.skipIf(missing)('knows values of options, and paths on both sides', async () => {
       await using terminal = await open()
-      terminal.type('cove create --isolation mic\t')
-      await terminal.sees('microvm')
+      await terminal.completes('cove create --isolation mic', 'microvm')
       // Nothing but the path is typed behind what the shell has made of `some-f` and `workb`.
       terminal.type('\u0015')
-      terminal.type('cove cp some-f\t')
-      await terminal.sees('some-folder/')
-      terminal.type('. workb\t')
-      await terminal.sees('workbench:')
+      await terminal.completes('cove cp some-f', 'some-folder/')
+      await terminal.completes('. workb', 'workbench:')
       terminal.type('relative\n')
       await terminal.sees('workbench:/home/user/relative')
     })

@@ -1,8 +1,12 @@
+/* eslint-disable no-control-regex -- these characters are the point */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** A person who sees nothing presses Tab again. */
+const AGAIN_MS = 2000
 
 /** What a terminal is told in order to look well, and no text. */
-// eslint-disable-next-line no-control-regex -- these characters are the point
 const SEQUENCES =
   /\u001B(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001B]*(?:\u0007|\u001B\\)|[()][0-9A-B]|[=>78]|k[^\u001B]*\u001B\\)|[\r\u0007\u0008]/g
 
@@ -48,6 +52,15 @@ export class ShellTerminal implements AsyncDisposable {
       await this.#changed.promise
     }
     return this.text
+  }
+
+  /** Types and presses Tab until the shell has made this of it: a busy machine may give no names at first. */
+  async completes(typed: string, what: string): Promise<void> {
+    this.type(typed)
+    const seen = this.sees(what).then(() => true)
+    seen.catch(() => {})
+    do this.#child.stdin?.write('\t')
+    while (!(await Promise.race([seen, delay(AGAIN_MS, false)])))
   }
 
   #tell(): void {

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describeCommandLine, projectSchema } from '@cove/cli'
+import { describeCommandLine, describeSettings, projectSchema, type SettingInfo } from '@cove/cli'
 
 type Command = Awaited<ReturnType<typeof describeCommandLine>>
 type Option = Command['options'][number]
@@ -25,6 +25,9 @@ function page(program: Command): string {
     optionList(visibleOptions(program)),
     [...groups].map(([group, members]) => `- **${group}**: ${members.map(linkTo).join(', ')}`).join('\n'),
     ...commands.flatMap((command) => section(command, 2)),
+    '## Settings of the daemon',
+    'In the configuration file, as a variable, and as an option of `cove up`; see the [guide](../cli.md#configuration).',
+    settingTable(describeSettings()),
   ]
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`
 }
@@ -45,6 +48,14 @@ function section(command: Command, level: number): string[] {
     afterText(command),
     ...inner.flatMap((sub) => section(sub, level + 1)),
   ]
+}
+
+function settingTable(settings: readonly SettingInfo[]): string {
+  const rows = settings.map(({ name, variable, usual, about }) => {
+    const shown = usual === undefined ? 'depends on the user' : usual === '' ? 'none' : `\`${usual}\``
+    return `| \`${name}\` | \`${variable}\` | ${shown} | ${about} |`
+  })
+  return ['| Setting | Variable | Default | What |', '|---|---|---|---|', ...rows].join('\n')
 }
 
 const linkTo = (command: Command): string => `[${command.name()}](#${fullName(command).replaceAll(' ', '-')})`
