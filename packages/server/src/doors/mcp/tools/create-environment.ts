@@ -30,9 +30,10 @@ export const createEnvironment = defineTool({
       .enum(['none', 'internet'])
       .optional()
       .describe('What it may reach. install_packages needs internet in most setups.'),
+    env: z.record(z.string(), z.string()).optional().describe('Variables of everything that runs in it.'),
   }),
   facts: environmentFacts,
-  async run({ runtime: wanted, name, timeout_minutes: minutes = 0, network }, call) {
+  async run({ runtime: wanted, name, timeout_minutes: minutes = 0, network, env = {} }, call) {
     const { settings, noted } = call
     noted.details['runtime'] = wanted
     const idleTimeout = idleTimeoutOf(minutes, settings)
@@ -40,7 +41,7 @@ export const createEnvironment = defineTool({
       name: name ?? `${wanted}-${Buffer.from(call.random.bytes(4)).toString('hex')}`,
       limits: {},
       network: (network ?? settings.network) === 'internet' ? INTERNET : NONE,
-      env: {},
+      env,
       labels: { [RUNTIME_LABEL]: wanted },
       idleTimeout,
     }
