@@ -26,6 +26,7 @@ export function shellStatus(exit: Exit): number {
   }
 }
 
+/** The same in a few words for people. */
 export function describeExit(exit: Exit): string {
   switch (exit.kind) {
     case 'exited':

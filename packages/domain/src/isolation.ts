@@ -1,5 +1,6 @@
 /** How strong the wall is, weakest first. `docs/threat-model.md` says what each stops. */
 export const ISOLATIONS = ['process', 'namespace', 'container', 'kernel', 'microvm', 'vm'] as const
+/** How strong the wall around a sandbox is. */
 export type Isolation = (typeof ISOLATIONS)[number]
 
 export function isIsolation(text: string): text is Isolation {

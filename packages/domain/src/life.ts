@@ -1,5 +1,6 @@
 import { CoveError } from './errors/cove-error.ts'
 
+/** Every state of a sandbox's life, in its order. */
 export const SANDBOX_STATES = [
   'pending',
   'creating',
@@ -14,6 +15,7 @@ export const SANDBOX_STATES = [
   'deleting',
   'deleted',
 ] as const
+/** What a sandbox is doing now. */
 export type SandboxState = (typeof SANDBOX_STATES)[number]
 
 /** Why a sandbox ended, kept with it and told to whoever asks. */
@@ -26,6 +28,7 @@ export const END_REASONS = [
   'node-lost',
   'create-failed',
 ] as const
+/** Why a sandbox ended. */
 export type EndReason = (typeof END_REASONS)[number]
 
 /**

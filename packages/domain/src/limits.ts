@@ -18,7 +18,9 @@ export interface Limits {
   readonly diskBytes?: Limit
 }
 
+/** What can be limited. */
 export const LIMIT_NAMES = ['memoryBytes', 'cpus', 'processes', 'diskBytes'] as const
+/** What a limit is of. */
 export type LimitName = (typeof LIMIT_NAMES)[number]
 
 /** What came of one limit. */

@@ -7,6 +7,7 @@ import type { Rpc } from './wire/rpc.ts'
 
 /** What is handed to others so that they can do one thing without a key. */
 
+/** What a token for a sandbox may do, and for how long. */
 export interface CreateTokenOptions extends CallOptions {
   /** `viewer` or `member`, the default; never above the caller's own. */
   readonly role?: Exclude<Role, 'admin'>
@@ -21,6 +22,7 @@ export interface SandboxToken {
   readonly expiresAt: Date
 }
 
+/** What a signed address may do, and for how long. */
 export interface SignUrlOptions extends CallOptions {
   /** `write` needs the role `member`. Default `read`. */
   readonly operation?: 'read' | 'write'

@@ -5,6 +5,7 @@ import type { AuditEvent } from './identity-info.ts'
 import { Pages } from './pages.ts'
 import type { Rpc } from './wire/rpc.ts'
 
+/** Which events are listed; what is left out does not matter. */
 export interface AuditFilter {
   /** Default the caller's; `*` for all, for the operator. */
   readonly project?: string

@@ -5,6 +5,7 @@ import { durationOf } from './convert/time.ts'
 
 /** How a process is started. */
 export interface CommandOptions {
+  /** Added to the variables of the sandbox. */
   readonly env?: Readonly<Record<string, string>>
   /** Absolute; default: the user's home. */
   readonly cwd?: string
@@ -16,6 +17,7 @@ export interface CommandOptions {
   readonly graceMs?: number
   /** When not the sandbox's current one, the call is refused with `stale-incarnation`. */
   readonly incarnation?: number
+  /** Ends the call with `cancelled` when it aborts. */
   readonly signal?: AbortSignal
 }
 
@@ -28,8 +30,10 @@ const RUNTIMES = {
   shell: { program: '/bin/sh', code: '-c' },
 } as const
 
+/** The runtimes that `run` takes code for. */
 export const RUNTIME_NAMES: readonly Runtime[] = ['python', 'node', 'shell']
 
+/** True for the name of a runtime that `run` takes code for. */
 export function isRuntime(text: string): text is Runtime {
   return Object.hasOwn(RUNTIMES, text)
 }

@@ -16,6 +16,7 @@ import { DEFAULT_RECONNECT } from './wire/reconnect.ts'
 import { DEFAULT_RETRY, type RetryParts, type RetryPolicy } from './wire/retry.ts'
 import { Rpc } from './wire/rpc.ts'
 
+/** Where Cove is, who calls, and how patient the client is. Everything has a default. */
 export interface CoveOptions {
   /** Default: `COVE_URL`, else the address of the local daemon, else `http://127.0.0.1:8080`. */
   readonly url?: string
@@ -45,11 +46,17 @@ const DEFAULT_URL = 'http://127.0.0.1:8080'
  * of calls at once.
  */
 export class Cove {
+  /** Where this client calls. */
   readonly url: string
+  /** The sandboxes of the caller's project. */
   readonly sandboxes: Sandboxes
+  /** For the operator. */
   readonly projects: Projects
+  /** For admins. */
   readonly keys: Keys
+  /** For admins. */
   readonly audit: Audit
+  /** Version, drivers and templates of the installation. */
   readonly system: System
   readonly #rpc: Rpc
 

@@ -35,6 +35,7 @@ export class Files {
     })
   }
 
+  /** The whole content as text; bytes that are not UTF-8 become U+FFFD. Limits and errors as with `read`. */
   async readText(path: string, options: ReadOptions & { readonly maxBytes?: number } = {}): Promise<string> {
     return new TextDecoder().decode(await this.read(path, options))
   }
@@ -86,6 +87,7 @@ export class Files {
     return fileInfo(answer.file)
   }
 
+  /** True when there is something at the path, also a link that leads nowhere. Symlinks are not followed. */
   async exists(path: string, options: FileOptions = {}): Promise<boolean> {
     try {
       await this.stat(path, options)
@@ -105,23 +107,27 @@ export class Files {
     }
   }
 
+  /** Makes a directory. `file-exists` when there is something already; with `parents` a directory there is no error. */
   async mkdir(path: string, options: MakeDirectoryOptions = {}): Promise<void> {
     const { parents = false, mode } = options
     const request = { ...this.#at(path, options), parents, ...(mode === undefined ? {} : { mode }) }
     await this.#rpc.unary(FileService.method.makeDirectory, request, { ...options, idempotent: parents })
   }
 
+  /** Renames, and replaces a file that is in its place. Both paths are in the same sandbox. */
   async move(from: string, to: string, options: FileOptions = {}): Promise<void> {
     const { user = '' } = options
     await this.#rpc.unary(FileService.method.moveFile, { sandbox: this.#sandbox, from, to, user }, options)
   }
 
+  /** Removes a file, a link or an empty directory; with `recursive` a directory with everything in it. Links are not followed. */
   async remove(path: string, options: RemoveOptions = {}): Promise<void> {
     const { recursive = false, force = false } = options
     const request = { ...this.#at(path, options), recursive, force }
     await this.#rpc.unary(FileService.method.removeFile, request, { ...options, idempotent: force })
   }
 
+  /** Sets the permission bits, such as `0o755`. */
   async chmod(path: string, mode: number, options: FileOptions = {}): Promise<void> {
     const request = { ...this.#at(path, options), mode }
     await this.#rpc.unary(FileService.method.changeMode, request, { ...options, idempotent: true })

@@ -12,6 +12,7 @@ export interface CallerInfo {
   readonly sandbox?: string
 }
 
+/** A project: whatever is made belongs to one. */
 export interface ProjectInfo {
   readonly name: string
   readonly description: string

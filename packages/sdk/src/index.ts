@@ -5,6 +5,7 @@ export {
   describeExit,
   shellStatus,
   type AttachFrom,
+  type Clock,
   type EndReason,
   type ErrorCode,
   type ErrorContext,
@@ -40,6 +41,7 @@ export type {
 } from './file-options.ts'
 export { Files } from './files.ts'
 export type { AuditEvent, CallerInfo, KeyInfo, ProjectInfo } from './identity-info.ts'
+export type { Environment } from './installation.ts'
 export { Keys, type CreateKeyOptions, type ListKeysOptions, type NewKey } from './keys.ts'
 export { Pages, type Page } from './pages.ts'
 export type { PortInfo } from './port-info.ts'

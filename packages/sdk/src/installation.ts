@@ -4,4 +4,5 @@ export interface Installation {
   readonly apiKey?: string
 }
 
+/** Variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>

@@ -6,6 +6,7 @@ import { durationOf } from './convert/time.ts'
 import type { KeyInfo } from './identity-info.ts'
 import type { Rpc } from './wire/rpc.ts'
 
+/** What a new API key is to be. */
 export interface CreateKeyOptions extends CallOptions {
   /** For people; need not be unique. Default: empty. */
   readonly name?: string
@@ -17,6 +18,7 @@ export interface CreateKeyOptions extends CallOptions {
   readonly project?: string
 }
 
+/** Which keys are listed. */
 export interface ListKeysOptions extends CallOptions {
   /** Default the caller's; another one is for the operator. */
   readonly project?: string
@@ -40,6 +42,7 @@ export class Keys {
     this.#rpc = rpc
   }
 
+  /** Makes a key. Its secret is in this answer and nowhere else. */
   async create(options: CreateKeyOptions = {}): Promise<NewKey> {
     const { name = '', role, project = '', expiresIn } = options
     const expiry = expiresIn === undefined ? {} : { expiresIn: durationOf(expiresIn) }
@@ -48,6 +51,7 @@ export class Keys {
     return { key: keyInfo(answer.key), secret: answer.secret }
   }
 
+  /** Keys of the project, those that open nothing any more only when asked for. */
   async list(options: ListKeysOptions = {}): Promise<KeyInfo[]> {
     const { project = '', includeEnded = false } = options
     const answer = await this.#rpc.unary(IdentityService.method.listKeys, { project, includeEnded }, options)

@@ -1,4 +1,6 @@
+/** One page of a listing. */
 export interface Page<T> {
+  /** In the order of the listing. */
   readonly items: readonly T[]
   /** Empty on the last page. */
   readonly next: string

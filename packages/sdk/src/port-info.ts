@@ -1,6 +1,8 @@
 /** A TCP port of a sandbox. */
 export interface PortInfo {
+  /** 1 to 65535. */
   readonly port: number
+  /** True when something in the sandbox listens on it now. */
   readonly listening: boolean
   /** True when whoever knows its address may see it; otherwise a key or a preview address is needed. */
   readonly public: boolean

@@ -8,11 +8,13 @@ import type { PortInfo } from './port-info.ts'
 import type { ConnectOptions, ForwardOptions, PortConnection, PortForward } from './tunnel/types.ts'
 import type { Rpc } from './wire/rpc.ts'
 
+/** How a port is shared. */
 export interface ShareOptions extends CallOptions {
   /** Open to whoever knows the address. Default false: a key or a preview address is needed. */
   readonly public?: boolean
 }
 
+/** What a preview address opens, and for how long. */
 export interface PreviewUrlOptions extends CallOptions {
   /** Milliseconds that the browser's cookie opens the port. Default 1 hour, at most 24. */
   readonly expiresIn?: number

@@ -65,6 +65,7 @@ export class Process implements AsyncDisposable {
     return new Process(rpc, source, items, detached, first.value.info)
   }
 
+  /** What the process is found by from any client. */
   get id(): string {
     return this.#source.id
   }
@@ -89,6 +90,7 @@ export class Process implements AsyncDisposable {
     return this.#stdout
   }
 
+  /** What it writes to stderr; empty with a terminal. To be read once. */
   get stderr(): AsyncIterable<Uint8Array> {
     void this.#run()
     return this.#stderr
@@ -109,6 +111,7 @@ export class Process implements AsyncDisposable {
     await writeStdin(this.#rpc, this.#source, data, false, options)
   }
 
+  /** Ends its input, as the end of a file does. */
   async closeStdin(options: CallOptions = {}): Promise<void> {
     await writeStdin(this.#rpc, this.#source, '', true, options)
   }

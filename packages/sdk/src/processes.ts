@@ -12,6 +12,7 @@ import type { StartOptions } from './start-options.ts'
 import { webRandom } from './web-clock.ts'
 import { callSignal, type Rpc } from './wire/rpc.ts'
 
+/** Where to begin with a process that runs already. */
 export interface AttachOptions {
   /** An output offset (0: everything that is still held), or `now`. Default 0. */
   readonly from?: AttachFrom
@@ -86,6 +87,7 @@ export class Processes {
     await writeStdin(this.#rpc, { sandbox: this.#sandbox, id }, data, false, options)
   }
 
+  /** Ends its input, as the end of a file does. */
   async closeStdin(id: string, options: CallOptions = {}): Promise<void> {
     await writeStdin(this.#rpc, { sandbox: this.#sandbox, id }, '', true, options)
   }

@@ -4,6 +4,7 @@ import { projectInfo } from './convert/identity.ts'
 import type { ProjectInfo } from './identity-info.ts'
 import type { Rpc } from './wire/rpc.ts'
 
+/** What a new project is to be. */
 export interface CreateProjectOptions extends CallOptions {
   /** For people. Default: empty. */
   readonly description?: string

@@ -5,6 +5,7 @@ import { processStream } from './process-stream.ts'
 import { aborted } from './wire/failures.ts'
 import { callSignal, type Rpc } from './wire/rpc.ts'
 
+/** Which part of the output is read, and how long to wait for it. */
 export interface ReadOutputOptions extends CallOptions {
   /** The offset to read from: `next` of the answer before, or `now` for what comes from now on. Default 0. */
   readonly from?: AttachFrom

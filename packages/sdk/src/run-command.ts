@@ -7,6 +7,7 @@ import { Process } from './process.ts'
 import { RunResult } from './run-result.ts'
 import type { Rpc } from './wire/rpc.ts'
 
+/** How a command is run to its end. */
 export interface RunOptions extends CommandOptions {
   /** Given to the command as its whole input. Default: empty. */
   readonly stdin?: string | Uint8Array | AsyncIterable<Uint8Array>

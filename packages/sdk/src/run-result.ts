@@ -9,9 +9,11 @@ export interface CapturedOutput {
 
 /** A command that has ended. */
 export class RunResult {
+  /** How it ended. */
   readonly exit: Exit
   /** True when the command's time limit ended it; the output until then is here. */
   readonly timedOut: boolean
+  /** What it wrote, exactly; head and tail where `truncated`. */
   readonly stdoutBytes: Uint8Array
   readonly stderrBytes: Uint8Array
   /** Bytes left out in the middle of each. */
@@ -47,6 +49,7 @@ export class RunResult {
     return new TextDecoder().decode(this.stdoutBytes)
   }
 
+  /** As text; bytes that are not UTF-8 become U+FFFD. */
   get stderr(): string {
     return new TextDecoder().decode(this.stderrBytes)
   }

@@ -2,19 +2,26 @@ import type { EndReason, Isolation, LimitReport, Network, SandboxState, Timeout 
 
 /** A sandbox as it was when the server was last asked. */
 export interface SandboxInfo {
+  /** Never used again for another sandbox. */
   readonly id: string
   readonly project: string
+  /** Unique among the live sandboxes of the project; absent when none was given. */
   readonly name?: string
   readonly template: string
+  /** What it is doing now. */
   readonly state: SandboxState
   /** Grows by one each time the sandbox is made anew under its id. */
   readonly incarnation: number
+  /** How the wall was built; absent until it is placed. */
   readonly driver?: string
+  /** How strong the wall is; absent until it is placed. */
   readonly isolation?: Isolation
+  /** The machine that it runs on; absent until it is placed. */
   readonly node?: string
   readonly labels: Readonly<Record<string, string>>
   /** What became of each limit: its value, and whether it is enforced. */
   readonly limits: readonly LimitReport[]
+  /** What it may reach. */
   readonly network: Network
   /** Milliseconds from the last activity to the end. */
   readonly idleTimeout: Timeout

@@ -9,12 +9,15 @@ export interface CreateOptions {
   readonly name?: string
   /** The weakest wall that is acceptable. Default: what the installation takes. */
   readonly isolation?: Isolation
+  /** One driver by name. Default: the strongest that runs at native speed here. */
   readonly driver?: string
   /** What is named here is enforced, or the create is refused. */
   readonly limits?: LimitOptions
   /** Default `none`. */
   readonly network?: 'none' | 'internet' | Network
+  /** Variables of every process in it. */
   readonly env?: Readonly<Record<string, string>>
+  /** For finding it again: `list({ labels })`. */
   readonly labels?: Readonly<Record<string, string>>
   /** Milliseconds from the last activity to the end. Default 30 minutes. */
   readonly idleTimeout?: Timeout
@@ -27,21 +30,28 @@ export interface CreateOptions {
   readonly idempotencyKey?: string
 }
 
+/** Limits by name. What is named is enforced, or the create is refused with `limit-not-enforceable`. */
 export interface LimitOptions {
   readonly memoryBytes?: number
   /** Fractions allowed: 0.5 is half of one. */
   readonly cpus?: number
   /** Processes and threads together. */
   readonly processes?: number
+  /** Of everything that is written in it. */
   readonly diskBytes?: number
 }
 
+/** The two clocks of a sandbox, in milliseconds. What is left out stays as it is. */
 export interface TimeoutUpdate {
+  /** From the last activity to the end. */
   readonly idleTimeout?: Timeout
+  /** From now to the end. */
   readonly lifetime?: Timeout
 }
 
+/** Which sandboxes are meant; what is left out does not matter. */
 export interface ListFilter {
+  /** In one of these states. Default: any. */
   readonly states?: readonly SandboxState[]
   /** All of these labels with these values. */
   readonly labels?: Readonly<Record<string, string>>
@@ -51,12 +61,14 @@ export interface ListFilter {
   readonly includeDeleted?: boolean
 }
 
+/** Which sandboxes are listed, and how many are asked for at once. */
 export interface ListOptions extends ListFilter {
   /** Sandboxes asked for at once: 1 to 1,000. Default 100. */
   readonly pageSize?: number
   readonly signal?: AbortSignal
 }
 
+/** How a sandbox is stopped. */
 export interface StopOptions extends CallOptions {
   /** Milliseconds between TERM and KILL for what runs inside. Default 5,000. */
   readonly graceMs?: number

@@ -20,6 +20,7 @@ import type { Rpc } from './wire/rpc.ts'
 /** A sandbox by its id or name, of which nothing else is known yet. */
 export class SandboxRef {
   protected readonly rpc: Rpc
+  /** Id or name, as it was given. */
   readonly id: string
   readonly files: Files
   readonly processes: Processes
@@ -80,10 +81,12 @@ export class Sandbox extends SandboxRef implements AsyncDisposable {
     return this.#info
   }
 
+  /** As it was when `info` was last answered. */
   get name(): string | undefined {
     return this.#info.name
   }
 
+  /** Asks for the sandbox as it is now. `sandbox-gone` or `sandbox-not-found` when nothing is kept of it any more. */
   async refresh(options: CallOptions = {}): Promise<SandboxInfo> {
     const answer = await this.rpc.unary(SandboxService.method.getSandbox, { id: this.id }, options)
     if (answer.sandbox !== undefined) this.#info = sandboxInfo(answer.sandbox)

@@ -12,6 +12,7 @@ import { Sandbox, SandboxRef } from './sandbox.ts'
 import { webRandom } from './web-clock.ts'
 import type { Rpc } from './wire/rpc.ts'
 
+/** Which sandboxes are watched. */
 export interface WatchOptions extends ListFilter {
   readonly signal?: AbortSignal
 }
@@ -82,6 +83,7 @@ export class Sandboxes {
     return watchSandboxes(this.#rpc, options, options.signal)
   }
 
+  /** Ends everything that runs in a sandbox and keeps its disk. */
   stop(id: string, options: StopOptions = {}): Promise<SandboxInfo> {
     return stopSandbox(this.#rpc, id, options)
   }
@@ -92,6 +94,7 @@ export class Sandboxes {
     return new Sandbox(this.#rpc, answer.sandbox, false)
   }
 
+  /** Sets the idle timeout, or the lifetime counted from now, or both. */
   updateTimeouts(id: string, timeouts: TimeoutUpdate, call: CallOptions = {}): Promise<SandboxInfo> {
     return updateTimeouts(this.#rpc, id, timeouts, call)
   }

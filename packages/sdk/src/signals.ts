@@ -21,6 +21,7 @@ export const SIGNALS = {
   TTOU: 22,
   WINCH: 28,
 } as const
+/** A signal by its name without `SIG`. */
 export type SignalName = keyof typeof SIGNALS
 
 /** `TERM`, `SIGTERM`, `term` or 15. */

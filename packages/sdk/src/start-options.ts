@@ -1,6 +1,7 @@
 import type { TerminalSize } from '@cove/domain'
 import type { CommandOptions } from './command.ts'
 
+/** How a process is started. */
 export interface StartOptions extends CommandOptions {
   /** A pipe for `write` and `closeStdin`. Default false: the input is empty. */
   readonly stdin?: boolean

@@ -5,6 +5,7 @@ import { isolationOf } from './convert/sandbox.ts'
 import { dateOf } from './convert/time.ts'
 import type { Rpc } from './wire/rpc.ts'
 
+/** One way to build the wall around a sandbox, and whether it works on this machine. */
 export interface DriverInfo {
   readonly name: string
   readonly isolation?: Isolation
@@ -16,12 +17,14 @@ export interface DriverInfo {
   readonly chosen: boolean
   /** Names of the limits that it can enforce here. */
   readonly enforces: readonly string[]
+  /** Facts such as the version of its tool. */
   readonly details: Readonly<Record<string, string>>
   /** Why it is not proven, and what to do. */
   readonly reason?: string
   readonly fix?: string
 }
 
+/** The installation as it was when it was asked. */
 export interface SystemStatus {
   readonly version: string
   readonly installation: string
@@ -33,6 +36,7 @@ export interface SystemStatus {
   readonly residentBytes: number
 }
 
+/** What sandboxes can start from. */
 export interface TemplateInfo {
   readonly name: string
   readonly description: string
@@ -49,6 +53,7 @@ export class System {
     this.#rpc = rpc
   }
 
+  /** Version, drivers and counts. */
   async status(call: CallOptions = {}): Promise<SystemStatus> {
     const answer = await this.#rpc.unary(SystemService.method.getStatus, {}, call)
     return {
@@ -67,6 +72,7 @@ export class System {
     return answer.drivers.map(driverInfo)
   }
 
+  /** All templates by name. */
   async templates(call: CallOptions = {}): Promise<TemplateInfo[]> {
     const answer = await this.#rpc.unary(TemplateService.method.listTemplates, {}, call)
     return answer.templates.map(({ name, description, source, drivers }) => ({

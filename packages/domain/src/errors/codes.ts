@@ -321,6 +321,7 @@ export const ERROR_CODES = {
   },
 } as const satisfies Record<string, CodeFacts>
 
+/** What went wrong, in a word that programs can rely on. */
 export type ErrorCode = keyof typeof ERROR_CODES
 
 export function isErrorCode(text: string): text is ErrorCode {

@@ -64,6 +64,7 @@ export interface StartProcess {
   readonly graceMs?: number
 }
 
+/** Characters that a terminal shows. */
 export interface TerminalSize {
   readonly rows: number
   readonly columns: number
@@ -83,6 +84,7 @@ export interface ProcessStream {
   readonly events: AsyncIterable<ProcessEvent>
 }
 
+/** What happens to a process, in order. Offsets count the bytes of all its streams together. */
 export type ProcessEvent =
   /** `offset` counts bytes over all streams of the process, from 0. */
   | { readonly type: 'output'; readonly stream: OutputStream; readonly offset: number; readonly data: Uint8Array }
@@ -90,6 +92,7 @@ export type ProcessEvent =
   | { readonly type: 'gap'; readonly from: number; readonly to: number }
   | { readonly type: 'exit'; readonly exit: Exit; readonly timedOut: boolean }
 
+/** Where output was written to; with a terminal there is one stream. */
 export type OutputStream = 'stdout' | 'stderr' | 'terminal'
 
 export interface ProcessInfo {
@@ -145,6 +148,7 @@ export interface FileContent {
   readonly content: AsyncIterable<Uint8Array>
 }
 
+/** What a path is; `other` is a socket, a pipe or a device. */
 export type FileType = 'file' | 'directory' | 'symlink' | 'other'
 
 export interface FileInfo {
@@ -165,6 +169,7 @@ export interface FileInfo {
   readonly symlinkTarget?: string
 }
 
+/** A change below a watched path; paths are relative to it. After `overflow` something was missed. */
 export type FileEvent =
   | { readonly type: 'created' | 'modified' | 'removed' | 'chmod'; readonly path: string }
   | { readonly type: 'renamed'; readonly path: string; readonly to: string }

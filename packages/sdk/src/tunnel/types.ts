@@ -12,6 +12,7 @@ export interface PortConnection extends AsyncDisposable {
   close(): void
 }
 
+/** Where a forward listens, and how much it takes. */
 export interface ForwardOptions {
   /** Local address to listen on. Default `127.0.0.1`: only this machine. */
   readonly host?: string
@@ -46,4 +47,5 @@ export interface PortForward extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** `signal` and `timeoutMs` are for connecting; what stands is closed by its owner. */
 export type ConnectOptions = CallOptions

@@ -2,6 +2,7 @@ import { CoveError } from '@cove/domain'
 import { connectionFailure } from './failures.ts'
 import { prefixOf, type HttpBody, type HttpResponse, type HttpSend } from './http.ts'
 
+/** The part of `fetch` that the client needs. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 /** What a browser can send: a stream is gathered first, in parts that it may keep outside of its memory. */

@@ -1,5 +1,6 @@
 import type { Clock, CoveError, ErrorCode } from '@cove/domain'
 
+/** How often something is tried again, and how long it waits before: half of each pause is certain, half is chance. */
 export interface RetryPolicy {
   /** Tries after the first one. 0: none. */
   readonly attempts: number
