@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { CoveError, type Sandbox, type SandboxId, type Store } from '@cove/domain'
 import { MemoryStore } from '@cove/store'
+import { SANDBOX_PREFIX } from '../sandboxes/keys.ts'
 import { SCOPE, openHouse, type House } from '../../test/support/harness.ts'
 import { ManualClock, settle } from '../../test/support/manual-clock.ts'
 import { StubNode } from '../../test/support/stub-node.ts'
@@ -233,7 +234,7 @@ test('tombstones go by age and by number, then the answer is gone, and after a r
   expect(await codes(one)).toEqual(['sandbox-gone', 'sandbox-gone', 'deleted', 'deleted', 'deleted'])
   await clock.advance(24 * 60 * MINUTE + MINUTE)
   expect(await codes(one)).toEqual(Array(5).fill('sandbox-gone'))
-  expect((await store.range({ prefix: '' })).items).toEqual([])
+  expect((await store.range({ prefix: SANDBOX_PREFIX })).items).toEqual([])
   const two = await house({ clock, store, node })
   expect(await codes(two)).toEqual(Array(5).fill('sandbox-not-found'))
 })
