@@ -10,6 +10,7 @@ import { watchFiles } from './file-watch.ts'
 import type { TransferOptions, TransferSummary } from './transfer/options.ts'
 import type { HttpBody, HttpRequest } from './wire/http.ts'
 import { parseJson } from './wire/errors.ts'
+import { Reconnect } from './wire/reconnect.ts'
 import { callSignal, type Rpc } from './wire/rpc.ts'
 
 /** The longest file that `read` and `readText` hold in memory unless told otherwise. */
@@ -40,7 +41,10 @@ export class Files {
     return new TextDecoder().decode(await this.read(path, options))
   }
 
-  /** The content as a stream of any length, in constant memory. Leaving the loop early ends the transfer. */
+  /**
+   * The content as a stream of any length, in constant memory. Leaving the loop early ends the transfer; one that breaks off
+   * fails with `connection-lost`, and is not taken up again.
+   */
   async readStream(path: string, options: ReadOptions = {}): Promise<FileContent> {
     const response = await this.#rpc.retrying(true, options, (signal) =>
       this.#rpc.exchange(this.#get(path, options, signal)),
@@ -98,12 +102,26 @@ export class Files {
     }
   }
 
-  /** What is in a directory, as it comes: any number of entries. With `depth`, what is below it too. */
+  /**
+   * What is in a directory, as it comes: any number of entries. With `depth`, what is below it too. A listing that breaks
+   * off in the middle fails: what is in a directory may have changed, so that nobody can go on where it was.
+   */
   async *list(path: string, options: ListFilesOptions = {}): AsyncGenerator<FileInfo> {
     const request = { ...this.#at(path, options), depth: options.depth ?? 0 }
-    const stream = this.#rpc.stream(FileService.method.listFiles, request, callSignal(options))
-    for await (const { files } of stream) {
-      for (const file of files) yield fileInfo(file)
+    const signal = callSignal(options)
+    const line = new Reconnect(this.#rpc.parts, signal)
+    for (let told = false; ;) {
+      try {
+        line.begin()
+        for await (const { files } of this.#rpc.stream(FileService.method.listFiles, request, signal)) {
+          told = true
+          for (const file of files) yield fileInfo(file)
+        }
+        return
+      } catch (thrown) {
+        if (told) throw CoveError.from(thrown)
+        await line.failed(thrown, this.#rpc.policy)
+      }
     }
   }
 
@@ -120,7 +138,7 @@ export class Files {
     await this.#rpc.unary(FileService.method.moveFile, { sandbox: this.#sandbox, from, to, user }, options)
   }
 
-  /** Removes a file, a link or an empty directory; with `recursive` a directory with everything in it. Links are not followed. */
+  /** Removes a file, a link or an empty directory; with `recursive` all that is in it too. Links are not followed. */
   async remove(path: string, options: RemoveOptions = {}): Promise<void> {
     const { recursive = false, force = false } = options
     const request = { ...this.#at(path, options), recursive, force }
