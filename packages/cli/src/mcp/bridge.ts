@@ -20,6 +20,7 @@ interface Flight {
 }
 
 const ANSWER_BYTES = 64 * 1024 * 1024
+const BROKEN = 'the connection to Cove broke off; whether the call was done is not known'
 
 /** Carries messages between a client on stdio and the daemon's door, whichever revision the client speaks. */
 export class Bridge implements AsyncDisposable {
@@ -185,7 +186,7 @@ export class Bridge implements AsyncDisposable {
     }
     if (!isRequest || answered) return
     if (!isOk) throw refusal(answer, '')
-    throw new CoveError('connection-lost', 'the answer broke off; whether the call was done is not known')
+    throw new CoveError('connection-lost', BROKEN)
   }
 
   #remember(session: Session, answer: IncomingMessage, line: string): void {
@@ -214,8 +215,9 @@ async function* messagesOf(answer: IncomingMessage): AsyncGenerator<string> {
     }
     const text = Buffer.concat(chunks).toString('utf8').trim()
     if (text !== '') yield text
-  } catch (thrown) {
-    throw CoveError.from(thrown, 'connection-lost')
+  } catch (cause) {
+    if (cause instanceof CoveError) throw cause
+    throw new CoveError('connection-lost', BROKEN, {}, { cause })
   }
 }
 

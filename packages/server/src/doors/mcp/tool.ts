@@ -5,6 +5,7 @@ import { requireRole } from '../../auth/principal.ts'
 import { logFailure } from '../log-failure.ts'
 import type { Sender, ToolCall } from './call.ts'
 import { describeIssues } from './describe-issues.ts'
+import { toolFix } from './tool-fix.ts'
 
 export type ContentBlock = CallToolResult['content'][number]
 type JsonSchema = Record<string, unknown>
@@ -89,7 +90,8 @@ export function defineTool<Input, Facts>(spec: ToolSpec<Input, Facts>): Tool {
 
 /** The real reason and what can be done, as text for a model and as facts for a program. */
 function failure(error: CoveError, requestId: string): CallToolResult {
-  const { code, message, fix, context, transient } = error
+  const { code, message, context, transient } = error
+  const fix = toolFix(error)
   return {
     isError: true,
     content: [{ type: 'text', text: `error: ${message}\ncode: ${code}\nfix: ${fix}` }],

@@ -36,23 +36,10 @@ export function toEnvironment({ spec, status }: Sandbox): EnvironmentFacts {
 /** Finds an environment by id or name, and notes it for the audit log. */
 export async function findEnvironment(ref: string, { sandboxes, caller, noted }: ToolCall): Promise<Sandbox> {
   noted.target = ref.slice(0, 80)
-  const sandbox = await sandboxes.get(caller, ref).catch((thrown: unknown) => {
-    throw withToolFix(CoveError.from(thrown))
-  })
+  const sandbox = await sandboxes.get(caller, ref)
   noted.target = sandbox.spec.id
   return sandbox
 }
-
-/** The registry speaks of commands of `cove`; who calls tools has tools. */
-function withToolFix(error: CoveError): CoveError {
-  const fix = FIXES.get(error.code)
-  return fix === undefined ? error : new CoveError(error.code, error.message, error.context, { fix, cause: error })
-}
-
-const FIXES = new Map<string, string>([
-  ['sandbox-not-found', 'Call list_environments to see what there is, or create_environment.'],
-  ['sandbox-gone', 'This environment has ended; create a new one with create_environment.'],
-])
 
 /** What the caller names, else what the environment was made for. */
 export function runtimeOf({ spec }: Sandbox, language: RuntimeName | undefined): RuntimeName {

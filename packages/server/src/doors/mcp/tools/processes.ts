@@ -97,7 +97,7 @@ export const readProcess = defineTool({
   async run({ environment_id: ref, process_id: id, offset = 0, wait_seconds: wait = 0 }, call) {
     const process = parseProcessId(id)
     using lease = await guestOf(ref, call)
-    using told = call.progress.watch(() => 'waiting for output')
+    using told = wait > 0 ? call.progress.watch(() => 'waiting for output') : undefined
     void told
     const most = call.settings.outputBytes
     const read = await readOutput(lease.guest, process, { offset, most, waitMs: wait * 1000 }, call.signal)
