@@ -19,9 +19,9 @@ export async function down(args: DownArgs, io: Io): Promise<number> {
     io.stdout.write('Cove is not running.\n')
     return 0
   }
-  const { daemonClient } = await import('./client.ts')
-  const cove = await daemonClient(settings.dataDir, daemon)
-  const running = args.all ? await deleteAll(cove, io) : await count(cove)
+  const { projectClients } = await import('./client.ts')
+  const projects = projectClients(settings.dataDir, daemon)
+  const running = args.all ? await deleteAll(projects, io) : await count(projects)
   process.kill(daemon.pid, 'SIGTERM')
   const deadline = Date.now() + settings.shutdownGrace + MARGIN_MS
   while (isAlive(daemon)) {
@@ -48,21 +48,23 @@ export function keepsRunning(sandboxes: number): string {
   return ` ${them} running; the next start finds them. To delete all of them: cove down --all`
 }
 
-async function count(cove: Cove): Promise<number> {
+async function count(projects: AsyncIterable<Cove>): Promise<number> {
   let running = 0
   try {
-    for await (const sandbox of cove.sandboxes.list({ states: ['running'] })) running += sandbox.id === '' ? 0 : 1
+    for await (const cove of projects) running += (await cove.sandboxes.list({ states: ['running'] }).all()).length
   } catch {
     // A daemon that does not answer is ended all the same.
   }
   return running
 }
 
-async function deleteAll(cove: Cove, io: Io): Promise<number> {
+async function deleteAll(projects: AsyncIterable<Cove>, io: Io): Promise<number> {
   let deleted = 0
-  for await (const sandbox of cove.sandboxes.list({})) {
-    await cove.sandboxes.delete(sandbox.id)
-    deleted += 1
+  for await (const cove of projects) {
+    for await (const sandbox of cove.sandboxes.list({})) {
+      await cove.sandboxes.delete(sandbox.id)
+      deleted += 1
+    }
   }
   if (deleted > 0) io.stdout.write(`Deleted ${deleted} ${deleted === 1 ? 'sandbox' : 'sandboxes'}.\n`)
   return 0
