@@ -10,13 +10,13 @@ const exec = promisify(execFile)
 
 /**
  * The released package in an empty folder: `npm install` of its tarball and `npx cove up`, until it is ready. Baseline:
- * `npm install` of a package that is nothing but its manifest. COVE_RELEASE_TARBALL names a package made before.
+ * `npm install` of a package that is nothing but its manifest. RELEASE_TARBALL names a package made before.
  */
 export const run: Benchmark = async ({ quick }) => {
   const n = quick ? 1 : 5
   const base = await mkdtemp(join(tmpdir(), 'cove-bench-'))
   try {
-    const tarball = process.env['COVE_RELEASE_TARBALL'] ?? (await packForThisMachine(base))
+    const tarball = process.env['RELEASE_TARBALL'] ?? (await packForThisMachine(base))
     const empty = await packEmpty(base)
     const ready: number[] = []
     const installed: number[] = []

@@ -16,8 +16,8 @@ if tooling/release/debian-toolchain.sh; then
   rm "$release/SHA256SUMS.first"
   (cd "$release" && sha256sum --check --quiet SHA256SUMS)
   echo 'packed twice: the same bytes'
-  COVE_RELEASE_TARBALL=$(ls "$PWD/$release"/cove-sandboxes-*.tgz)
-  export COVE_RELEASE_TARBALL
+  RELEASE_TARBALL=$(ls "$PWD/$release"/cove-sandboxes-*.tgz)
+  export RELEASE_TARBALL
 else
   echo "skipped: guest programs for both machines, because Debian's packages cannot be fetched here"
 fi

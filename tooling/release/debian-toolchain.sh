@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 mkdir -p "$work"/apt/{lists,cache/archives}/partial "$work/packages" "$work/root"
 touch "$work/apt/status"
-mirror=${COVE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 echo "deb [arch=amd64,arm64 signed-by=$keyring] $mirror bookworm main" >"$work/apt/sources.list"
 cat >"$work/apt/apt.conf" <<END
