@@ -1,3 +1,4 @@
+import { connect as connectTcp, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CoveError } from '@cove/domain'
 import { ask } from '../../../test/support/clients.ts'
@@ -323,6 +324,28 @@ const REFUSED: readonly (readonly [string, NonNullable<Parameters<typeof ask>[1]
   ['a body of another type', { headers: { 'content-type': 'text/plain' } }, 415],
   ['a session without an id', { body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }) }, 400],
 ]
+
+test('large requests are bounded all together, and small ones go on meanwhile', async () => {
+  await using caller = await connectMcp(base, 'modern')
+  const { hostname, port } = new URL(base)
+  const sockets: Socket[] = []
+  const announce = (): Promise<string> => {
+    const socket = connectTcp({ host: hostname, port: Number(port) })
+    sockets.push(socket)
+    const length = 32 * 1024 * 1024
+    socket.write(
+      `POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${KEY}\r\nContent-Length: ${length}\r\n\r\n{`,
+    )
+    return new Promise((resolve) => socket.once('data', (data) => resolve(data.toString())))
+  }
+  const answers = Array.from({ length: 9 }, announce)
+  expect(await Promise.race(answers)).toMatch(/^HTTP\/1.1 503 [^]*too many large requests/)
+  expect((await caller.call('list_environments')).isError).toBe(false)
+  for (const socket of sockets) socket.destroy()
+  const content = 'x'.repeat(5_000_000)
+  const write = () => caller.call('write_file', { environment_id: 'no', path: '/x', content })
+  await expect.poll(async () => (await write()).text).toContain('there is no sandbox')
+})
 
 test.each(REFUSED)('%s is refused', async (_what, options, status) => {
   const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }

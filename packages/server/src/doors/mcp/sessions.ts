@@ -10,6 +10,8 @@ export interface Session {
 interface Kept extends Session {
   readonly id: string
   readonly owner: string
+  /** Aborts with the session. */
+  readonly ended: AbortController
   /** Answers that are being sent. */
   busy: number
   /** By the monotonic clock. */
@@ -40,8 +42,9 @@ export class Sessions {
     const own = [...this.#kept.values()].filter((kept) => kept.owner === owner)
     if (own.length >= MCP_LIMITS.sessionsPerKey) this.#endOldest(own)
     if (this.#kept.size >= MCP_LIMITS.sessions) this.#endOldest([...this.#kept.values()])
-    this.#kept.set(id, { ...session, id, owner, busy: 0, usedAt: this.#monotonic() })
-    principal.ended?.addEventListener('abort', () => this.remove(id), { once: true })
+    const ended = new AbortController()
+    this.#kept.set(id, { ...session, id, owner, ended, busy: 0, usedAt: this.#monotonic() })
+    principal.ended?.addEventListener('abort', () => this.remove(id), { once: true, signal: ended.signal })
   }
 
   /** Undefined for one that never was, has ended, or belongs to another key: the three cannot be told apart. */
@@ -70,6 +73,7 @@ export class Sessions {
     const kept = this.#kept.get(id)
     if (kept === undefined) return
     this.#kept.delete(id)
+    kept.ended.abort()
     kept.server.close().catch(() => undefined)
   }
 

@@ -42,7 +42,9 @@ export const MCP_LIMITS = {
   fileBytes: 10 * 1024 * 1024,
   /** Bytes of one HTTP request: a whole file in base64 with room to spare. */
   bodyBytes: 32 * 1024 * 1024,
-  /** Bytes of all requests that are being read or answered. */
+  /** Bytes of a request that is not counted: together they are bounded by the number of connections. */
+  smallBodyBytes: 1024 * 1024,
+  /** Bytes of all larger requests that are being read or answered. */
   allBodyBytes: 256 * 1024 * 1024,
   /** Entries of one listing. */
   entries: 1_000,
