@@ -81,11 +81,15 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
 
   let listening: number | undefined
   let opened: OpenPorts
-  let identity: Identity
+  let identity: Identity | undefined
   try {
     await lifecycle.start()
     identity = await openIdentity({
-      ...{ store, clock, random, log, limits },
+      store,
+      clock,
+      random,
+      log,
+      limits,
       fixed: options.keys,
       sandboxes: view,
       findSandbox: (id) => sandboxes.find(id),
@@ -93,6 +97,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     opened = await openPorts(core, sandboxes, options, () => listening, closing.signal)
   } catch (error) {
     closing.abort()
+    await identity?.[Symbol.asyncDispose]()
     await lifecycle.close(0)
     throw error
   }
@@ -183,6 +188,9 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const port = new Port(front, limits, log)
   metrics.gauge('cove_sandboxes', 'Sandboxes by state.', () => countStates(view))
   metrics.gauge('cove_audit_lost', 'Entries that the audit log could not keep.', () => [[{}, audit.lost]])
+  metrics.gauge('cove_port_connections', 'Open connections to ports of sandboxes.', () => [
+    [{}, opened.connections.count],
+  ])
   metrics.gauge('cove_connections', 'Open connections.', () => [[{}, port.connections]])
   metrics.gauge('cove_resident_bytes', 'Resident memory of the server.', () => [[{}, process.memoryUsage.rss()]])
 
