@@ -11,11 +11,19 @@ export class CliProcess implements Disposable {
   #changed = Promise.withResolvers<void>()
 
   /** With `terminal`, inside a terminal of 80 by 24 that util-linux's `script` makes; its output is all in stdout. */
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv, options: { readonly terminal?: boolean } = {}) {
+  constructor(
+    args: readonly string[],
+    env: NodeJS.ProcessEnv,
+    options: { readonly terminal?: boolean; readonly cwd?: string } = {},
+  ) {
     const words = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, ...args]
     const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
     const [program = '', ...rest] = options.terminal === true ? ['script', '-qefc', quoted, '/dev/null'] : words
-    this.#child = spawn(program, rest, { env: { ...process.env, TERM: 'xterm', ...env }, stdio: 'pipe' })
+    this.#child = spawn(program, rest, {
+      env: { ...process.env, TERM: 'xterm', ...env },
+      stdio: 'pipe',
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    })
     this.#child.stdout?.on('data', (chunk: Buffer) => {
       this.#stdout += chunk.toString('utf8')
       this.#tell()
@@ -37,8 +45,17 @@ export class CliProcess implements Disposable {
   }
 
   /** Resolves when the text has appeared on stdout. */
-  async saw(text: string | RegExp): Promise<void> {
-    const seen = () => (typeof text === 'string' ? this.#stdout.includes(text) : text.test(this.#stdout))
+  saw(text: string | RegExp): Promise<void> {
+    return this.#appears(text, () => this.#stdout)
+  }
+
+  /** Resolves when the text has appeared on stderr. */
+  complained(text: string | RegExp): Promise<void> {
+    return this.#appears(text, () => this.#stderr)
+  }
+
+  async #appears(text: string | RegExp, where: () => string): Promise<void> {
+    const seen = () => (typeof text === 'string' ? where().includes(text) : text.test(where()))
     let over = false
     const finish = (): void => {
       over = true

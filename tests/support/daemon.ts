@@ -62,8 +62,9 @@ export class TestDaemon implements AsyncDisposable {
     return new Cove({ url: this.url, apiKey: this.apiKey })
   }
 
-  async start(): Promise<void> {
-    const args = ['up', '--data-dir', this.dataDir, '--listen', '127.0.0.1:0', ...this.#flags]
+  /** With more flags than at the first start, for example the address that it had. */
+  async start(more: readonly string[] = []): Promise<void> {
+    const args = ['up', '--data-dir', this.dataDir, '--listen', '127.0.0.1:0', ...this.#flags, ...more]
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: cleanEnvironment(),

@@ -34,6 +34,7 @@ async function create(command: Command, { io, client }: Context): Promise<number
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
   }
   const sandbox = await makeSandbox(cove, command, io, { named: true, quiet: quiet === true, interrupts, more })
+  if (sandbox === undefined) return interrupts.status ?? STATUS.failure
   sandbox.keep()
   warnOfNoWall(sandbox.info, io)
   for (const { name, enforced, reason } of sandbox.info.limits) {

@@ -1,4 +1,4 @@
-import { CoveError, type Cove, type Sandbox, type SandboxRef, type StartOptions } from '@cove/sdk'
+import { CoveError, type Sandbox, type SandboxRef, type StartOptions } from '@cove/sdk'
 import type { Command } from 'commander'
 import { Interrupts } from '../attach/interrupts.ts'
 import { session } from '../attach/session.ts'
@@ -45,7 +45,7 @@ export async function runOnce(command: Command, { io, client }: Context, argv: r
   const cove = await client()
   using interrupts = new Interrupts(io)
   const { terminal = false } = command.opts<{ terminal?: boolean }>()
-  const sandbox = await prepare(cove, command, io, interrupts)
+  const sandbox = await makeSandbox(cove, command, io, { named: false, quiet: false, interrupts })
   if (sandbox === undefined) return interrupts.status ?? STATUS.failure
   try {
     warnOfNoWall(sandbox.info, io)
@@ -53,16 +53,6 @@ export async function runOnce(command: Command, { io, client }: Context, argv: r
     return await runIn(sandbox, argv, command, io, { terminal, interrupts })
   } finally {
     await remove(sandbox, io, interrupts)
-  }
-}
-
-/** Undefined when the user has ended it before the sandbox was ready. */
-async function prepare(cove: Cove, command: Command, io: Io, interrupts: Interrupts): Promise<Sandbox | undefined> {
-  try {
-    return await makeSandbox(cove, command, io, { named: false, quiet: false, interrupts })
-  } catch (thrown) {
-    if (interrupts.status !== undefined) return undefined
-    throw thrown
   }
 }
 

@@ -14,8 +14,20 @@ interface Manner {
   readonly more?: CreateOptions
 }
 
-/** A sandbox as the options say, and for what they do not say the nearest `cove.yaml`. */
-export async function makeSandbox(cove: Cove, command: Command, io: Io, manner: Manner): Promise<Sandbox> {
+/**
+ * A sandbox as the options say, and for what they do not say the nearest `cove.yaml`. Undefined when the user has ended
+ * it before it was ready; then there is none.
+ */
+export async function makeSandbox(cove: Cove, command: Command, io: Io, manner: Manner): Promise<Sandbox | undefined> {
+  try {
+    return await make(cove, command, io, manner)
+  } catch (thrown) {
+    if (manner.interrupts.status !== undefined) return undefined
+    throw thrown
+  }
+}
+
+async function make(cove: Cove, command: Command, io: Io, manner: Manner): Promise<Sandbox> {
   const { named, quiet, interrupts, more = {} } = manner
   const { abandon, first } = interrupts
   const options = { ...createOptions(command), ...more }
