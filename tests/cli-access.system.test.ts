@@ -155,6 +155,7 @@ describe('access by the command line', () => {
   })
 
   it('tells who did what, and goes on telling', async () => {
+    await ok('project', 'create', 'told')
     using follow = new CliProcess(['audit', '-f', '--limit', '1', '-o', 'json'], { COVE_DATA_DIR: daemon.dataDir })
     await follow.saw('"action"')
     await ok('create', '--name', 'watched')

@@ -33,8 +33,9 @@ async function create(command: Command, { io, client }: Context): Promise<number
     ...(env === undefined ? {} : { env }),
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
   }
-  const sandbox = await makeSandbox(cove, command, io, { named: true, quiet: quiet === true, interrupts, more })
-  if (sandbox === undefined) return interrupts.status ?? STATUS.failure
+  // Until it is kept, leaving deletes it.
+  await using sandbox = await makeSandbox(cove, command, io, { named: true, quiet: quiet === true, interrupts, more })
+  if (sandbox === undefined || interrupts.status !== undefined) return interrupts.status ?? STATUS.failure
   sandbox.keep()
   warnOfNoWall(sandbox.info, io)
   for (const { name, enforced, reason } of sandbox.info.limits) {
