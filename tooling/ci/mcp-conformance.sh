@@ -23,8 +23,9 @@ for revision in 2025-11-25 2026-07-28; do
   log=$results/$revision.log
   if node "$suite/node_modules/.bin/conformance" server --url "$url" --requirements "$revision" \
     --expected-failures "$suite/expected-failures.yaml" -o "$results/$revision" >"$log" 2>&1; then
-    printf '%s: ' "$revision"
-    grep '^Total' "$log"
+    # Scenarios of extensions and those that are younger than the revision run too, and count for nothing.
+    printf '%s: all that is required passed; ' "$revision"
+    grep '^Total' "$log" | sed 's/Total/with what is not required/'
   else
     status=1
     printf '%s: FAILED\n' "$revision"
