@@ -16,6 +16,8 @@ export interface Errand {
   readonly head: string
   readonly framing: BodyFraming
   readonly pool: ConnectionPool
+  /** Ends what would never end by itself. */
+  readonly closing: AbortSignal
   /** Bytes have moved. */
   readonly onTraffic: () => void
 }
@@ -35,6 +37,7 @@ export class Forwarding implements Waiting {
   #answering = false
   #over = false
   #reusable = false
+  #endless = false
   #sent = false
   #pending: Buffer | undefined
   #flushing = false
@@ -45,7 +48,7 @@ export class Forwarding implements Waiting {
   }
 
   async run(): Promise<void> {
-    const { exchange, opened, pool } = this.#errand
+    const { exchange, opened, pool, closing } = this.#errand
     exchange.response.once('close', this.#clientLeft)
     opened.ended?.addEventListener('abort', this.#cut, { once: true })
     try {
@@ -54,6 +57,7 @@ export class Forwarding implements Waiting {
     } finally {
       this.#over = true
       opened.ended?.removeEventListener('abort', this.#cut)
+      if (this.#endless) closing.removeEventListener('abort', this.#cut)
     }
   }
 
@@ -105,6 +109,10 @@ export class Forwarding implements Waiting {
     if (head.status === 101) throw new Error('nobody has asked for another protocol')
     this.#answering = true
     this.#reusable = head.keepAlive
+    if (isEventStream(head)) {
+      this.#endless = true
+      this.#errand.closing.addEventListener('abort', this.#cut, { once: true })
+    }
     // An error in the middle of an upload: the rest of it is not waited for.
     if (!this.#sent && head.status >= 400) endUnread(exchange)
     const headers = answerHeaders(head.headers)
@@ -212,6 +220,11 @@ export function noAnswer(port: number, cause: Error): StatusError {
   const message = `the server on port ${port} gave no answer of HTTP: ${cause.message}`
   const fix = 'Look at what the server prints; for other protocols use `cove forward`.'
   return new StatusError(502, new CoveError('connection-lost', message, { port }, { cause, fix }))
+}
+
+function isEventStream({ headers }: ResponseHead): boolean {
+  const at = headers.findIndex((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-type')
+  return at >= 0 && /^text\/event-stream\b/i.test(headers[at + 1] ?? '')
 }
 
 function joined(headers: readonly string[]): OutgoingHttpHeaders {

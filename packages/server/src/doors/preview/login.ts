@@ -2,11 +2,13 @@ import { CoveError, type Clock } from '@cove/domain'
 import type { Audit } from '../../audit/audit.ts'
 import type { PortAddress, PreviewHosts } from '../../ports/preview-hosts.ts'
 import { isLinkToken, type PreviewTokens } from '../../ports/preview-tokens.ts'
+import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import { authorityOf, type Exchange } from '../exchange.ts'
 import { StatusError } from '../json-error.ts'
 import { COOKIE, SECURE_COOKIE } from './headers.ts'
 
 export interface LoginParts {
+  readonly sandboxes: Sandboxes
   readonly tokens: PreviewTokens
   readonly hosts: PreviewHosts
   readonly livingKey: (id: string) => AbortSignal | undefined
@@ -30,10 +32,11 @@ export function splitQuery(query: string): { readonly token?: string; readonly r
 
 /** Turns a link's token into a cookie of this host alone, and sends the browser to the same address without it. */
 export async function logIn(exchange: Exchange, address: PortAddress, token: string, parts: LoginParts): Promise<void> {
-  const { tokens, hosts, livingKey } = parts
+  const { tokens, hosts, livingKey, sandboxes } = parts
   const grant = await tokens.readLink(token, address)
   if (grant === undefined || livingKey(grant.issuer) === undefined) throw parts.failed(exchange.from) ?? worthless()
   if (!(await tokens.use(grant))) throw worthless()
+  const sandbox = await sandboxes.find(address.sandbox)
   const { value, expiresAt } = await tokens.cookie(grant)
   const { clock } = parts
   const seconds = Math.max(0, Math.floor((expiresAt - clock.now()) / 1000))
@@ -52,7 +55,7 @@ export async function logIn(exchange: Exchange, address: PortAddress, token: str
   response.end()
   parts.audit.record({
     at: clock.now(),
-    project: '',
+    project: sandbox?.spec.project ?? '',
     key: grant.issuer,
     role: 'viewer',
     action: 'preview/open',

@@ -57,6 +57,7 @@ export class PreviewDoor implements HostDoor {
         head: requestHead(request, target, opened, from, hosts),
         framing: bodyFraming(request),
         pool: this.#pool,
+        closing: this.#parts.closing,
         onTraffic: () => connections.touch(id),
       }).run()
     } catch (thrown) {
@@ -135,8 +136,13 @@ class Refusal extends Error {
   }
 }
 
+const METHOD = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$/
+
 function checkTarget(request: Request, headerBytes: number): void {
-  const { url = '/', method } = request
+  const { url = '/', method = '' } = request
+  if (method === 'CONNECT' || !METHOD.test(method)) {
+    throw new StatusError(400, new CoveError('invalid-argument', 'requests with this method are not passed on'))
+  }
   if (!url.startsWith('/') && !(url === '*' && method === 'OPTIONS')) {
     throw new StatusError(400, new CoveError('invalid-argument', 'the target of the request is no path'))
   }
