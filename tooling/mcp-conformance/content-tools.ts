@@ -43,6 +43,12 @@ export function addContentTools(server: McpServer): void {
   server.registerTool('test_error_handling', { description: 'Fails.' }, () => {
     throw new Error('This tool intentionally returns an error for testing')
   })
+  const region = { type: 'string', description: 'Repeated in a header.', 'x-mcp-header': 'Region' }
+  server.registerTool(
+    'test_custom_headers',
+    { description: 'Has an argument in a header.', inputSchema: told({ type: 'object', properties: { region } }) },
+    () => ({ content: [text('done')] }),
+  )
   server.registerTool(
     'json_schema_2020_12_tool',
     { description: 'Has keywords of JSON Schema 2020-12.', inputSchema: told(SCHEMA_2020_12) },
