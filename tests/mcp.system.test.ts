@@ -145,6 +145,21 @@ test('cancelling a call ends the code that it runs', async () => {
   await caller.call('destroy_environment', { environment_id: id })
 })
 
+test('a call whose environment is destroyed under it is told so', async () => {
+  await using caller = await connect('http', 'legacy')
+  const id = await create(caller)
+  const begun = Promise.withResolvers<void>()
+  const onprogress = ({ message = '' }): void => {
+    if (/[1-9]\d* B of output/.test(message)) begun.resolve()
+  }
+  const code = 'import time\nprint("x", flush=True)\ntime.sleep(300)'
+  const call = caller.call('execute', { environment_id: id, code, timeout_seconds: 200 }, { onprogress })
+  await begun.promise
+  await using other = await connect('http', 'modern')
+  await other.call('destroy_environment', { environment_id: id })
+  expect(await call).toMatchObject({ isError: true, text: expect.stringContaining('has ended (deleted)') })
+})
+
 describe('cove mcp', () => {
   test('starts a Cove in the background where none runs, and goes on across its restart', async () => {
     await using own = await TestDaemon.start()

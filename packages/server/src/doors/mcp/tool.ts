@@ -5,6 +5,7 @@ import { requireRole } from '../../auth/principal.ts'
 import { logFailure } from '../log-failure.ts'
 import type { Sender, ToolCall } from './call.ts'
 import { describeIssues } from './describe-issues.ts'
+import { explain } from './explain.ts'
 import { toolFix } from './tool-fix.ts'
 
 export type ContentBlock = CallToolResult['content'][number]
@@ -77,7 +78,7 @@ export function defineTool<Input, Facts>(spec: ToolSpec<Input, Facts>): Tool {
           structuredContent: { ...facts },
         }
       } catch (thrown) {
-        const error = CoveError.from(thrown)
+        const error = await explain(CoveError.from(thrown), call)
         outcome = error.code
         logFailure(call.log, error, { requestId: sender.requestId, tool: name })
         return failure(error, sender.requestId)
