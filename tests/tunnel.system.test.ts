@@ -127,3 +127,44 @@ it('a name works too, and the connection ends with its sandbox', async () => {
   await named.delete()
   await closed
 })
+
+const call = async (method: string, body: object): Promise<Record<string, unknown>> => {
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${daemon.apiKey}` }
+  const url = `${daemon.url}/cove.v1.IdentityService/${method}`
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+  return (await response.json()) as Record<string, unknown>
+}
+
+/** The other side has gone, in whatever way. */
+function left(socket: Socket): Promise<unknown> {
+  return Promise.race([once(socket.resume(), 'end'), once(socket, 'close')])
+}
+
+it('ends in the middle when its key is revoked', async () => {
+  const { key, secret } = await call('CreateKey', { name: 'brief', role: 'ROLE_MEMBER' })
+  const { socket, status } = await open(path(7001), { authorization: `Bearer ${String(secret)}` })
+  expect(status).toBe(101)
+  socket.write('hello')
+  expect(String((await once(socket.resume(), 'data'))[0])).toBe('hello')
+  const ended = left(socket)
+  await call('RevokeKey', { id: (key as { id: string }).id })
+  await ended
+  const viewer = await call('CreateKey', { name: 'looks', role: 'ROLE_VIEWER' })
+  expect((await open(path(7001), { authorization: `Bearer ${String(viewer['secret'])}` })).status).toBe(403)
+})
+
+it('keeps its sandbox from being idle as long as bytes move, and not when it is silent', async () => {
+  const short = await cove.sandboxes.create({ idleTimeout: 2_000 })
+  await startNodeServer(short, SERVER)
+  const busy = await open(path(7001, short.id))
+  const silent = await open(path(7001, short.id))
+  const gone = left(silent.socket)
+  const began = performance.now()
+  const beat = setInterval(() => busy.socket.write('.'), 300)
+  busy.socket.resume()
+  await expect.poll(() => performance.now() - began, { timeout: 10_000 }).toBeGreaterThan(4_500)
+  expect((await short.refresh()).state).toBe('running')
+  clearInterval(beat)
+  await gone
+  await expect.poll(() => short.refresh()).toMatchObject({ state: 'deleted', endReason: 'idle' })
+})

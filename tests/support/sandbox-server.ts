@@ -7,7 +7,10 @@ export async function startServer(sandbox: SandboxRef, argv: readonly string[]):
   for await (const event of process.events()) {
     if (event.type === 'exit') break
     if (event.type === 'output') told += Buffer.from(event.data).toString()
-    if (told.includes('ready\n')) return
+    if (!told.includes('ready\n')) continue
+    // Whoever stays attached keeps the sandbox from being idle.
+    process.detach()
+    return
   }
   throw new Error(`the server in the sandbox ended: ${told}`)
 }
