@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { packSdk } from '../tooling/pack-sdk.ts'
+import { ChaosLine, seeded } from './support/chaos-line.ts'
 import { TestDaemon } from './support/daemon.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -16,6 +17,19 @@ const OTHER_RUNTIMES = [
   { name: 'Bun', program: join(RUNTIMES, '@oven/bun-linux-x64/bin/bun'), args: ['run', '--no-install'] },
   { name: 'Deno', program: join(RUNTIMES, '@deno/linux-x64-glibc/deno'), args: ['run', '--allow-all', '--quiet'] },
 ] as const
+/** Reads numbers to their end over a line that breaks, and says up to where they came in order. */
+const CUT = `
+import { Cove } from '@cove/sdk'
+const cove = new Cove({ retry: { baseMs: 1 }, reconnect: { baseMs: 1 } })
+const sandbox = await cove.sandboxes.create()
+const process = await sandbox.start(['seq', '40000'])
+let text = ''
+for await (const data of process.stdout) text += new TextDecoder().decode(data)
+const lines = text.trim().split('\\n')
+const wrong = lines.findIndex((line, at) => line !== String(at + 1))
+console.log(wrong < 0 ? lines.length : 'wrong at ' + wrong, JSON.stringify((await process.wait()).exit))
+await sandbox.delete()
+`
 const run = promisify(execFile)
 
 interface Example {
@@ -57,6 +71,7 @@ describe('the package @cove/sdk, installed into an empty project', () => {
     }
     mkdirSync(join(project, 'src'))
     all.forEach(({ code }, index) => writeFileSync(join(project, 'src', `example${index}.ts`), code))
+    writeFileSync(join(project, 'cut.mjs'), CUT)
     daemon = await TestDaemon.start()
   }, 240_000)
   afterAll(async () => {
@@ -127,6 +142,25 @@ describe('the package @cove/sdk, installed into an empty project', () => {
       expect(await takeLeftovers()).toEqual([])
     })
   })
+
+  const everywhere = [
+    { name: `Node ${OLDEST_NODE}`, program: () => nodes[OLDEST_NODE] ?? '', args: [] },
+    { name: 'this Node', program: () => process.execPath, args: [] },
+    ...OTHER_RUNTIMES.map(({ name, program, args }) => ({ name, program: () => program, args })),
+  ]
+  it.for(everywhere)(
+    'goes on over a line that is cut again and again, on $name',
+    async ({ program, args }, { skip }) => {
+      skip(!existsSync(program()), 'not installed; tooling/ci/sdk-runtimes.sh does it')
+      await using line = await ChaosLine.open(() => daemon.url)
+      const random = seeded(1)
+      line.begin(() => ({ direction: 'answer', bytes: 500 + Math.floor(random() * 60_000), reset: random() < 0.5 }))
+      const { env, ...rest } = options()
+      const { stdout } = await run(program(), [...args, 'cut.mjs'], { ...rest, env: { ...env, COVE_URL: line.url } })
+      expect(stdout.trim()).toBe(`40000 ${JSON.stringify({ kind: 'exited', code: 0 })}`)
+      expect(line.connections).toBeGreaterThan(4)
+    },
+  )
 
   describe.each(OTHER_RUNTIMES)('on $name', ({ program, args }) => {
     const reason = existsSync(program) ? '' : ' (skipped: not installed; tooling/ci/sdk-runtimes.sh does it)'

@@ -17,7 +17,7 @@ export interface CommandOptions {
   readonly graceMs?: number
   /** When not the sandbox's current one, the call is refused with `stale-incarnation`. */
   readonly incarnation?: number
-  /** Ends the call with `cancelled` when it aborts. */
+  /** When it aborts: ends the call with `cancelled`; `run` then ends its command, `start` lets go of its process. */
   readonly signal?: AbortSignal
 }
 
