@@ -10,7 +10,7 @@ const RETRY = { attempts: 1, baseMs: 50, maxMs: 200 }
 
 export async function connect(where: Where, io: Io): Promise<Cove> {
   const target = await findTarget(where, io.env)
-  explainErrors(io, explainFor(target))
+  explainErrors(io, explainFor(target, io.env))
   const { url, apiKey, project } = target
   return new Cove({
     ...(url === undefined ? {} : { url }),

@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander'
+import { CommanderError, type Command } from 'commander'
 import { OutputClosed } from './attach/output-closed.ts'
 import { COMMANDS } from './commands/registry.ts'
 import type { Context } from './context.ts'
@@ -7,6 +7,7 @@ import type { Io } from './io.ts'
 import { GLOBAL_FLAGS, whereOf, type Where } from './options/global-options.ts'
 import { describeProgram } from './program.ts'
 import { renderError, writeError } from './render/error.ts'
+import { readUsageError } from './render/usage.ts'
 
 /** Runs one command line and answers with the exit status. Never throws. */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
@@ -22,7 +23,8 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   }
   const known = COMMANDS.some(({ name, hidden }) => name === wanted && hidden !== true)
   try {
-    const program = await describeProgram({
+    let program: Command | undefined
+    program = await describeProgram({
       context,
       run: async (work) => {
         status = await work()
@@ -31,7 +33,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
         writeOut: (text) => io.stdout.write(text),
         writeErr: (text) => io.stderr.write(text),
         outputError: (text) => {
-          const { message, fix } = readUsageError(text, known ? wanted : undefined)
+          const { message, fix } = readUsageError(text, known ? commandPath(program, argv) : [])
           writeError(io, message, fix)
         },
         getOutHasColors: () => false,
@@ -52,17 +54,21 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   }
 }
 
+/** The names of the command and of the ones inside it, as far as they were written. */
+function commandPath(program: Command | undefined, argv: readonly string[]): string[] {
+  const path: string[] = []
+  let command = program
+  for (const word of argv) {
+    const inner = command?.commands.find((one) => one.name() === word)
+    if (inner === undefined) continue
+    path.push(word)
+    command = inner
+  }
+  return path
+}
+
 /** The first word that is a command; for `help x`, x. */
 function commandName(argv: readonly string[]): string | undefined {
   const words = argv.filter((word, index) => !word.startsWith('-') && !GLOBAL_FLAGS.has(argv[index - 1] ?? ''))
   return words[0] === 'help' ? words[1] : words[0]
-}
-
-/** "error: unknown command 'x'\n(Did you mean y?)" is a cause and a remedy. */
-function readUsageError(text: string, command: string | undefined): { message: string; fix: string } {
-  const [first = '', ...rest] = text.trim().split('\n')
-  const guess = /\(Did you mean (?:one of )?(.+)\?\)/.exec(rest.join(' '))?.[1]
-  const help = command === undefined ? 'cove --help' : `cove ${command} --help`
-  const fix = guess === undefined ? `See \`${help}\`.` : `Did you mean ${guess}?`
-  return { message: first.replace(/^error: /, ''), fix }
 }

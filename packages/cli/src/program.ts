@@ -16,6 +16,7 @@ export async function describeProgram({ context, run, output = {}, load }: Parts
   const program = new Command('cove')
     .description('Computers for AI agents: isolated, on any machine, behind one API.')
     .helpOption('-h, --help', 'show help')
+    .commandsGroup('The command line:')
     .helpCommand('help [command]', 'show help for a command')
     .enablePositionalOptions()
     .showSuggestionAfterError()

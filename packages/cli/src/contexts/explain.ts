@@ -1,10 +1,12 @@
 import { CoveError } from '@cove/domain'
+import type { Io } from '../io.ts'
 import type { Target } from './target.ts'
 
 /** Says which context an error is about, and what to do there: the fix for the local daemon would lead astray. */
-export function explainFor({ context, url, from }: Target): (error: CoveError) => CoveError {
+export function explainFor({ context, url, from }: Target, env: Io['env']): (error: CoveError) => CoveError {
   return (error) => {
-    if (context === undefined) return error.code === 'daemon-not-running' ? elsewhere(error, from) : error
+    if (error.code === 'invalid-argument') return nameOption(error)
+    if (context === undefined) return explainLocal(error, from, env)
     const fix = fixFor(error, context)
     if (fix === undefined) return error
     return new CoveError(
@@ -31,6 +33,40 @@ function fixFor({ code }: CoveError, context: string): string | undefined {
     default:
       return undefined
   }
+}
+
+function explainLocal(error: CoveError, from: string | undefined, env: Io['env']): CoveError {
+  if (error.code === 'daemon-not-running') return elsewhere(error, from)
+  if (error.code !== 'unauthenticated') return error
+  const own = 'see `cove key path` for the one of this machine, or make one with `cove key create`'
+  const fix =
+    (env['COVE_API_KEY'] ?? '') === ''
+      ? `Set COVE_API_KEY to a key of this Cove; ${own}.`
+      : `COVE_API_KEY is no key of this Cove: unset it, or set it to one that is; ${own}.`
+  return new CoveError(error.code, error.message, error.context, { fix, cause: error })
+}
+
+/** The fields of a request as the user has written them. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  'limits.memoryBytes': '--limit-memory',
+  'limits.cpus': '--limit-cpus',
+  'limits.processes': '--limit-processes',
+  'limits.diskBytes': '--limit-disk',
+  'network.allow': '--allow',
+  idleTimeout: '--idle-timeout',
+  lifetime: '--lifetime',
+  expiresIn: '--expires-in',
+  idempotencyKey: '--idempotency-key',
+  name: 'the name',
+  template: '--template',
+  driver: '--driver',
+}
+
+function nameOption(error: CoveError): CoveError {
+  const { field } = error.context
+  const option = typeof field === 'string' && Object.hasOwn(OPTIONS, field) ? OPTIONS[field] : undefined
+  if (option === undefined) return error
+  return new CoveError(error.code, error.message, error.context, { fix: `Correct ${option}.`, cause: error })
 }
 
 /** Where an address of another machine was named, starting a Cove on this one helps nobody. */
