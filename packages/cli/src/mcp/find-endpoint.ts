@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CoveError } from '@cove/domain'
-import { defaultDataDir } from '../config/settings.ts'
+import { loadConfig } from '../config/load.ts'
 import { findTarget } from '../contexts/target.ts'
 import { daemonFilePath } from '../daemon/data-dir.ts'
 import { readLivingDaemon } from '../daemon/daemon-file.ts'
@@ -24,13 +24,13 @@ export async function findEndpoint(where: Where, { env }: Io, start?: () => Prom
   const target = await findTarget(where, env)
   const project = target.project === undefined ? {} : { project: target.project }
   const named = target.url ?? set(env['COVE_URL'])
-  const dataDir = set(env['COVE_DATA_DIR']) ?? defaultDataDir(env)
   const ownKey = target.apiKey ?? set(env['COVE_API_KEY'])
   if (named !== undefined) {
     // The local key is for the local Cove only.
-    const apiKey = ownKey ?? (isLoopback(named) ? await readKey(dataDir) : undefined)
+    const apiKey = ownKey ?? (isLoopback(named) ? await readKey(await dataDirOf(env)) : undefined)
     return { url: named, apiKey, ...project }
   }
+  const dataDir = await dataDirOf(env)
   let daemon = await readLivingDaemon(daemonFilePath(dataDir))
   if (daemon === undefined && start !== undefined) {
     await start()
@@ -42,7 +42,7 @@ export async function findEndpoint(where: Where, { env }: Io, start?: () => Prom
 
 /** `cove up --detach`, with what it prints on stderr; stdout belongs to the protocol. */
 export async function startDaemon({ env }: Io): Promise<void> {
-  const dataDir = set(env['COVE_DATA_DIR']) ?? defaultDataDir(env)
+  const dataDir = await dataDirOf(env)
   const [program = ''] = process.argv.slice(1)
   const child = spawn(process.execPath, [...process.execArgv, program, 'up', '--detach'], {
     stdio: ['ignore', 2, 2],
@@ -61,6 +61,11 @@ export async function startDaemon({ env }: Io): Promise<void> {
     {},
     { fix: 'Run `cove up` in a terminal; it says what is wrong.' },
   )
+}
+
+/** The one that `cove up` would use: the configuration file may name it too. */
+async function dataDirOf(env: Io['env']): Promise<string> {
+  return set(env['COVE_DATA_DIR']) ?? (await loadConfig({ env, flags: {} })).settings.dataDir
 }
 
 async function readKey(dataDir: string): Promise<string | undefined> {
