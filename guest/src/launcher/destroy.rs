@@ -11,6 +11,7 @@ use super::entry::Entry;
 use super::exit::Exit;
 use super::fault::Fault;
 use super::held;
+use super::pipes;
 use super::host::Host;
 use super::job::{Job, Phase, Step, Waiter, DEADLINE, FIRST_DELAY};
 use super::procs;
@@ -239,6 +240,7 @@ impl Host {
             }
         }
         held::remove(&self.state, id);
+        pipes::remove(&self.state, id);
         if let Err(error) = self.records.remove(id) {
             return Step::Failed(Fault::at("remove the record", &error));
         }

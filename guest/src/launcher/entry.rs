@@ -16,13 +16,15 @@ pub struct Entry {
     pub handle: Option<OwnedFd>,
     pub starting: Option<Starting>,
     pub held: Option<Held>,
+    /// Keeps the pipes of a process open until its caller has opened them: what it writes first would be lost otherwise.
+    pub pipes: Vec<OwnedFd>,
     /// When to look again for an exit that another launcher is about to write.
     pub look_again: Option<Instant>,
 }
 
 impl Entry {
     pub fn new(record: Record) -> Entry {
-        Entry { record, own: false, handle: None, starting: None, held: None, look_again: None }
+        Entry { record, own: false, handle: None, starting: None, held: None, pipes: Vec::new(), look_again: None }
     }
 
     pub fn lives(&self) -> bool {

@@ -15,6 +15,7 @@ mod log;
 mod mounts;
 mod namespaces;
 mod network;
+mod pipes;
 mod procs;
 pub mod record;
 mod records;

@@ -4,6 +4,7 @@ use super::connection::Frame;
 use super::fault::Fault;
 use super::host::{Client, Host};
 use super::job::Waiter;
+use super::pipes;
 use super::server::Server;
 use crate::fields::{Fields, Writer, OPERATION};
 use crate::frames::{kind, NEWEST_VERSION, OLDEST_VERSION};
@@ -17,6 +18,7 @@ const OUTPUT: u64 = 6;
 const INIT_PID: u64 = 7;
 const WATCH: u64 = 8;
 const STOP: u64 = 9;
+const PIPES_OPEN: u64 = 10;
 
 /// False: the other side does not keep to the protocol, and the connection ends.
 pub fn handle(server: &mut Server, client: Client, frame: &Frame) -> bool {
@@ -175,6 +177,12 @@ fn ask(host: &mut Host, client: Client, operation: u64, fields: &Fields<'_>) -> 
                 answer.put_number(2, pid as u64);
             }
             host.answer(client, kind::OPENED, answer.finish());
+        }
+        PIPES_OPEN => {
+            let id = id()?;
+            host.find(id)?.pipes.clear();
+            pipes::remove(&host.state, id);
+            host.answer(client, kind::OPENED, Vec::new());
         }
         _ => return Err(Fault::new("unsupported", "unknown operation")),
     }

@@ -21,7 +21,7 @@ pub struct Spec {
     pub argv: Vec<CString>,
     pub env: Vec<CString>,
     pub cwd: Option<String>,
-    pub held: bool,
+    pub stdio: Stdio,
     pub folders: Vec<Folder>,
     pub listens: Vec<Listen>,
     pub blobs: Vec<Blob>,
@@ -35,6 +35,15 @@ pub struct Spec {
     pub removes: Vec<String>,
     /// The host process whose network the new one shares.
     pub network_of: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stdio {
+    Null,
+    /// Output is kept by the launcher, bounded.
+    Held,
+    /// Output, and stdin where it is wanted, are pipes that the caller opens.
+    Piped { stdin: bool },
 }
 
 pub struct Folder {
@@ -148,7 +157,7 @@ impl Spec {
             argv: words(&fields, 5, "argv")?,
             env: words(&fields, 6, "env")?,
             cwd: optional_path(&fields, 7, "cwd")?,
-            held: fields.truth(8)?,
+            stdio: stdio(&fields)?,
             folders: list(&fields, 9, |item| {
                 Ok(Folder { path: path(item, 1, "folder")?, mode: mode(item, 2)?, mapped_root: item.truth(3)? })
             })?,
@@ -205,6 +214,16 @@ impl Spec {
             return Err(Fault::invalid("mapped folders and layers need a user namespace with a range of ids"));
         }
         Ok(())
+    }
+}
+
+fn stdio(fields: &Fields<'_>) -> Result<Stdio, Fault> {
+    match fields.number(8)? {
+        None | Some(0) => Ok(Stdio::Null),
+        Some(1) => Ok(Stdio::Held),
+        Some(2) => Ok(Stdio::Piped { stdin: false }),
+        Some(3) => Ok(Stdio::Piped { stdin: true }),
+        Some(_) => Err(Fault::invalid("unknown kind of stdio")),
     }
 }
 

@@ -14,15 +14,23 @@ use super::fault::{AtStep, Fault};
 use super::held::{self, Held};
 use super::host::{Client, Host};
 use super::job::Waiter;
+use super::pipes;
 use super::procs;
 use super::record::{Owner, ProcessKey, Record, State};
-use super::spec::{Spec, UserNamespace};
+use super::spec::{Spec, Stdio, UserNamespace};
 use crate::frames::kind;
 use crate::sys::namespace::chown;
 use crate::sys::{self, c, memfd};
 
 /// Records at most: more would make listing and sweeping slow.
 const MAX_RECORDS: usize = 16_384;
+
+/// What stays with the launcher of a process's stdio.
+enum Kept {
+    Nothing,
+    Output(Held),
+    Pipes(Vec<OwnedFd>),
+}
 
 /// A process between fork and exec.
 pub struct Starting {
@@ -89,7 +97,7 @@ impl Host {
             leader: ProcessKey { pid: 0, start: 0 },
             members: Vec::new(),
             note: spec.note.clone(),
-            held: spec.held,
+            held: spec.stdio == Stdio::Held,
             cgroups: spec.cgroups.iter().map(|group| group.path.clone()).collect(),
             problems: Vec::new(),
             listens: spec.listens.iter().map(|listen| listen.path.clone()).collect(),
@@ -120,7 +128,7 @@ impl Host {
             Some(id) => Some(self.network_of(id)?),
             None => None,
         };
-        let (stdio, held) = self.stdio(spec)?;
+        let (stdio, kept) = self.stdio(spec)?;
         let pipe = || sys::pipe(0).at(|| "make a pipe");
         let ((gate, opener), (status, reporter)) = (pipe()?, pipe()?);
         let inherited = Inherited {
@@ -143,7 +151,11 @@ impl Host {
         if let Some(entry) = self.entries.get_mut(&spec.id) {
             entry.own = true;
             entry.record.leader = leader;
-            entry.held = held;
+            match kept {
+                Kept::Nothing => {}
+                Kept::Output(held) => entry.held = Some(held),
+                Kept::Pipes(pipes) => entry.pipes = pipes,
+            }
             if let Some(held) = &entry.held {
                 self.outputs.watch(&spec.id, held).at(|| "watch the output")?;
             }
@@ -158,17 +170,32 @@ impl Host {
         Ok(())
     }
 
-    fn stdio(&self, spec: &Spec) -> Result<([OwnedFd; 3], Option<Held>), Fault> {
+    fn stdio(&self, spec: &Spec) -> Result<([OwnedFd; 3], Kept), Fault> {
         let null = |write: bool| -> Result<OwnedFd, Fault> {
             let file = fs::OpenOptions::new().read(!write).write(write).open("/dev/null");
             Ok(file.at(|| "open /dev/null")?.into())
         };
-        if !spec.held {
-            return Ok(([null(false)?, null(true)?, null(true)?], None));
+        match spec.stdio {
+            Stdio::Null => Ok(([null(false)?, null(true)?, null(true)?], Kept::Nothing)),
+            Stdio::Held => {
+                let [out, err] = held::make(&self.state, &spec.id).at(|| "make the FIFOs of the output")?;
+                let held = Held::open(&self.state, &spec.id).at(|| "open the FIFOs of the output")?;
+                Ok(([null(false)?, out, err], Kept::Output(held)))
+            }
+            Stdio::Piped { stdin } => {
+                let make = |stream| pipes::make(&self.state, &spec.id, stream).at(|| "make a pipe");
+                let (out, err) = (make(pipes::OUT)?, make(pipes::ERR)?);
+                let mut kept = vec![out.kept, err.kept];
+                let input = if stdin {
+                    let input = make(pipes::IN)?;
+                    kept.push(input.kept);
+                    input.end
+                } else {
+                    null(false)?
+                };
+                Ok(([input, out.end, err.end], Kept::Pipes(kept)))
+            }
         }
-        let [out, err] = held::make(&self.state, &spec.id).at(|| "make the FIFOs of the output")?;
-        let held = Held::open(&self.state, &spec.id).at(|| "open the FIFOs of the output")?;
-        Ok(([null(false)?, out, err], Some(held)))
     }
 
     /// The child has reported, or closed its end by exec.

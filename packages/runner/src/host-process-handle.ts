@@ -1,5 +1,7 @@
 import { CoveError, type Exit } from '@cove/domain'
 import { FieldsWriter } from '@cove/frames'
+import { openHostProcessPipes, type HostProcessPipes } from './host-process-pipes.ts'
+import type { HostProcessSpec } from './host-process-spec.ts'
 import type { HostProcess, HostProcessState } from './host-process.ts'
 import type { CallOptions } from './launcher-connection.ts'
 import { OPERATION, type WireEntry } from './launcher-wire.ts'
@@ -15,12 +17,17 @@ export class HostProcessHandle implements HostProcess {
   #entry: WireEntry
   #exit: Exit | undefined
 
-  constructor(entry: WireEntry, call: Call) {
+  readonly #stateDir: string
+  /** How it was started by this client; undefined when another one did. */
+  stdio: HostProcessSpec['stdio']
+
+  constructor(entry: WireEntry, call: Call, stateDir: string) {
     const { promise, resolve } = Promise.withResolvers<Exit>()
     this.id = entry.id
     this.exited = promise
     this.#settle = resolve
     this.#call = call
+    this.#stateDir = stateDir
     this.#entry = entry
     this.update(entry)
   }
@@ -79,6 +86,20 @@ export class HostProcessHandle implements HostProcess {
       },
     })
     return bytes
+  }
+
+  async openPipes(): Promise<HostProcessPipes> {
+    const { stdio } = this
+    if (typeof stdio !== 'object') throw new CoveError('wrong-state', `${this.id} has no pipes to open`)
+    this.stdio = 'null'
+    const pipes = await openHostProcessPipes(this.#stateDir, this.id, stdio.piped === 'all')
+    try {
+      await this.#call(OPERATION.pipesOpen, { fields: this.#fields() })
+    } catch (error) {
+      for (const stream of [pipes.stdin, pipes.stdout, pipes.stderr]) stream?.destroy()
+      throw error
+    }
+    return pipes
   }
 
   async initPid(): Promise<number | undefined> {

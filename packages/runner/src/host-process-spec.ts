@@ -15,8 +15,12 @@ export interface HostProcessSpec {
   /** The whole environment; nothing is inherited. */
   readonly env: Readonly<Record<string, string>>
   readonly cwd?: string
-  /** `null` device, or kept by the launcher in a bounded ring per stream that `output()` reads. */
-  readonly stdio?: 'null' | 'held'
+  /**
+   * `null` device; `held`: kept by the launcher in a bounded ring per stream that `output()` reads; `piped`: the caller
+   * opens pipes with `openPipes()`, of stdin only when it is asked for. With `piped` the process gets SIGPIPE when the
+   * caller is gone, so it is meant for ephemeral owners.
+   */
+  readonly stdio?: 'null' | 'held' | { readonly piped: 'output' | 'all' }
   /**
    * Folders made before anything else. Parents must exist, the folder itself must not; it outlives the process unless
    * it stands in `removeOnDestroy`. `owner: 'mapped-root'` gives it to uid 0 of the user namespace.

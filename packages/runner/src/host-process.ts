@@ -1,4 +1,5 @@
 import type { Exit } from '@cove/domain'
+import type { HostProcessPipes } from './host-process-pipes.ts'
 
 /**
  * - `partial`: the launcher was killed while it prepared this one; only `destroy` is meaningful.
@@ -29,6 +30,11 @@ export interface HostProcess {
   signal(signal: number, whom: 'leader' | 'group'): Promise<void>
   /** The last bytes of a `held` stream, at most 64 KiB; empty for the others. */
   output(stream: 'stdout' | 'stderr'): Promise<Uint8Array>
+  /**
+   * Opens the pipes of a `piped` process, once. Until then the launcher keeps what it writes, as far as a pipe holds it;
+   * a process whose pipes are never opened waits for that. `wrong-state` for a process without pipes.
+   */
+  openPipes(): Promise<HostProcessPipes>
   /**
    * The host's pid of the first child: under a bwrap monitor that is the init of the pid namespace. It is remembered
    * in the record, so that `destroy` finds it also when the monitor is gone. Undefined while there is none.

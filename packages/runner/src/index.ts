@@ -1,4 +1,5 @@
 export * from './host-process.ts'
+export type { HostProcessPipes } from './host-process-pipes.ts'
 export * from './host-process-spec.ts'
 export * from './launcher.ts'
 export * from './open-launcher.ts'

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CoveError, type Exit } from '@cove/domain'
 import { type Fields, FieldsWriter } from '@cove/frames'
 import type { HostProcess } from './host-process.ts'
-import { HostProcessHandle } from './host-process-handle.ts'
+import { HostProcessHandle, type Call } from './host-process-handle.ts'
 import type { HostProcessSpec } from './host-process-spec.ts'
 import { type CallOptions, type ConnectionEvents, type LauncherConnection, unavailable } from './launcher-connection.ts'
 import type { Launcher } from './launcher.ts'
@@ -20,22 +20,24 @@ export type Connect = (events: ConnectionEvents, signal: AbortSignal) => Promise
 /** The launcher as the daemon sees it: always the same, whatever happens to the program behind it. */
 export class LauncherClient implements Launcher {
   readonly #connect: Connect
+  readonly #stateDir: string
   readonly #closing = new AbortController()
   readonly #handles = new Map<string, HostProcessHandle>()
   readonly #events: ConnectionEvents
   #connection: LauncherConnection | undefined
   #connecting: Promise<LauncherConnection> | undefined
 
-  private constructor(connect: Connect) {
+  private constructor(connect: Connect, stateDir: string) {
     this.#connect = connect
+    this.#stateDir = stateDir
     this.#events = {
       exited: (id, exit) => this.#handles.get(id)?.end(exit),
       closed: () => this.#dropped(),
     }
   }
 
-  static async open(connect: Connect, signal: AbortSignal | undefined): Promise<LauncherClient> {
-    const client = new LauncherClient(connect)
+  static async open(connect: Connect, stateDir: string, signal: AbortSignal | undefined): Promise<LauncherClient> {
+    const client = new LauncherClient(connect, stateDir)
     const abort = (): void => client.#closing.abort()
     signal?.addEventListener('abort', abort, { once: true })
     try {
@@ -56,7 +58,9 @@ export class LauncherClient implements Launcher {
     const body = encodeSpec(spec)
     let started: HostProcess | undefined
     const opened = (fields: Fields): void => {
-      started = this.#learn(fields)
+      const handle = this.#learn(fields)
+      handle.stdio = spec.stdio
+      started = handle
     }
     try {
       await this.#call(OPERATION.start, { body, signal, opened })
@@ -213,7 +217,8 @@ export class LauncherClient implements Launcher {
       return known
     }
     known?.end({ kind: 'lost' })
-    const handle = new HostProcessHandle(entry, (operation, options) => this.#call(operation, options))
+    const call: Call = (operation, options) => this.#call(operation, options)
+    const handle = new HostProcessHandle(entry, call, this.#stateDir)
     this.#handles.set(entry.id, handle)
     return handle
   }

@@ -13,6 +13,7 @@ export const OPERATION = {
   initPid: 7,
   watch: 8,
   stop: 9,
+  pipesOpen: 10,
 } as const
 
 /** What the launcher says about one host process. */

@@ -43,7 +43,11 @@ export async function openLauncher(options: OpenLauncherOptions): Promise<Launch
     instance: `l1-${await hashOf(options.binary)}`,
     idleMs: options.idleMs ?? DEFAULT_IDLE_MS,
   }
-  return await LauncherClient.open((events, signal) => connectOrSpawn(program, events, signal), options.signal)
+  return await LauncherClient.open(
+    (events, signal) => connectOrSpawn(program, events, signal),
+    options.stateDir,
+    options.signal,
+  )
 }
 
 function checkOptions(options: OpenLauncherOptions): void {

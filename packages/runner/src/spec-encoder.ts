@@ -29,7 +29,7 @@ function encode(spec: HostProcessSpec): Buffer {
     }
     fields.text(6, `${name}=${value}`)
   }
-  fields.text(7, spec.cwd).truth(8, spec.stdio === 'held')
+  fields.text(7, spec.cwd).number(8, stdioNumber(spec.stdio))
   for (const folder of spec.folders ?? []) {
     const item = new FieldsWriter().text(1, folder.path).number(2, folder.mode)
     fields.fields(9, item.truth(3, folder.owner === 'mapped-root'))
@@ -55,6 +55,12 @@ function encode(spec: HostProcessSpec): Buffer {
     throw new CoveError('payload-too-large', `the specification of ${spec.id} is over 1 MiB`)
   }
   return encoded
+}
+
+function stdioNumber(stdio: HostProcessSpec['stdio']): number {
+  if (stdio === undefined || stdio === 'null') return 0
+  if (stdio === 'held') return 1
+  return stdio.piped === 'all' ? 3 : 2
 }
 
 // Numbers on the wire are never negative.

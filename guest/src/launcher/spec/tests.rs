@@ -35,7 +35,8 @@ fn a_whole_specification_is_understood() {
     assert_eq!(spec.id, "id");
     assert_eq!(spec.owner, Owner::Process(ProcessKey { pid: 10, start: 20 }));
     assert_eq!(spec.argv.len(), 2);
-    assert!(spec.held && spec.folders[0].mapped_root && spec.cgroups[0].sets[0].required && spec.files[0].write);
+    assert_eq!(spec.stdio, Stdio::Held);
+    assert!(spec.folders[0].mapped_root && spec.cgroups[0].sets[0].required && spec.files[0].write);
     assert_eq!(spec.mounts.iter().map(Mount::target).collect::<Vec<_>>(), ["/t"; 5]);
     assert_eq!((spec.limits[0].resource, spec.oom_score_adj), (7, Some(345)));
     assert_eq!(spec.removes, ["/a/b"]);
@@ -51,6 +52,7 @@ fn what_must_not_be_is_refused() {
         ("long note", valid().text(4, &"x".repeat(4097))),
         ("NUL in argv", valid().bytes(5, b"a\0b")),
         ("relative cwd", valid().text(7, "tmp")),
+        ("unknown stdio", valid().number(8, 4)),
         ("upward removal", valid().text(19, "/a/../b")),
         ("removal of everything", valid().text(19, "/")),
         ("descriptor of stdio", valid().nested(11, item().number(1, 2).bytes(2, b""))),

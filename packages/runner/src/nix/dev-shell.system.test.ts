@@ -26,17 +26,17 @@ function tool(nix: TestNix): { run: RunTool; calls: () => number } {
   return { run, calls: () => calls }
 }
 
-describe.skipIf(missing !== undefined)('a development shell by a real nix', () => {
-  const open = (nix: TestNix, run: RunTool, told: string[] = []): Promise<DevShell> =>
-    openDevShell({
-      directory: nix.flake,
-      cacheFolder: join(nix.folder, 'cache'),
-      nix: TestNix.program,
-      run,
-      random: systemRandom,
-      progress: (step) => told.push(step),
-    })
+const open = (nix: TestNix, run: RunTool, told: string[] = []): Promise<DevShell> =>
+  openDevShell({
+    directory: nix.flake,
+    cacheFolder: join(nix.folder, 'cache'),
+    nix: TestNix.program,
+    run,
+    random: systemRandom,
+    progress: (step) => told.push(step),
+  })
 
+describe.skipIf(missing !== undefined)('a development shell by a real nix', () => {
   test('is built once, and again when the flake changes', async () => {
     using nix = new TestNix()
     const { run, calls } = tool(nix)
