@@ -20,6 +20,7 @@ const NAMES = [
   'preview',
   'mcp-execute',
   'mcp-create',
+  'network',
 ] as const
 /** Of one room alone: run when named. */
 const ROOMS = ['store'] as const

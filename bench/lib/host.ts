@@ -12,7 +12,10 @@ export const GUEST_PROGRAM = join(import.meta.dirname, '../../build/cove-guest')
 const TMPFS_MAGIC = 0x01021994
 
 /** Launcher and bubblewrap driver inside this process, for what can only be measured from inside. */
-export async function openHost() {
+export async function openHost(
+  /** Starts the launcher somewhere else, before anybody asks for it. */
+  startLauncher?: (binary: string, stateDir: string, installation: string) => Promise<void>,
+) {
   // Records and sockets where the daemon has them: in memory, where the host has a place for that.
   const memory = await statfs('/dev/shm').then(
     ({ type }) => type === TMPFS_MAGIC,
@@ -21,6 +24,7 @@ export async function openHost() {
   const stateDir = await mkdtemp(join(tmpdir(), 'cove-bench-'))
   const runtimeDir = await mkdtemp(join(memory ? '/dev/shm' : tmpdir(), 'cove-bench-'))
   const installation = newMachineId(systemRandom)
+  await startLauncher?.(GUEST_PROGRAM, join(runtimeDir, 'l'), installation)
   const launcher = await openLauncher({ binary: GUEST_PROGRAM, stateDir: join(runtimeDir, 'l'), installation })
   const driver = createBubblewrapDriver({
     launcher,

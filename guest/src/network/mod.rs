@@ -55,13 +55,15 @@ fn keep(options: &Options) -> Result<(), Failure> {
     let mut rules = read_rules(options.rules)?;
     let mut addresses = at("watch the host's addresses", Addresses::open())?;
     let namespace = place(namespace::make().map_err(|error| ("make a network namespace", error))?)?;
+    let mut clients = Clients::new(listener);
+    let inet6 = addresses::has_default_route6();
+    // The machine may be built in there meanwhile: as long as the rules are not loaded, nothing leads out of it.
+    clients.tell(if inet6 { "made 6\n" } else { "made 4\n" });
     let new = at("read the host's addresses", addresses.read())?;
     rules.extend_from_slice(addresses::elements(&new).as_bytes());
     load(options, &namespace, &rules)?;
 
-    let mut clients = Clients::new(listener);
-    let inet6 = addresses::has_default_route6();
-    clients.tell(if inet6 { "rules 6\n" } else { "rules 4\n" });
+    // Only now, for with this there is a way out.
     let mut helper = Helper::start(options, inet6)?;
     loop {
         let mut fds = [signals.as_raw_fd(), clients.descriptor(), addresses.descriptor(), helper.descriptor()]

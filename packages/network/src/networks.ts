@@ -29,11 +29,11 @@ export type NetworkSupport =
   | { readonly available: false; readonly reason: string; readonly fix: string }
 
 export interface StartedNetwork {
-  /** For `networkOf` of the machine's host process. Its rules are loaded. */
+  /** For `networkOf` of the machine's host process. */
   readonly record: string
   /** Files of the machine's `/etc`. */
   readonly etc: EtcFiles
-  /** Settles when the namespace is connected; fails when it never will be. */
+  /** Settles when its rules are loaded and it is connected; fails when it never will be. */
   readonly ready: Promise<void>
 }
 
@@ -97,8 +97,8 @@ export class Networks {
   }
 
   /**
-   * Makes a machine's network: resolves when its rules are loaded, while it is still being connected. A failed or
-   * cancelled start leaves nothing. `network-unavailable` when this host cannot enforce it, or a name in `allow` does
+   * Makes a machine's network: resolves when the namespace is there, so that the machine is built meanwhile. There is
+   * no way out of it until its rules are loaded, and no workload before `ready`. A failed or cancelled start leaves nothing. `network-unavailable` when this host cannot enforce it, or a name in `allow` does
    * not resolve; `invalid-argument` for an `allow` that cannot be understood.
    */
   async start(machine: string, network: Network & { kind: 'internet' }, signal: AbortSignal): Promise<StartedNetwork> {
@@ -141,7 +141,7 @@ export class Networks {
     try {
       keeper = await launcher.start(spec, signal)
       const link = linkToKeeper(socketOf(this.#folder, machine), signal)
-      const { inet6 } = await link.rules
+      const { inet6 } = await link.made
       this.#watch(machine, keeper)
       const ready = link.ready.catch(async (error: unknown) => {
         throw await this.#failure(keeper, error, signal)
