@@ -1,15 +1,15 @@
 import { CoveError, type Role } from '@cove/domain'
 import type { CallToolResult, ToolAnnotations } from '@modelcontextprotocol/server'
-import * as z from 'zod'
+import type * as z from 'zod'
 import { requireRole } from '../../auth/principal.ts'
 import { logFailure } from '../log-failure.ts'
 import type { Sender, ToolCall } from './call.ts'
 import { describeIssues } from './describe-issues.ts'
 import { explain } from './explain.ts'
+import { jsonSchema, type JsonSchema } from './json-schema.ts'
 import { toolFix } from './tool-fix.ts'
 
 export type ContentBlock = CallToolResult['content'][number]
-type JsonSchema = Record<string, unknown>
 
 /** What a tool answers with. Without content of its own the text is the JSON of the facts. */
 export interface ToolAnswer<Facts> {
@@ -113,9 +113,4 @@ function record(name: string, outcome: string, { audit, clock, caller, noted }: 
     outcome,
     requestId: sender.requestId,
   })
-}
-
-function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io, target: 'draft-2020-12' })
-  return rest
 }
