@@ -6,7 +6,7 @@ import type { CallOptions } from '../call-options.ts'
 import { errorFromResponse } from '../wire/errors.ts'
 import { aborted, connectionFailure } from '../wire/failures.ts'
 import { NodeResponse } from '../wire/node-http.ts'
-import { callSignal, type Rpc } from '../wire/rpc.ts'
+import type { Rpc } from '../wire/rpc.ts'
 
 export const TUNNEL_PROTOCOL = 'cove-tcp'
 
@@ -16,7 +16,7 @@ export const TUNNEL_PROTOCOL = 'cove-tcp'
  */
 export function dialPort(rpc: Rpc, sandbox: string, port: number, options: CallOptions): Promise<Duplex> {
   const path = `/v1/sandboxes/${encodeURIComponent(sandbox)}/ports/${port}`
-  return rpc.retrying(true, options, () => dialOnce(rpc, path, callSignal(options)))
+  return rpc.retrying(true, options, (signal) => dialOnce(rpc, path, signal))
 }
 
 async function dialOnce(rpc: Rpc, path: string, signal: AbortSignal | undefined): Promise<Duplex> {
@@ -40,7 +40,6 @@ async function dialOnce(rpc: Rpc, path: string, signal: AbortSignal | undefined)
     // What fails from now on ends the connection; its reader sees that.
     socket.on('error', () => {})
     if (head.byteLength > 0) socket.unshift(head)
-    if (signal?.aborted === true) socket.destroy()
     resolve(socket)
   })
   call.end()
