@@ -21,6 +21,9 @@ import { MAX_CHANNELS } from './wire/tags.ts'
 /** Bytes of control frames that may wait for a guest that does not read. */
 const MAX_WAITING_CONTROL = 4 * 1024 * 1024
 
+/** Up to here a copy costs less than one more write. */
+const SMALL_PAYLOAD = 2_048
+
 export interface SessionOptions {
   readonly stream: Duplex
   readonly token: Uint8Array
@@ -123,6 +126,10 @@ export class Session implements FrameSink, ChannelHost {
   sendData(header: Buffer, payload: Uint8Array): void {
     if (this.#reason !== undefined) return
     this.#cork()
+    if (payload.length <= SMALL_PAYLOAD) {
+      this.#stream.write(Buffer.concat([header, payload]))
+      return
+    }
     this.#stream.write(header)
     this.#stream.write(payload)
   }

@@ -143,6 +143,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const origins = new OriginCheck(options.allowedHosts ?? [])
   const previews = new PreviewDoor({
     ...opened,
+    known: (id) => view.sandbox(id),
     keys: identity.ring,
     livingKey: (id) => identity.livingKey(id),
     failed: (from) => callers.failed(from),

@@ -1,4 +1,4 @@
-import { CoveError, type Clock, type Sandbox } from '@cove/domain'
+import { CoveError, type Clock, type Sandbox, type SandboxId } from '@cove/domain'
 import type { Audit } from '../../audit/audit.ts'
 import { unauthenticated } from '../../auth/credentials.ts'
 import type { KeyRing } from '../../auth/key-ring.ts'
@@ -17,6 +17,8 @@ import { keyOf } from './key-of.ts'
 
 export interface AccessParts {
   readonly sandboxes: Sandboxes
+  /** What this server has heard of. */
+  readonly known: (id: SandboxId) => Sandbox | undefined
   readonly shares: Shares
   readonly tokens: PreviewTokens
   readonly hosts: PreviewHosts
@@ -56,10 +58,17 @@ export class PreviewAccess {
     this.#parts = parts
   }
 
-  async open(request: Request, from: string, isUpgrade: boolean): Promise<Opened> {
-    const { hosts, shares, sandboxes } = this.#parts
+  open(request: Request, from: string, isUpgrade: boolean): Opened | Promise<Opened> {
+    const { hosts, shares, known } = this.#parts
     const address = hosts.parse(authorityOf(request))
     if (address === undefined) return this.#byHeader(request, from)
+    // The way of most requests: what is public and known has nothing to wait for.
+    const sandbox = shares.isPublic(address) ? known(address.sandbox) : undefined
+    return sandbox === undefined ? this.#byHost(address, request, from, isUpgrade) : { address, byHost: true, sandbox }
+  }
+
+  async #byHost(address: PortAddress, request: Request, from: string, isUpgrade: boolean): Promise<Opened> {
+    const { shares, sandboxes } = this.#parts
     const target: Target = { address, byHost: true }
     if (shares.isPublic(address)) {
       const sandbox = await sandboxes.find(address.sandbox)

@@ -48,7 +48,8 @@ export class PreviewDoor implements HostDoor {
       const { token, rest } = splitQuery(exchange.query)
       const host = token === undefined || request.method !== 'GET' ? undefined : this.#hostOf(request)
       if (token !== undefined && host !== undefined) return await logIn(exchange, host, token, this.#parts)
-      const opened = this.#running(await this.#access.open(request, from, false))
+      const access = this.#access.open(request, from, false)
+      const opened = this.#running(access instanceof Promise ? await access : access)
       const { id } = opened.sandbox.spec
       const target = token === undefined ? (request.url ?? '/') : withQuery(exchange.path, rest)
       await new Forwarding({
