@@ -50,6 +50,9 @@ describe.each(WAYS)('over %s', (way) => {
     const long = await run('print("a" * 1000000 + "z")')
     expect(long.facts).toMatchObject({ truncated: true })
     expect(String(long.facts['stdout'])).toMatch(/^a{1024}\n\[\.\.\. \d+ bytes left out \.\.\.\]\na{1022}z\n$/)
+    const huge = await run('x'.repeat(10_000_000))
+    expect(huge).toMatchObject({ isError: true, text: expect.stringContaining('at most 512000 are allowed') })
+    await expect(run('x'.repeat(34_000_000))).rejects.toThrow(/at most 33554432 bytes/)
     const large = await run(`${'#'.repeat(511_000)}\nprint("end")`)
     expect(large.facts['stdout']).toBe('end\n')
 

@@ -9,8 +9,8 @@ import type { Endpoint } from './http-post.ts'
 import { TOO_LONG, linesOf } from './lines.ts'
 import { errorMessage } from './message.ts'
 
-/** Bytes of one message: a whole file in base64 with room to spare, as the daemon takes it. */
-const LINE_BYTES = 32 * 1024 * 1024
+/** Bytes of one message: twice what the daemon takes, whose own refusal says to which message it belongs. */
+const LINE_BYTES = 64 * 1024 * 1024
 /** Milliseconds for what is still being answered when the client has closed its end. */
 const LAST_ANSWERS_MS = 2_000
 
