@@ -1,4 +1,5 @@
 import { CommanderError, type Command } from 'commander'
+import type { Cove } from '@cove/sdk'
 import { OutputClosed } from './attach/output-closed.ts'
 import { COMMANDS } from './commands/registry.ts'
 import type { Context } from './context.ts'
@@ -13,12 +14,14 @@ import { readUsageError } from './render/usage.ts'
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   let status: number = STATUS.ok
   let where: Where = {}
+  let cove: Cove | undefined
   const wanted = commandName(argv)
   const context: Context = {
     io,
     client: async () => {
       const { connect } = await import('./client.ts')
-      return connect(where, io)
+      cove = await connect(where, io)
+      return cove
     },
   }
   const known = COMMANDS.some(({ name, hidden }) => name === wanted && hidden !== true)
@@ -50,7 +53,8 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? STATUS.ok : STATUS.usage
     if (thrown instanceof OutputClosed) return OutputClosed.status
-    return renderError(thrown, io)
+    const { suggestSandbox } = await import('./suggest-sandbox.ts')
+    return renderError(await suggestSandbox(thrown, cove), io)
   }
 }
 

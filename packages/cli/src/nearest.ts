@@ -1,10 +1,17 @@
-/** " (did you mean X?)" when one known name differs by at most two letters. */
+/** " (did you mean X?)" where one of the known names is nearly the same. */
 export function nearest(name: string, known: Iterable<string>): string {
+  const found = nearestName(name, known)
+  return found === undefined ? '' : ` (did you mean ${found}?)`
+}
+
+/** The known name that differs least: by two letters at most, and in short names by fewer. */
+export function nearestName(name: string, known: Iterable<string>): string | undefined {
+  const most = Math.min(2, Math.floor(name.length / 2))
   const [best] = [...known]
     .map((candidate) => ({ candidate, letters: distance(name, candidate) }))
-    .filter(({ letters }) => letters <= 2)
-    .toSorted((a, b) => a.letters - b.letters)
-  return best === undefined ? '' : ` (did you mean ${best.candidate}?)`
+    .filter(({ letters }) => letters <= most)
+    .toSorted((one, other) => one.letters - other.letters)
+  return best?.candidate
 }
 
 function distance(a: string, b: string): number {

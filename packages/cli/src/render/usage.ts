@@ -1,4 +1,4 @@
-import { nearest } from '../nearest.ts'
+import { nearestName } from '../nearest.ts'
 
 /** "error: unknown command 'x'\n(Did you mean y?)" is a cause and a remedy. `path` is the command that it is about. */
 export function readUsageError(text: string, path: readonly string[]): { message: string; fix: string } {
@@ -13,5 +13,5 @@ export function readUsageError(text: string, path: readonly string[]): { message
 function nearestChoice(message: string): string | undefined {
   const [, typed, choices] = /'([^']*)' is invalid.*Allowed choices are (.+)\.$/.exec(message) ?? []
   if (typed === undefined || choices === undefined) return undefined
-  return /did you mean (.+)\?/.exec(nearest(typed, choices.split(', ')))?.[1]
+  return nearestName(typed, choices.split(', '))
 }

@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest'
+import { describeCommandLine } from '../describe.ts'
+import { COMMANDS } from '../commands/registry.ts'
+import { complete, type LiveNames, type Place } from './complete.ts'
+import { SHELLS } from './shells.ts'
+
+const program = await describeCommandLine()
+
+/** What is asked for, and for which place. */
+async function ask(...words: readonly string[]) {
+  const asked: { kind: string; place: Place }[] = []
+  const live: LiveNames = async (kind, place) => {
+    asked.push({ kind, place })
+    return [{ value: `<${kind}>` }, { value: 'web' }]
+  }
+  const candidates = await complete(program, words, live)
+  return { values: candidates.map(({ value }) => value), kinds: asked.map(({ kind }) => kind), places: asked }
+}
+
+describe('what may stand where something is typed', () => {
+  it('is every command at first, but those that are not for people', async () => {
+    const shown = COMMANDS.filter(({ hidden }) => hidden !== true).map(({ name }) => name)
+    expect((await ask('')).values.toSorted()).toEqual([...shown, 'help'].toSorted())
+    expect((await ask('co')).values).toEqual(['config', 'context', 'completion'])
+  })
+
+  it.each([
+    [
+      ['key', ''],
+      ['create', 'ls', 'revoke', 'whoami', 'show', 'path'],
+    ],
+    [
+      ['key', 'create', '--role', ''],
+      ['viewer', 'member', 'admin'],
+    ],
+    [['ls', '-o', 'y'], ['yaml']],
+    [['ls', '--output=y'], ['--output=yaml']],
+    [['create', '--network', 'in'], ['internet']],
+    [
+      ['ls', '--state', 'running', 'pau'],
+      ['pausing', 'paused'],
+    ],
+    [['completion', 'f'], ['fish']],
+    [['help', 'au'], ['audit']],
+    [['--context', 'web', 'ls', '--no'], ['--no-headers']],
+    [['ls', '--nonsense', '-o', 'j'], ['json']],
+    [['version', ''], []],
+  ])('is, behind %j, %j', async (words, values) => {
+    expect((await ask(...words)).values).toEqual(values)
+  })
+
+  it.each([
+    [['get', ''], ['sandbox']],
+    [['get', 'web', ''], ['sandbox']],
+    [['ps', 'web', ''], []],
+    [['logs', 'web', ''], ['process']],
+    [['kill', '-s', 'INT', 'web', ''], ['process']],
+    [['kill', '-s', ''], ['signal']],
+    [['run', ''], ['program']],
+    [['run', 'python', '-'], []],
+    [['exec', 'web', ''], ['program']],
+    [['exec', 'web', 'ls', '--'], []],
+    [['cp', 'x', ''], ['place']],
+    [['ports', 'share', 'web', ''], ['port']],
+    [['forward', 'web', '1', ''], ['port']],
+    [['key', 'revoke', ''], ['key']],
+    [['--context', ''], ['context']],
+    [['ls', '--context', ''], ['context']],
+    [['ls', '--project=', ''], []],
+    [['ls', '--project='], ['project']],
+    [['create', '--template', ''], ['template']],
+    [['context', 'add', 'x', '--key-file', ''], ['file']],
+    [['up', '--data-dir', ''], ['file']],
+  ])('is, behind %j, names of %j', async (words, kinds) => {
+    expect((await ask(...words)).kinds).toEqual(kinds)
+  })
+
+  it('knows what was written before: options once, and where to ask', async () => {
+    const { values } = await ask('create', '--name', 'x', '--label', 'a=b', '--')
+    expect(values).not.toContain('--name')
+    expect(values).toEqual(expect.arrayContaining(['--label', '--context', '--help']))
+    const { places } = await ask('--context', 'lab', 'logs', 'web', '')
+    expect(places[0]?.place).toMatchObject({ operands: ['web'], options: { context: 'lab' }, typed: '' })
+  })
+})
+
+describe('bash', () => {
+  const breaks = ' \t\n"\'@><=;|&(:'
+  const answer = (line: string, ...values: string[]): string =>
+    SHELLS.bash.answer(
+      values.map((value) => ({ value, open: value.endsWith(':') })),
+      [breaks, line],
+    )
+
+  it('is told only what is behind the last place where it cuts words', () => {
+    expect(answer('cove get w', 'web')).toBe('web \n')
+    expect(answer('cove cp web:/ho', 'web:/home')).toBe('/home \n')
+    expect(answer('cove ls --output=y', '--output=yaml')).toBe('yaml \n')
+    expect(answer('cove cp w', 'web:')).toBe('web:\n')
+  })
+
+  it('is given names that it reads as one word', () => {
+    expect(answer('cove cp a', 'a b$c')).toBe('a\\ b\\$c \n')
+    expect(answer('cove cp "a', 'a b')).toBe('a b \n')
+  })
+})
+
+it('shows no shell anything that a terminal obeys', () => {
+  const evil = [{ value: 'x', about: 'a\u001B[31mb\tc\nd' }]
+  expect(SHELLS.fish.answer(evil, [])).toBe('x\ta [31mb c d\n')
+  expect(SHELLS.zsh.answer(evil, [])).toBe('word\tx:a [31mb c d\n')
+  expect(SHELLS.powershell.answer(evil, [])).toBe('x\ta [31mb c d\n')
+})
