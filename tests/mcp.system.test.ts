@@ -3,7 +3,14 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
-import { ERAS, connectMcp, mcpCaller, type Era, type McpCaller } from '../packages/server/test/support/mcp.ts'
+import {
+  ERAS,
+  connectMcp,
+  createEnvironment,
+  mcpCaller,
+  type Era,
+  type McpCaller,
+} from '../packages/server/test/support/mcp.ts'
 import { MAIN, TestDaemon } from './support/daemon.ts'
 
 let daemon: TestDaemon
@@ -28,16 +35,10 @@ async function connectStdio(era: Era, env: Record<string, string>, args: readonl
   return mcpCaller(client)
 }
 
-async function create(caller: McpCaller, args: Record<string, unknown> = {}): Promise<string> {
-  const { facts, text, isError } = await caller.call('create_environment', { runtime: 'python', ...args })
-  expect(isError, text).toBe(false)
-  return String(facts['environment_id'])
-}
-
 describe.each(WAYS)('over %s', (way) => {
   test.each(ERAS)('an agent of the %s era works in a real environment', async (era) => {
     await using caller = await connect(way, era)
-    const id = await create(caller, { timeout_minutes: 90 })
+    const id = await createEnvironment(caller, { timeout_minutes: 90 })
     const run = (code: string, args: Record<string, unknown> = {}) =>
       caller.call('execute', { environment_id: id, code, ...args })
 
@@ -73,7 +74,7 @@ describe.each(WAYS)('over %s', (way) => {
 
 test('a background process is started, read bit by bit, fed and stopped', async () => {
   await using caller = await connect('http', 'modern')
-  const id = await create(caller, { runtime: 'shell' })
+  const id = await createEnvironment(caller, { runtime: 'shell' })
   const start = (command: string, args: Record<string, unknown> = {}) =>
     caller.call('start_process', { environment_id: id, command, ...args })
   const read = (process: unknown, offset: unknown = 0) =>
@@ -113,7 +114,7 @@ test('a background process is started, read bit by bit, fed and stopped', async 
 
 test('a port is listed, shared and linked to', async () => {
   await using caller = await connect('http', 'modern')
-  const id = await create(caller)
+  const id = await createEnvironment(caller)
   const command = 'python3 -u -c "import socket; s=socket.create_server((\'127.0.0.1\',8123)); print(1); s.accept()"'
   const { facts } = await caller.call('start_process', { environment_id: id, command })
   const process = { environment_id: id, process_id: facts['process_id'], wait_seconds: 20 }
@@ -129,7 +130,7 @@ test('a port is listed, shared and linked to', async () => {
 
 test('cancelling a call ends the code that it runs', async () => {
   await using caller = await connect('stdio', 'legacy')
-  const id = await create(caller)
+  const id = await createEnvironment(caller)
   const leaving = new AbortController()
   const begun = Promise.withResolvers<void>()
   const onprogress = ({ message = '' }): void => {
@@ -150,7 +151,7 @@ test('cancelling a call ends the code that it runs', async () => {
 
 test('a call whose environment is destroyed under it is told so', async () => {
   await using caller = await connect('http', 'legacy')
-  const id = await create(caller)
+  const id = await createEnvironment(caller)
   const begun = Promise.withResolvers<void>()
   const onprogress = ({ message = '' }): void => {
     if (/[1-9]\d* B of output/.test(message)) begun.resolve()
@@ -169,7 +170,7 @@ describe('cove mcp', () => {
     await using after = new AsyncDisposableStack()
     const env = { COVE_DATA_DIR: own.dataDir, COVE_LISTEN: '127.0.0.1:0' }
     await using kept = await connectStdio('legacy', env)
-    const id = await create(kept, { runtime: 'shell' })
+    const id = await createEnvironment(kept, { runtime: 'shell' })
     await own.end('SIGTERM')
     // Whatever comes of it, the one in the background ends.
     after.defer(async () => void (await own.cove(['down'])))
@@ -203,7 +204,7 @@ describe('cove mcp', () => {
 
   test('ends at SIGTERM, and what it asked for ends with it', async () => {
     const caller = await connectStdio('modern', { COVE_DATA_DIR: daemon.dataDir })
-    const id = await create(caller)
+    const id = await createEnvironment(caller)
     const code = 'import time\nopen("/home/user/begun", "w").close()\ntime.sleep(300)'
     const lost = caller.call('execute', { environment_id: id, code }).catch((error: unknown) => error)
     await using other = await connect('http', 'modern')

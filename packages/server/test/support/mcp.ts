@@ -57,6 +57,13 @@ export function mcpCaller(client: Client, sessionId: () => string | undefined = 
   }
 }
 
+/** Creates an environment, for `python` unless told otherwise, and answers with its id. */
+export async function createEnvironment(caller: McpCaller, args: Record<string, unknown> = {}): Promise<string> {
+  const { facts, text, isError } = await caller.call('create_environment', { runtime: 'python', ...args })
+  if (isError) throw new Error(text)
+  return String(facts['environment_id'])
+}
+
 /** Runtimes that only say what they were asked; code `wait` runs until its signal aborts. */
 export class StubRuntimes implements Runtimes {
   readonly names = ['python', 'node', 'shell'] as const

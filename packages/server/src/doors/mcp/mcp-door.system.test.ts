@@ -1,9 +1,7 @@
-import { connect as connectTcp, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CoveError } from '@cove/domain'
-import { ask } from '../../../test/support/clients.ts'
-import { KEY, OTHER_KEY, openHouse, type House } from '../../../test/support/harness.ts'
-import { ERAS, StubRuntimes, connectMcp, type McpCaller } from '../../../test/support/mcp.ts'
+import { openHouse, type House } from '../../../test/support/harness.ts'
+import { ERAS, StubRuntimes, connectMcp, createEnvironment } from '../../../test/support/mcp.ts'
 import type { KeyRing } from '../../auth/key-ring.ts'
 import { MemoryAudit } from '../../audit/memory-audit.ts'
 import type { Principal } from '../../auth/principal.ts'
@@ -29,12 +27,6 @@ beforeAll(async () => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-async function environment(caller: McpCaller, args: Record<string, unknown> = {}): Promise<string> {
-  const { facts, text, isError } = await caller.call('create_environment', { runtime: 'python', ...args })
-  expect(isError, text).toBe(false)
-  return String(facts['environment_id'])
-}
-
 describe.each(ERAS)('a client of the %s era', (era) => {
   test('has the tools, with schemas and hints', async () => {
     await using caller = await connectMcp(base, era)
@@ -51,7 +43,7 @@ describe.each(ERAS)('a client of the %s era', (era) => {
 
   test('creates, uses and destroys an environment', async () => {
     await using caller = await connectMcp(base, era)
-    const id = await environment(caller, { name: `story-${era}`, timeout_minutes: 5 })
+    const id = await createEnvironment(caller, { name: `story-${era}`, timeout_minutes: 5 })
     const listed = await caller.call('list_environments')
     expect(listed.facts['environments']).toContainEqual(
       expect.objectContaining({ environment_id: id, name: `story-${era}`, runtime: 'python', timeout: '5m' }),
@@ -77,7 +69,7 @@ describe.each(ERAS)('a client of the %s era', (era) => {
 
   test('reads back every byte that it has written', async () => {
     await using caller = await connectMcp(base, era)
-    const id = await environment(caller)
+    const id = await createEnvironment(caller)
     const all = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
     const content = all.toString('base64')
     const path = '/data.bin'
@@ -131,7 +123,7 @@ describe.each(ERAS)('a client of the %s era', (era) => {
 
   test('gets a clear answer to 10 MB of code, and to what is larger still', async () => {
     await using caller = await connectMcp(base, era)
-    const id = await environment(caller)
+    const id = await createEnvironment(caller)
     const big = await caller.call('execute', { environment_id: id, code: 'x'.repeat(10_000_000) })
     expect(big).toMatchObject({
       isError: true,
@@ -148,7 +140,7 @@ describe.each(ERAS)('a client of the %s era', (era) => {
     const runtimes = new StubRuntimes()
     await using own = await openHouse({ mcp: { runtimes } })
     await using caller = await connectMcp(await own.listen(), era)
-    const id = await environment(caller)
+    const id = await createEnvironment(caller)
     const notes: string[] = []
     const leaving = new AbortController()
     const call = caller.call(
@@ -179,7 +171,7 @@ describe.each(ERAS)('a client of the %s era', (era) => {
     const runtimes = new StubRuntimes()
     await using own = await openHouse({ mcp: { runtimes }, keys })
     await using caller = await connectMcp(await own.listen(), era)
-    const id = await environment(caller)
+    const id = await createEnvironment(caller)
     const call = caller.call('execute', { environment_id: id, code: 'wait' })
     await runtimes.waiting.promise
     const lost = call.catch((error: unknown) => error)
@@ -199,98 +191,9 @@ describe.each(ERAS)('a client of the %s era', (era) => {
   })
 })
 
-test('an environment is found again by name and key, in another era and after a new session', async () => {
-  await using first = await connectMcp(base, 'legacy')
-  const id = await environment(first, { name: 'kept' })
-  await using second = await connectMcp(base, 'modern')
-  expect((await second.call('execute', { environment_id: 'kept', code: 'x' })).isError).toBe(false)
-  const again = await second.call('create_environment', { runtime: 'python', name: 'kept' })
-  expect(again).toMatchObject({ isError: true, text: expect.stringContaining(id) })
-  await using stranger = await connectMcp(base, 'modern', OTHER_KEY)
-  expect((await stranger.call('list_environments')).facts['count']).toBe(0)
-  const foreign = await stranger.call('execute', { environment_id: id, code: 'x' })
-  expect(foreign).toMatchObject({ isError: true, text: expect.stringContaining('there is no sandbox') })
-})
-
-test('a session of another key is answered like one that never was', async () => {
-  await using caller = await connectMcp(base, 'legacy')
-  const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' }
-  const answers = []
-  for (const [method, session, key] of [
-    ['POST', caller.sessionId ?? '', OTHER_KEY],
-    ['POST', 'never-was', OTHER_KEY],
-    ['DELETE', caller.sessionId ?? '', OTHER_KEY],
-    ['GET', caller.sessionId ?? '', OTHER_KEY],
-    ['POST', caller.sessionId ?? '', KEY],
-  ] as const) {
-    const headers = {
-      'mcp-session-id': session,
-      'mcp-protocol-version': '2025-11-25',
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-    }
-    const body = method === 'POST' ? { body: JSON.stringify(list) } : {}
-    const answer = await ask(`${base}/mcp`, { method, headers, key, ...body })
-    answers.push({ status: answer.status, body: answer.body.toString() })
-  }
-  const [foreign, unknown, ended, listened, own] = answers
-  expect(foreign).toMatchObject({ status: 404, body: expect.stringContaining('Session not found') })
-  expect(foreign).toEqual(unknown)
-  expect([ended?.status, listened?.status, own?.status]).toEqual([404, 404, 200])
-})
-
-test('a session that a restart has forgotten is answered 404, and a new one finds the environments', async () => {
-  await using before = await openHouse()
-  const caller = await connectMcp(await before.listen(), 'legacy')
-  await environment(caller, { name: 'survivor' })
-  const { store, node } = before
-  await before.server.close(100)
-  await using after = await openHouse({ store, node })
-  const url = await after.listen()
-  const headers = {
-    'mcp-session-id': caller.sessionId ?? '',
-    'content-type': 'application/json',
-    accept: 'application/json, text/event-stream',
-  }
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' })
-  expect((await ask(`${url}/mcp`, { method: 'POST', headers, body })).status).toBe(404)
-  await using anew = await connectMcp(url, 'legacy')
-  expect((await anew.call('list_environments')).facts['count']).toBe(1)
-})
-
-test('the limit counts live environments only, and creates at the same time cannot pass it together', async () => {
-  await using own = await openHouse({ mcp: { settings: { maxEnvironments: 3 } } })
-  await using caller = await connectMcp(await own.listen(), 'modern')
-  own.node.onCreate = () => Promise.reject(new CoveError('driver-failed', 'no luck'))
-  for (let i = 0; i < 4; i++) {
-    const failed = await caller.call('create_environment', { runtime: 'shell' })
-    expect(failed).toMatchObject({ isError: true, text: expect.stringContaining('no luck') })
-  }
-  own.node.onCreate = () => Promise.resolve()
-  const all = await Promise.all(
-    Array.from({ length: 12 }, () => caller.call('create_environment', { runtime: 'shell' })),
-  )
-  const made = all.filter(({ isError }) => !isError)
-  expect(made).toHaveLength(3)
-  for (const { text } of all.filter(({ isError }) => isError)) expect(text).toContain('there are 3 environments')
-  await caller.call('destroy_environment', { environment_id: made[0]?.facts['environment_id'] })
-  expect((await caller.call('create_environment', { runtime: 'shell' })).isError).toBe(false)
-})
-
-test('an environment that does not run in time is refused, and removed when it comes late', async () => {
-  await using own = await openHouse({ mcp: { settings: { bootMs: 30 } } })
-  await using caller = await connectMcp(await own.listen(), 'legacy')
-  const late = Promise.withResolvers<void>()
-  own.node.onCreate = () => late.promise
-  const refused = await caller.call('create_environment', { runtime: 'shell' })
-  expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('did not run within 30ms') })
-  late.resolve()
-  await expect.poll(async () => (await caller.call('list_environments')).facts['count']).toBe(0)
-})
-
 test('what changes something is in the audit log, without content', async () => {
   await using caller = await connectMcp(base, 'modern')
-  const id = await environment(caller)
+  const id = await createEnvironment(caller)
   await caller.call('write_file', { environment_id: id, path: '/secret', content: 'hush' })
   await caller.call('execute', { environment_id: id, code: 'hush()' })
   await caller.call('execute', { environment_id: 'nowhere', code: 'hush()' })
@@ -303,53 +206,4 @@ test('what changes something is in the audit log, without content', async () => 
   ])
   expect(records[0]).toMatchObject({ project: 'default', key: 'test', role: 'admin', from: '127.0.0.1' })
   expect(JSON.stringify(records)).not.toContain('hush')
-})
-
-test('closing ends the streams on which clients wait', async () => {
-  const own = await openHouse()
-  const url = await own.listen()
-  await using caller = await connectMcp(url, 'legacy')
-  const headers = { 'mcp-session-id': caller.sessionId ?? '', accept: 'text/event-stream' }
-  const stream = ask(`${url}/mcp`, { headers }).catch(() => undefined)
-  const began = performance.now()
-  await own.server.close(5_000)
-  await stream
-  expect(performance.now() - began).toBeLessThan(4_000)
-})
-
-const REFUSED: readonly (readonly [string, NonNullable<Parameters<typeof ask>[1]>, number])[] = [
-  ['no key', { key: null }, 401],
-  ['no JSON', { body: '{' }, 400],
-  ['a method that is none', { method: 'PUT' }, 405],
-  ['a body of another type', { headers: { 'content-type': 'text/plain' } }, 415],
-  ['a session without an id', { body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }) }, 400],
-]
-
-test('large requests are bounded all together, and small ones go on meanwhile', async () => {
-  await using caller = await connectMcp(base, 'modern')
-  const { hostname, port } = new URL(base)
-  const sockets: Socket[] = []
-  const announce = (): Promise<string> => {
-    const socket = connectTcp({ host: hostname, port: Number(port) })
-    sockets.push(socket)
-    const length = 32 * 1024 * 1024
-    socket.write(
-      `POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${KEY}\r\nContent-Length: ${length}\r\n\r\n{`,
-    )
-    return new Promise((resolve) => socket.once('data', (data) => resolve(data.toString())))
-  }
-  const answers = Array.from({ length: 9 }, announce)
-  expect(await Promise.race(answers)).toMatch(/^HTTP\/1.1 503 [^]*too many large requests/)
-  expect((await caller.call('list_environments')).isError).toBe(false)
-  for (const socket of sockets) socket.destroy()
-  const content = 'x'.repeat(5_000_000)
-  const write = () => caller.call('write_file', { environment_id: 'no', path: '/x', content })
-  await expect.poll(async () => (await write()).text).toContain('there is no sandbox')
-})
-
-test.each(REFUSED)('%s is refused', async (_what, options, status) => {
-  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: {} })
-  const asked = { method: 'POST', body, ...options, headers: { ...headers, ...options.headers } }
-  expect((await ask(`${base}/mcp`, asked)).status).toBe(status)
 })
