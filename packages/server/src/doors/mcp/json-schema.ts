@@ -12,7 +12,7 @@ function portable(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(portable)
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value).map(([key, part]) => [key, portable(part)] as const)
-  const { type, description, ...rest } = Object.fromEntries(entries) as JsonSchema
+  const { type, description, ...rest }: JsonSchema = Object.fromEntries(entries)
   if (!Array.isArray(type)) return Object.fromEntries(entries)
   const anyOf = type.map((one: unknown) => (one === 'null' ? { type: one } : { type: one, ...rest }))
   return description === undefined ? { anyOf } : { description, anyOf }
