@@ -21,5 +21,5 @@ export function clientConfig({ env, dataDir, usualDataDir }: Facts): string {
 /** Clients start it from a folder of their own, so that a path has to be whole. */
 function programOf(env: Facts['env']): readonly string[] {
   if (IN_CHECKOUT) return [join(PACKAGE_ROOT, '../../cove')]
-  return env['npm_command'] === 'exec' ? ['npx', '-y', 'cove'] : ['cove']
+  return env['npm_command'] === 'exec' ? ['npx', '-y', 'cove-sandboxes'] : ['cove']
 }
