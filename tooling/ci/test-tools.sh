@@ -9,6 +9,7 @@ need() { # program, package
 }
 need chromium chromium
 need zsh zsh
+need curl curl
 need fish fish
 need dockerd docker.io
 need nix nix-bin
