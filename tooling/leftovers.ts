@@ -31,7 +31,7 @@ function* processes(): Generator<string> {
   for (const pid of numbered('/proc')) {
     const command = read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim()
     if (pid === String(process.pid) || command === '') continue
-    if (/cove-guest|bwrap|cove-test-/.test(command)) yield `process ${pid}: ${command.slice(0, 200)}`
+    if (/cove-guest|bwrap|slirp4netns|cove-test-/.test(command)) yield `process ${pid}: ${command.slice(0, 200)}`
   }
 }
 
