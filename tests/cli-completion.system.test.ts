@@ -20,6 +20,14 @@ const SHELLS = {
     command: 'fish --no-config -i',
     setUp: `function fish_prompt; echo -n '${PROMPT}'; end; cove completion fish | source`,
   },
+  'zsh, where it was installed': {
+    command: 'zsh -f -i',
+    setUp: `PS1='${PROMPT}'; mkdir -p fpath; cove completion zsh > fpath/_cove; fpath=($PWD/fpath $fpath); autoload -Uz compinit; compinit -u -D`,
+  },
+  'fish, where it was installed': {
+    command: 'fish -i',
+    setUp: `function fish_prompt; echo -n '${PROMPT}'; end; mkdir -p config/fish/completions; cove completion fish > config/fish/completions/cove.fish`,
+  },
 } as const
 
 const isThere = (program: string): boolean => spawnSync('which', [program]).status === 0
@@ -51,9 +59,10 @@ describe('cove completion', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  describe.each(Object.entries(SHELLS))('in %s', (shell, { command, setUp }) => {
-    const missing = !isThere(shell)
-    if (missing) process.stderr.write(`skipped: ${shell} is not installed (tooling/ci/test-tools.sh)\n`)
+  describe.each(Object.entries(SHELLS))('in %s', (_shell, { command, setUp }) => {
+    const [program = ''] = command.split(' ')
+    const missing = !isThere(program)
+    if (missing) process.stderr.write(`skipped: ${program} is not installed (tooling/ci/test-tools.sh)\n`)
     const open = async (): Promise<ShellTerminal> => {
       const terminal = new ShellTerminal(command, env, folder)
       // A shell that reads its input before its prompt would take the Tab as a blank.
@@ -95,7 +104,10 @@ describe('cove completion', () => {
     expect((await runCove(['__complete', 'powershell', '='], { env })).stdout).toContain('create\tcreate a sandbox\n')
   })
 
-  it.skipIf(!isThere('pwsh'))('has a script that PowerShell can read', async () => {
+  const noPowerShell = !isThere('pwsh')
+  if (noPowerShell)
+    process.stderr.write('skipped: PowerShell (pwsh) is not installed, and Debian has no package of it\n')
+  it.skipIf(noPowerShell)('has a script that PowerShell can read', async () => {
     const { stdout: script } = await runCove(['completion', 'powershell'])
     const check = `$errors = $null; [void][System.Management.Automation.Language.Parser]::ParseInput($input, [ref]$null, [ref]$errors); exit $errors.Count`
     expect(spawnSync('pwsh', ['-NoProfile', '-Command', check], { input: script }).status).toBe(0)

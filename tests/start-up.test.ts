@@ -17,11 +17,14 @@ describe('what is loaded before anything happens', () => {
     expect(files.size).toBeLessThan(130)
   })
 
-  it('is nothing but the command line itself for the commands that ask no daemon', () => {
-    const { files } = importGraph([at('cli/src/start.ts'), at('cli/src/commands/version.ts')], 'node')
-    const rooms = new Set([...files].map((file) => /packages\/([^/]+)\//.exec(file)?.[1]))
-    expect(rooms).toEqual(new Set(['cli', 'domain']))
-  })
+  it.each(['version', 'completion', 'context', 'init', 'complete'])(
+    'is nothing but the command line for %s',
+    (command) => {
+      const { files } = importGraph([at('cli/src/start.ts'), at(`cli/src/commands/${command}.ts`)], 'node')
+      const rooms = new Set([...files].map((file) => /packages\/([^/]+)\//.exec(file)?.[1]))
+      expect(rooms).toEqual(new Set(['cli', 'domain']))
+    },
+  )
 
   it('is nothing of Node in the client for browsers', () => {
     const { packages } = importGraph([at('sdk/src/index.ts'), at('sdk/src/transfer/web.ts')], 'default')
