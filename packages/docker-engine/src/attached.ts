@@ -38,6 +38,7 @@ async function* bytesOf(socket: Duplex): AsyncGenerator<Buffer> {
   }
 }
 
-async function* asStdout(source: AsyncIterable<Buffer>): AsyncGenerator<EngineStream> {
+/** Output of a terminal, which has one stream. */
+export async function* asStdout(source: AsyncIterable<Buffer>): AsyncGenerator<EngineStream> {
   for await (const data of source) yield { stream: 'stdout', data }
 }

@@ -1,4 +1,4 @@
-import { toList, toNumber, toObject, toText, toTexts, type JsonObject } from './json.ts'
+import { toList, toNumber, toObject, toText, toTexts, toVariables, type JsonObject } from './json.ts'
 
 /** What a container is made from. Nothing of the host is shown to it that is not named here. */
 export interface ContainerSpec {
@@ -14,8 +14,11 @@ export interface ContainerSpec {
   readonly hostname?: string
   /** With a terminal: then output is one stream and has no frames. */
   readonly terminal?: boolean
-  /** Keeps stdin open for `attach`. */
-  readonly stdin?: boolean
+  /**
+   * Keeps stdin open for `attach`: it ends with the first attachment (`true`, `once`), or not while the container lives
+   * (`always`).
+   */
+  readonly stdin?: boolean | 'once' | 'always'
   readonly mounts?: readonly MountPoint[]
   readonly ports?: readonly PortBinding[]
   /** `none`, `bridge`, `host`, `container:<id>` or the name of a network. Default: the engine's. */
@@ -79,6 +82,13 @@ export interface Container {
   readonly pid: number
   readonly exitCode: number
   readonly outOfMemory: boolean
+  /** Of its first process: what every further one has too. */
+  readonly env: Readonly<Record<string, string>>
+  readonly workingDirectory: string
+  /** With a terminal its logs have one stream and no frames. */
+  readonly terminal: boolean
+  /** 0 without a limit. */
+  readonly memoryBytes: number
   /** As the engine tells it; empty when all is well. */
   readonly error: string
   readonly ports: readonly {
@@ -94,6 +104,7 @@ const NANO = 1_000_000_000
 export function toCreateBody(spec: ContainerSpec): JsonObject {
   const exposed: Record<string, object> = {}
   const bindings: Record<string, { HostIp: string; HostPort: string }[]> = {}
+  const hasStdin = spec.stdin !== undefined && spec.stdin !== false
   for (const { container, protocol = 'tcp', host, address = '127.0.0.1' } of spec.ports ?? []) {
     const key = `${container}/${protocol}`
     exposed[key] = {}
@@ -109,9 +120,9 @@ export function toCreateBody(spec: ContainerSpec): JsonObject {
     User: spec.user,
     Hostname: spec.hostname,
     Tty: spec.terminal ?? false,
-    OpenStdin: spec.stdin ?? false,
-    StdinOnce: spec.stdin ?? false,
-    AttachStdin: spec.stdin ?? false,
+    OpenStdin: hasStdin,
+    StdinOnce: hasStdin && spec.stdin !== 'always',
+    AttachStdin: hasStdin,
     AttachStdout: true,
     AttachStderr: true,
     ExposedPorts: exposed,
@@ -160,6 +171,7 @@ export function toContainer(value: unknown): Container {
   const state = toObject(object['State'], 'State')
   const config = toObject(object['Config'], 'Config')
   const network = toObject(object['NetworkSettings'] ?? {}, 'NetworkSettings')
+  const host = toObject(object['HostConfig'] ?? {}, 'HostConfig')
   return {
     id: toText(object, 'Id'),
     name: toText(object, 'Name').replace(/^\//, ''),
@@ -169,6 +181,10 @@ export function toContainer(value: unknown): Container {
     pid: toNumber(state, 'Pid'),
     exitCode: toNumber(state, 'ExitCode'),
     outOfMemory: state['OOMKilled'] === true,
+    env: toVariables(config['Env']),
+    workingDirectory: typeof config['WorkingDir'] === 'string' ? config['WorkingDir'] : '',
+    terminal: config['Tty'] === true,
+    memoryBytes: typeof host['Memory'] === 'number' ? host['Memory'] : 0,
     error: toText(state, 'Error'),
     ports: Object.entries(toObject(network['Ports'] ?? {}, 'Ports')).flatMap(([key, bound]) => toPorts(key, bound)),
   }

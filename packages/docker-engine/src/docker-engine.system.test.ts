@@ -142,6 +142,55 @@ describe.skipIf(missing !== undefined)('a real Docker Engine', () => {
     }
   })
 
+  test('paths are told without a program in the container', async () => {
+    const { id } = await engine.createContainer({ image, network: 'none', command: ['sleep', '100'] })
+    try {
+      expect(await engine.statPath(id, '/bin/busybox')).toMatchObject({ kind: 'file', name: 'busybox', linkTarget: '' })
+      expect(((await engine.statPath(id, '/bin/busybox'))?.mode ?? 0) & 0o111).not.toBe(0)
+      expect(await engine.statPath(id, '/bin/sh')).toMatchObject({ kind: 'link', linkTarget: '/bin/busybox' })
+      expect(await engine.statPath(id, '/tmp')).toMatchObject({ kind: 'directory' })
+      expect(await engine.statPath(id, '/nowhere/at/all')).toBeUndefined()
+      await expect(engine.statPath('nothing', '/bin')).rejects.toMatchObject({ code: 'container-not-found' })
+    } finally {
+      await engine.removeContainer(id)
+    }
+  })
+
+  test('what happens is told, from before the question too', async () => {
+    const spec = { image, network: 'none', command: ['cat'], stdin: 'once' as const, env: { A: '1' } }
+    const { id } = await engine.createContainer({ ...spec, memoryBytes: 64 * 1024 * 1024, workingDirectory: '/tmp' })
+    try {
+      const holding = await engine.attachContainer(id, { terminal: false, stdin: true, output: false })
+      await engine.startContainer(id)
+      expect(await engine.inspectContainer(id)).toMatchObject({
+        env: { A: '1', FROM_IMAGE: 'yes' },
+        memoryBytes: 64 * 1024 * 1024,
+        workingDirectory: '/tmp',
+        terminal: false,
+      })
+      const [first] = await engine.listProcesses(id, '-o pid,comm')
+      expect(first).toEqual([String((await engine.inspectContainer(id)).pid), 'cat'])
+      const exec = await engine.createExec(id, { argv: ['sh', '-c', 'exit 9'] })
+      using attached = await engine.startExec(exec, { argv: ['sh', '-c', 'exit 9'] })
+      await collect(attached)
+      const controller = new AbortController()
+      const actions = ['exec_die', 'die']
+      const seen: string[] = []
+      for await (const event of engine.containerEvents(id, { actions, sinceSeconds: 1 }, controller.signal)) {
+        seen.push(`${event.action} ${event.attributes['exitCode']}`)
+        if (event.attributes['execID'] === exec) {
+          expect(Math.abs(event.at - Date.now())).toBeLessThan(60_000)
+          // Its stdin ends with whoever holds it, and `cat` with that.
+          holding[Symbol.dispose]()
+        }
+        if (event.action === 'die') break
+      }
+      expect(seen).toEqual(['exec_die 9', 'die 0'])
+    } finally {
+      await engine.removeContainer(id)
+    }
+  })
+
   test('limits are the kernel’s', async () => {
     const hog = ['sh', '-c', 'head -c 100000000 /dev/zero | tail']
     const { code, container } = await runToEnd(hog, { memoryBytes: 16 * 1024 * 1024, processes: 16 })

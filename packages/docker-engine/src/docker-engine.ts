@@ -1,5 +1,5 @@
 import { CoveError } from '@cove/domain'
-import { attached, type Attached } from './attached.ts'
+import { asStdout, attached, type Attached } from './attached.ts'
 import {
   toContainer,
   toCreateBody,
@@ -11,9 +11,11 @@ import {
 } from './containers.ts'
 import type { EngineAddress } from './engine-address.ts'
 import { EngineConnection } from './engine-connection.ts'
+import { eventsOf, type EngineEvent } from './engine-events.ts'
 import { toExecBody, toExecState, type ExecSpec, type ExecState } from './execs.ts'
 import { progressOf, toImage, type Image, type PullProgress } from './images.ts'
 import { toList, toNumber, toObject, toText } from './json.ts'
+import { toPathStat, type PathStat } from './path-stat.ts'
 import { demultiplex, type EngineStream } from './stdcopy.ts'
 
 /** The oldest and newest version of the API that is spoken. 1.41 is Docker 20.10. */
@@ -47,16 +49,19 @@ export interface DockerEngine extends Disposable {
   listContainers(labels: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<readonly ContainerSummary[]>
   /** Its exit code, when it has ended. */
   waitContainer(container: string, signal?: AbortSignal): Promise<number>
-  /** Only for containers without a terminal. With `follow` it ends with the container. */
+  /**
+   * Of its first process. With `follow` it ends with the container. `terminal` says that it has one: then everything is
+   * `stdout`.
+   */
   containerLogs(
     container: string,
-    options: { readonly follow: boolean; readonly tail?: number },
+    options: { readonly follow: boolean; readonly tail?: number; readonly terminal?: boolean },
     signal?: AbortSignal,
   ): Promise<AsyncIterable<EngineStream>>
-  /** Its first process. Attach before the start to miss nothing. */
+  /** Its first process. Attach before the start to miss nothing. Without `output` only stdin is held. */
   attachContainer(
     container: string,
-    options: { readonly terminal: boolean; readonly stdin: boolean },
+    options: { readonly terminal: boolean; readonly stdin: boolean; readonly output?: boolean },
     signal?: AbortSignal,
   ): Promise<Attached>
   /** Unpacks a tar archive into a directory of the container, which need not run. */
@@ -68,6 +73,20 @@ export interface DockerEngine extends Disposable {
   ): Promise<void>
   /** A file or directory as a tar archive. */
   getArchive(container: string, path: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+
+  /** What is there; undefined when nothing is. Of a link, the link, with its target resolved inside the container. */
+  statPath(container: string, path: string, signal?: AbortSignal): Promise<PathStat | undefined>
+  /** Its processes as the `ps` of the engine's host tells them: one list of the columns' texts for each. */
+  listProcesses(container: string, psArguments: string, signal?: AbortSignal): Promise<readonly (readonly string[])[]>
+  /**
+   * What happens to a container from `sinceSeconds` (Unix time of the engine; it remembers its last few hundred events),
+   * until `untilSeconds`, or until it is told to end. `actions` such as `exec_die`, `oom`, `die`.
+   */
+  containerEvents(
+    container: string,
+    options: { readonly actions: readonly string[]; readonly sinceSeconds?: number; readonly untilSeconds?: number },
+    signal?: AbortSignal,
+  ): AsyncIterable<EngineEvent>
 
   createExec(container: string, spec: ExecSpec, signal?: AbortSignal): Promise<string>
   startExec(exec: string, spec: ExecSpec, signal?: AbortSignal): Promise<Attached>
@@ -191,20 +210,25 @@ class Engine implements DockerEngine {
 
   async containerLogs(
     container: string,
-    { follow, tail }: { readonly follow: boolean; readonly tail?: number },
+    { follow, tail, terminal }: { readonly follow: boolean; readonly tail?: number; readonly terminal?: boolean },
     signal?: AbortSignal,
   ): Promise<AsyncIterable<EngineStream>> {
     const query = { stdout: true, stderr: true, follow, tail: tail ?? 'all' }
     const path = `/containers/${part(container)}/logs`
-    return demultiplex(await this.#connection.stream({ method: 'GET', path, query, signal }))
+    const answer = await this.#connection.stream({ method: 'GET', path, query, signal })
+    return terminal === true ? asStdout(answer) : demultiplex(answer)
   }
 
   async attachContainer(
     container: string,
-    { terminal, stdin }: { readonly terminal: boolean; readonly stdin: boolean },
+    {
+      terminal,
+      stdin,
+      output = true,
+    }: { readonly terminal: boolean; readonly stdin: boolean; readonly output?: boolean },
     signal?: AbortSignal,
   ): Promise<Attached> {
-    const query = { stream: true, stdout: true, stderr: true, stdin }
+    const query = { stream: true, stdout: output, stderr: output, stdin }
     const path = `/containers/${part(container)}/attach`
     return attached(await this.#connection.hijack({ method: 'POST', path, query, signal }), terminal)
   }
@@ -222,6 +246,42 @@ class Engine implements DockerEngine {
   async getArchive(container: string, path: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const from = `/containers/${part(container)}/archive`
     return this.#connection.stream({ method: 'GET', path: from, query: { path }, signal })
+  }
+
+  async statPath(container: string, path: string, signal?: AbortSignal): Promise<PathStat | undefined> {
+    const from = `/containers/${part(container)}/archive`
+    try {
+      const answer = await this.#connection.stream({ method: 'HEAD', path: from, query: { path }, signal })
+      answer.resume()
+      return toPathStat(answer.headers['x-docker-container-path-stat'])
+    } catch (error) {
+      // A container that is not there is an error of whoever asks; a HEAD has no body that says which of both it is.
+      if (!(error instanceof CoveError) || error.code !== 'container-not-found') throw error
+      await this.inspectContainer(container, signal)
+      return undefined
+    }
+  }
+
+  async listProcesses(
+    container: string,
+    psArguments: string,
+    signal?: AbortSignal,
+  ): Promise<readonly (readonly string[])[]> {
+    const path = `/containers/${part(container)}/top`
+    const query = { ps_args: psArguments }
+    const told = toObject(await this.#connection.json({ method: 'GET', path, query, signal }), 'top')
+    return toList(told['Processes'], 'Processes').map((row) => toList(row, 'Processes').map(String))
+  }
+
+  async *containerEvents(
+    container: string,
+    options: { readonly actions: readonly string[]; readonly sinceSeconds?: number; readonly untilSeconds?: number },
+    signal?: AbortSignal,
+  ): AsyncGenerator<EngineEvent> {
+    const filters = JSON.stringify({ type: ['container'], container: [container], event: options.actions })
+    const query = { filters, since: options.sinceSeconds, until: options.untilSeconds }
+    const answer = await this.#connection.stream({ method: 'GET', path: '/events', query, signal })
+    yield* eventsOf(answer)
   }
 
   async createExec(container: string, spec: ExecSpec, signal?: AbortSignal): Promise<string> {

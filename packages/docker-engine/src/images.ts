@@ -1,5 +1,5 @@
 import { CoveError } from '@cove/domain'
-import { toList, toNumber, toObject, toText, toTexts, type JsonObject } from './json.ts'
+import { toList, toNumber, toObject, toText, toTexts, toVariables, type JsonObject } from './json.ts'
 
 export interface Image {
   readonly id: string
@@ -31,18 +31,13 @@ export function toImage(value: unknown): Image {
     tags: toList(object['RepoTags'], 'RepoTags').map(String),
     architecture: toText(object, 'Architecture'),
     sizeBytes: toNumber(object, 'Size'),
-    env: Object.fromEntries(toList(config['Env'], 'Env').map((entry) => splitVariable(String(entry)))),
+    env: toVariables(config['Env']),
     labels: toTexts(config['Labels'], 'Labels'),
     entrypoint: toList(config['Entrypoint'], 'Entrypoint').map(String),
     command: toList(config['Cmd'], 'Cmd').map(String),
     workingDirectory: optionalText(config, 'WorkingDir'),
     user: optionalText(config, 'User'),
   }
-}
-
-function splitVariable(entry: string): [string, string] {
-  const mark = entry.indexOf('=')
-  return mark < 0 ? [entry, ''] : [entry.slice(0, mark), entry.slice(mark + 1)]
 }
 
 function optionalText(object: JsonObject, name: string): string {
@@ -71,7 +66,8 @@ export async function* progressOf(answer: AsyncIterable<unknown>): AsyncGenerato
   }
 }
 
-async function* jsonLines(answer: AsyncIterable<unknown>): AsyncGenerator<JsonObject> {
+/** One JSON object per line, as they come. */
+export async function* jsonLines(answer: AsyncIterable<unknown>): AsyncGenerator<JsonObject> {
   const decoder = new TextDecoder()
   let rest = ''
   for await (const chunk of answer as AsyncIterable<Uint8Array>) {

@@ -9,6 +9,8 @@ export type {
   MountPoint,
   PortBinding,
 } from './containers.ts'
+export type { EngineEvent } from './engine-events.ts'
+export type { PathStat } from './path-stat.ts'
 export type { ExecSpec, ExecState } from './execs.ts'
 export type { Image, PullProgress } from './images.ts'
 export type { Attached } from './attached.ts'

@@ -38,6 +38,17 @@ export function toTexts(value: unknown, what: string): Readonly<Record<string, s
   )
 }
 
+/** `NAME=value` texts. */
+export function toVariables(value: unknown): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    toList(value, 'Env').map((entry) => {
+      const text = String(entry)
+      const mark = text.indexOf('=')
+      return mark < 0 ? [text, ''] : [text.slice(0, mark), text.slice(mark + 1)]
+    }),
+  )
+}
+
 function unexpected(what: string): CoveError {
   return new CoveError('driver-failed', `the Docker Engine answered something else than its contract says: ${what}`)
 }
