@@ -6,10 +6,10 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   symlinkSync,
 } from 'node:fs'
-import { realpathSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -72,6 +72,25 @@ class Project {
 
   cove(...args: readonly string[]): Promise<Ended> {
     return this.type(join(this.folder, 'node_modules/.bin/cove'), ...args)
+  }
+
+  /** What an agent that speaks MCP says first, and the answer. */
+  async initialize(url: string): Promise<string> {
+    const response = await fetch(`${url}/mcp`, {
+      method: 'POST',
+      headers: {
+        Authorization: `Bearer ${readFileSync(join(this.folder, 'data/api-key'), 'utf8').trim()}`,
+        'Content-Type': 'application/json',
+        Accept: 'application/json, text/event-stream',
+      },
+      body: JSON.stringify({
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'initialize',
+        params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+      }),
+    })
+    return response.text()
   }
 
   /** Nothing to do where `cove down` has worked. */
@@ -140,6 +159,11 @@ describe('the released package, installed into an empty folder', () => {
         expect(answer).toEqual({ status: 0, stdout: '42\n', stderr: '' })
         const mcp = await project.cove('mcp', '--help')
         expect(mcp).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('Usage: cove mcp') })
+        // Parts that are loaded when somebody asks for them are in the package too.
+        const url = /API +(http:\S+)/.exec(up.stdout)?.[1] ?? ''
+        const [openapi, agent] = await Promise.all([fetch(`${url}/openapi.json`), project.initialize(url)])
+        expect(await openapi.json()).toMatchObject({ openapi: expect.stringMatching(/^3\./) })
+        expect(agent).toContain('"serverInfo":{"name":"cove"')
       } finally {
         const down = await project.cove('down', '--all')
         project.endDaemon()
