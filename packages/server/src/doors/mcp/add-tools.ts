@@ -8,9 +8,14 @@ import { TOOLS } from './tools/tools.ts'
 
 const SCHEMAS = new Map(TOOLS.map((tool) => [tool.name, schemasOf(tool)]))
 
-/** Registers every tool. `senderOf` says who sent the HTTP request of a call. */
-export function addTools(server: McpServer, house: McpHouse, senderOf: (request: Request) => Sender | undefined): void {
-  for (const tool of TOOLS) {
+/** Registers these tools. `senderOf` says who sent the HTTP request of a call. */
+export function addTools(
+  server: McpServer,
+  tools: readonly Tool[],
+  house: McpHouse,
+  senderOf: (request: Request) => Sender | undefined,
+): void {
+  for (const tool of tools) {
     const { name, title, description, annotations } = tool
     server.registerTool(name, { title, description, annotations, ...SCHEMAS.get(name) }, async (args, context) => {
       const sender = context.http?.req === undefined ? undefined : senderOf(context.http.req)

@@ -7,6 +7,7 @@ import {
   isJsonContentType,
   isLegacyRequest,
   type McpHttpHandler,
+  type McpRequestContext,
 } from '@modelcontextprotocol/server'
 import type { Sender } from './call.ts'
 import type { McpHouse } from './house.ts'
@@ -15,6 +16,7 @@ import { addTools } from './add-tools.ts'
 import { RPC, requestIdOfMessage, rpcError } from './rpc-error.ts'
 import { Sessions } from './sessions.ts'
 import { MCP_LIMITS } from './settings.ts'
+import type { Tool } from './tool.ts'
 import { TOOLS } from './tools/tools.ts'
 
 export interface McpServiceOptions extends Omit<McpHouse, 'making'> {
@@ -36,6 +38,8 @@ export class McpService {
   readonly #sessions: Sessions
   /** Who sent what is being answered; the protocol's library hands its requests through to the tools. */
   readonly #senders = new WeakMap<Request, Sender>()
+  /** The one tool that a request calls: a server that lives for one request needs no other. */
+  readonly #called = new WeakMap<Request, Tool>()
   /** Answers in a stream from the start, so that nothing on the way gives up a call that takes long. */
   readonly #calls: McpHttpHandler
   readonly #others: McpHttpHandler
@@ -50,13 +54,11 @@ export class McpService {
       maxSubscriptions: MCP_LIMITS.subscriptions,
       onerror: (error: Error) => options.log.debug('an MCP request was refused', { error: error.message }),
     } as const
-    const factory = (): McpServer => this.#newServer()
+    const factory = ({ requestInfo }: McpRequestContext): McpServer => {
+      return this.#newServer(requestInfo && this.#called.get(requestInfo))
+    }
     this.#calls = createMcpHandler(factory, { ...modern, responseMode: 'sse' })
     this.#others = createMcpHandler(factory, modern)
-  }
-
-  get sessions(): number {
-    return this.#sessions.size
   }
 
   /** Answers one HTTP request; `body` is its parsed body, undefined for GET and DELETE. */
@@ -67,7 +69,9 @@ export class McpService {
     }
     this.#senders.set(request, sender)
     if (await isLegacyRequest(request, body)) return this.#legacy(request, body, sender)
-    const handler = takesLong(body) ? this.#calls : this.#others
+    const tool = calledTool(body)
+    if (tool !== undefined) this.#called.set(request, tool)
+    const handler = tool?.takesLong === true ? this.#calls : this.#others
     return { response: await handler.fetch(request, { parsedBody: body }), using: nothing }
   }
 
@@ -122,14 +126,14 @@ export class McpService {
     return { response, using: this.#sessions.use(transport.sessionId) }
   }
 
-  #newServer(): McpServer {
+  #newServer(only?: Tool): McpServer {
     const { version, fixtures } = this.#options
     const server = new McpServer(
       { name: 'cove', title: 'Cove', version },
       // The tools are the same for ever, so that nobody has to listen for changes.
       { instructions: INSTRUCTIONS, capabilities: { tools: { listChanged: false } }, ...fixtures?.options },
     )
-    addTools(server, this.#house, (request) => this.#senders.get(request))
+    addTools(server, only === undefined ? TOOLS : [only], this.#house, (request) => this.#senders.get(request))
     fixtures?.add(server, this.#others.notify)
     return server
   }
@@ -147,10 +151,10 @@ function parsed(body: unknown): { parsedBody?: unknown } {
   return body === undefined ? {} : { parsedBody: body }
 }
 
-/** True for a call of a tool that may take longer than clients and proxies wait for the head of an answer. */
-function takesLong(body: unknown): boolean {
-  if (typeof body !== 'object' || body === null || !('method' in body) || body.method !== 'tools/call') return false
+/** Undefined for other messages, and for tools that are not Cove's. */
+function calledTool(body: unknown): Tool | undefined {
+  if (typeof body !== 'object' || body === null || !('method' in body) || body.method !== 'tools/call') return undefined
   const params = 'params' in body ? body.params : undefined
   const name = typeof params === 'object' && params !== null && 'name' in params ? params.name : undefined
-  return TOOLS.some((tool) => tool.takesLong && tool.name === name)
+  return TOOLS.find((tool) => tool.name === name)
 }
