@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { CliProcess } from './support/cli-process.ts'
 import { runCove, TestDaemon } from './support/daemon.ts'
 
@@ -50,6 +51,19 @@ describe('the commands of cove', () => {
     expect((await json<Row[]>('ls', '-a')).map(({ state }) => state)).toContain('deleted')
     expect(await ok('rm', '--label', 'team=b')).toMatch(/^[a-z2-7]{16}\n$/)
     expect(await ok('ls', '-q')).toBe('')
+  })
+
+  it('print the same data as a table, as JSON and as YAML', async () => {
+    const id = (await ok('create', '--name', 'shown')).trim()
+    const asJson = await json<Row[]>('ls')
+    expect(JSON.parse(await ok('ls', '--json'))).toEqual(asJson)
+    expect(parse(await ok('ls', '-o', 'yaml'))).toEqual(asJson)
+    expect(parse(await ok('get', 'shown', '-o', 'yaml'))).toEqual(asJson[0])
+    expect(await ok('ls', '--no-headers')).toMatch(new RegExp(`^${id} .*\n$`))
+    expect(parse(await ok('ls', '-q', '-o', 'yaml'))).toEqual([id])
+    expect(parse(await ok('status', '-o', 'yaml'))).toMatchObject({ running: true, url: daemon.url })
+    const both = await daemon.cove(['ls', '--json', '-o', 'yaml'])
+    expect(both).toMatchObject({ status: 2, stderr: expect.stringContaining('cannot be used with') as string })
   })
 
   it('make one sandbox for one idempotency key', async () => {
