@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync, type Stats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CoveError } from '@cove/domain'
 import type { Io } from '../io.ts'
@@ -15,8 +15,9 @@ export interface FoundProject {
 }
 
 /** The nearest `cove.yaml` from a directory upwards, read; undefined where there is none. */
-export async function findProject(io: Io, from: string = process.cwd()): Promise<FoundProject | undefined> {
-  const path = nearestFile(from, io)
+export async function findProject(io: Io): Promise<FoundProject | undefined> {
+  const from = currentDirectory()
+  const path = from === undefined ? undefined : nearestFile(from, io)
   if (path === undefined) return undefined
   // The parser is loaded only where a file is.
   const { readProject } = await import('./read-project.ts')
@@ -26,13 +27,31 @@ export async function findProject(io: Io, from: string = process.cwd()): Promise
 function nearestFile(from: string, io: Io): string | undefined {
   for (let directory = from; ; directory = dirname(directory)) {
     const path = join(directory, PROJECT_FILE)
-    const stat = statSync(path, { throwIfNoEntry: false })
+    const stat = look(path)
     if (stat?.isFile() === true) {
       if (isTrusted(stat.uid, io)) return path
       writeWarning(io, `${path} belongs to another user and is not used`)
       return undefined
     }
     if (dirname(directory) === directory) return undefined
+  }
+}
+
+/** Undefined when it was removed under our feet. */
+function currentDirectory(): string | undefined {
+  try {
+    return process.cwd()
+  } catch {
+    return undefined
+  }
+}
+
+/** Undefined also for what may not be looked at. */
+function look(path: string): Stats | undefined {
+  try {
+    return statSync(path)
+  } catch {
+    return undefined
   }
 }
 
