@@ -16,6 +16,6 @@ export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [nu
   'mcp-create': { over_ms: [-1000, 3] },
   adopt: { ratio: [0, 8] },
   network: { ratio: [0, 12], extra_mib: [0, 8], gbit_per_s: [0.5, 1000] },
-  preview: { ratio: [0.25, 10], per_second: [1_500, 1_000_000] },
+  preview: { ratio: [0.12, 10], throughput_ratio: [0.12, 10], per_second: [1_000, 1_000_000] },
   install: { p50_ms: [0, 15_000], package_mib: [0, 4] },
 }
