@@ -26,6 +26,7 @@ export async function findEndpoint(where: Where, { env }: Io, start?: () => Prom
   const named = target.url ?? set(env['COVE_URL'])
   const ownKey = target.apiKey ?? set(env['COVE_API_KEY'])
   if (named !== undefined) {
+    checkUrl(named)
     // The local key is for the local Cove only.
     const apiKey = ownKey ?? (isLoopback(named) ? await readKey(await dataDirOf(env)) : undefined)
     return { url: named, apiKey, ...project }
@@ -77,6 +78,17 @@ async function readKey(dataDir: string): Promise<string | undefined> {
 }
 
 const set = (value: string | undefined): string | undefined => (value === '' ? undefined : value)
+
+function checkUrl(text: string): void {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : undefined
+  if (protocol === 'http:' || protocol === 'https:') return
+  throw new CoveError(
+    'invalid-argument',
+    `${JSON.stringify(text.slice(0, 200))} is not an HTTP URL`,
+    { field: 'url' },
+    { fix: 'Use an address such as http://127.0.0.1:8080.' },
+  )
+}
 
 function isLoopback(url: string): boolean {
   const host = URL.canParse(url) ? new URL(url).hostname : ''
