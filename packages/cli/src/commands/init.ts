@@ -21,7 +21,16 @@ export function define(command: Command, { io }: Context, run: Run): void {
     .option('-y, --yes', 'ask nothing')
     .option('-f, --force', 'write over a file that is there')
     .addHelpText('after', NOTE)
-    .action((directory: string | undefined) => run(() => init(command, io, resolve(directory ?? '.'))))
+    .action((directory: string | undefined) => run(() => init(command, io, here(directory))))
+}
+
+function here(directory: string | undefined): string {
+  try {
+    return resolve(directory ?? '.')
+  } catch (cause) {
+    const fix = 'Change to a directory that is there, or name one.'
+    throw new CoveError('io-error', 'the current directory is gone', {}, { fix, cause })
+  }
 }
 
 async function init(command: Command, io: Io, directory: string): Promise<number> {
