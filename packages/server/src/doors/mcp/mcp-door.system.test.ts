@@ -157,6 +157,27 @@ describe.each(ERAS)('a client of the %s era', (era) => {
     expect((await caller.call('list_environments')).facts['count']).toBe(1)
   })
 
+  test('leaves nothing behind when it cancels a create', async () => {
+    await using own = await openHouse()
+    await using caller = await connectMcp(await own.listen(), era)
+    const begun = Promise.withResolvers<void>()
+    const finish = Promise.withResolvers<void>()
+    own.node.onCreate = () => {
+      begun.resolve()
+      return finish.promise
+    }
+    const leaving = new AbortController()
+    const call = caller.call('create_environment', { runtime: 'shell', name: 'unwanted' }, { signal: leaving.signal })
+    await begun.promise
+    leaving.abort()
+    await expect(call).rejects.toThrow(/abort/i)
+    // The cancellation has come before the machine is there.
+    await caller.call('list_environments')
+    finish.resolve()
+    await expect.poll(async () => (await caller.call('list_environments')).facts['count']).toBe(0)
+    expect(own.node.machines.size).toBe(0)
+  })
+
   test('loses what it was doing when its key is revoked', async () => {
     const revoking = new AbortController()
     const principal: Principal = {
