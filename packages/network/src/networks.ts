@@ -51,7 +51,7 @@ export class Networks {
   readonly #options: NetworksOptions
   readonly #folder: string
   readonly #live = new Set<string>()
-  #support: NetworkSupport = { available: false, reason: 'not tried yet', fix: 'Try again.' }
+  #support: NetworkSupport | undefined
   #tools: NetworkTools | undefined
   #probing: Promise<NetworkSupport> | undefined
 
@@ -75,13 +75,17 @@ export class Networks {
     for (const name of await readdir(networks.#folder)) {
       if (!networks.#live.has(name)) await networks.end(name)
     }
-    await networks.probe()
     return networks
   }
 
-  /** As it was found last. */
-  get support(): NetworkSupport {
+  /** As it was found last; undefined before it was tried. */
+  get support(): NetworkSupport | undefined {
     return this.#support
+  }
+
+  /** The same, tried anew unless it was found. */
+  async find(): Promise<NetworkSupport> {
+    return this.#support?.available === true ? this.#support : this.probe()
   }
 
   /** Finds out anew, by making one and ending it. Never fails. */
@@ -102,8 +106,7 @@ export class Networks {
    * not resolve; `invalid-argument` for an `allow` that cannot be understood.
    */
   async start(machine: string, network: Network & { kind: 'internet' }, signal: AbortSignal): Promise<StartedNetwork> {
-    if (!this.#support.available) await this.probe()
-    const support = this.#support
+    const support = await this.find()
     const tools = this.#tools
     if (!support.available || tools === undefined) {
       const { reason, fix } = support.available ? { reason: 'it is unknown how', fix: 'Try again.' } : support
@@ -188,8 +191,8 @@ export class Networks {
   async #probe(): Promise<NetworkSupport> {
     const found = await findTools(this.#options.tools ?? {})
     if (!found.found) {
-      this.#support = { available: false, reason: found.reason, fix: found.fix }
-      return this.#support
+      const { reason, fix } = found
+      return (this.#support = { available: false, reason, fix })
     }
     this.#tools = found.tools
     const described = describeTools(found.tools)

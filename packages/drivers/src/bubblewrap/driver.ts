@@ -109,8 +109,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     if (opened instanceof CoveError) return { proven: false, reason: opened.message, fix: opened.fix }
     const { bwrap, ids, folders } = opened.prepared
     if (bwrap === undefined) return { proven: false, reason: NOT_INSTALLED, fix: INSTALL }
-    const { support } = opened.networks
-    const network = support.available ? support : await opened.networks.probe()
+    const network = opened.networks.find()
     const fingerprint = await proveByRunning(this, {
       signal,
       random: this.#random,
@@ -119,11 +118,12 @@ class BubblewrapDriver implements Driver, KeepsDisks {
       trustCache: !this.#proven,
       native: true,
       enforces: enforcedLimits(this.#missing),
-      details: describeHost(opened.prepared, network),
+      details: {},
       fix: runningFix(ids),
     })
+    const details = describeHost(opened.prepared, await network)
     this.#proven = fingerprint.proven
-    return fingerprint
+    return fingerprint.proven ? { ...fingerprint, details } : fingerprint
   }
 
   validate(spec: MachineSpec): readonly Problem[] {
@@ -138,7 +138,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
 
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
     const { prepared, disks, blanks, ranges, holdings, networks } = await this.#open()
-    if (spec.network.kind === 'internet' && !networks.support.available) await networks.probe()
+    if (spec.network.kind === 'internet') await networks.find()
     refuseProblems(this.validate(spec))
     if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
     if (prepared.bwrap === undefined) throw new CoveError('isolation-unavailable', NOT_INSTALLED, {}, { fix: INSTALL })

@@ -16,11 +16,15 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
+/** What `rm` has begun with may still vanish here: it gives up at the first refusal, and ends what it has started. */
 async function unlock(path: string): Promise<void> {
-  const stats = await lstat(path).catch(() => undefined)
-  if (stats?.isDirectory() !== true) return
-  await chmod(path, 0o700)
-  for (const name of await readdir(path)) await unlock(join(path, name))
+  try {
+    if (!(await lstat(path)).isDirectory()) return
+    await chmod(path, 0o700)
+    for (const name of await readdir(path)) await unlock(join(path, name))
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+  }
 }
 
 function errorCode(error: unknown): unknown {
