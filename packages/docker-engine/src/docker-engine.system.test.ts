@@ -178,11 +178,8 @@ describe.skipIf(missing !== undefined)('a real Docker Engine', () => {
       const seen: string[] = []
       for await (const event of engine.containerEvents(id, { actions, sinceSeconds: 1 }, controller.signal)) {
         seen.push(`${event.action} ${event.attributes['exitCode']}`)
-        if (event.attributes['execID'] === exec) {
-          expect(Math.abs(event.at - Date.now())).toBeLessThan(60_000)
-          // Its stdin ends with whoever holds it, and `cat` with that.
-          holding[Symbol.dispose]()
-        }
+        // Its stdin ends with whoever holds it, and `cat` with that.
+        if (event.attributes['execID'] === exec) holding[Symbol.dispose]()
         if (event.action === 'die') break
       }
       expect(seen).toEqual(['exec_die 9', 'die 0'])
