@@ -153,9 +153,8 @@ export class Forwarding implements Waiting {
     this.#settled.resolve()
   }
 
-  failed(error: Error): void {
+  failed(error: Error, untouched: boolean): void {
     const { exchange, framing, opened } = this.#errand
-    const connection = this.#connection
     if (this.#over) return
     if (this.#answering) {
       cut(exchange.response)
@@ -164,7 +163,7 @@ export class Forwarding implements Waiting {
     }
     // A server may close a connection that waits just when a request is on its way; that one asks again.
     const method = exchange.request.method ?? ''
-    if (connection !== undefined && connection.used > 1 && framing === 'none' && REPEATABLE.has(method)) {
+    if (untouched && framing === 'none' && REPEATABLE.has(method)) {
       void this.#repeat()
       return
     }

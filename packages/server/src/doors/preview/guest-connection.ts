@@ -3,15 +3,18 @@ import { ResponseError, ResponseParser, type ResponseSink } from './response-par
 
 /** Who waits for an answer on a connection. */
 export interface Waiting extends ResponseSink {
-  /** The connection broke, or what came on it is no answer. Nothing more is told then. */
-  failed(error: Error): void
+  /**
+   * The connection broke, or what came on it is no answer. Nothing more is told then. `untouched` when it had carried
+   * requests before and nothing of an answer has come: most likely it was closed before this one arrived.
+   */
+  failed(error: Error, untouched: boolean): void
 }
 
 /** One connection to a server in a sandbox: requests go out one after the other, answers come back. */
 export class GuestConnection {
   readonly stream: Duplex
   /** Requests that it has carried. */
-  used = 0
+  #used = 0
   #parser: ResponseParser | undefined
   #waiting: Waiting | undefined
 
@@ -22,11 +25,6 @@ export class GuestConnection {
     stream.on('close', () => this.#fail(new ResponseError('the connection broke')))
   }
 
-  /** True when nothing of an answer has come. */
-  get untouched(): boolean {
-    return this.#parser?.untouched === true
-  }
-
   get usable(): boolean {
     const { stream } = this
     return !stream.destroyed && !stream.readableEnded && !stream.writableEnded
@@ -34,7 +32,7 @@ export class GuestConnection {
 
   /** Begins a request; `head` ends with the empty line. */
   ask(method: string, head: string, waiting: Waiting): void {
-    this.used++
+    this.#used++
     this.#waiting = waiting
     this.#parser = new ResponseParser(method, waiting)
     this.stream.write(head, 'latin1')
@@ -52,6 +50,8 @@ export class GuestConnection {
     this.rest()
     this.stream.off('data', this.#push)
     this.stream.off('end', this.#finish)
+    // Nobody listens until the next owner does.
+    this.stream.pause()
     return this.stream
   }
 
@@ -86,7 +86,8 @@ export class GuestConnection {
 
   #fail(error: Error): void {
     const waiting = this.#waiting
+    const untouched = this.#used > 1 && this.#parser?.untouched === true
     this.destroy()
-    waiting?.failed(error)
+    waiting?.failed(error, untouched)
   }
 }
