@@ -16,7 +16,7 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
-/** What `rm` has begun with may still vanish here: it gives up at the first refusal, and ends what it has started. */
+/** Somebody else may be removing the same tree: what vanishes meanwhile is gone, and that is all right. */
 async function unlock(path: string): Promise<void> {
   try {
     if (!(await lstat(path)).isDirectory()) return
