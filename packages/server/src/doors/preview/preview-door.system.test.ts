@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net'
+import { systemClock } from '@cove/domain/system'
+import { MemoryStore } from '@cove/store'
 import { expect, test } from 'vitest'
 import { ask, bare, call } from '../../../test/support/clients.ts'
+import { StubNode } from '../../../test/support/stub-node.ts'
 import { KEY, OTHER_KEY, openHouse, type House } from '../../../test/support/harness.ts'
 
 /** What the test server in the place of one inside a sandbox answers with. */
@@ -196,4 +199,44 @@ test('tokens and roles: a viewer looks, another project does not', async () => {
   const shared = { sandbox: id, port: 3000, public: true }
   expect((await call(base, 'PortService/SharePort', shared)).status).toBe(200)
   expect((await ask(base, asked)).status).toBe(200)
+})
+
+test('what one server shares is public at every other, until its sandbox ends', async () => {
+  const store = new MemoryStore({ clock: systemClock })
+  const node = new StubNode()
+  await using one = await openHouse({ store, node })
+  await using two = await openHouse({ store, node })
+  const [here, there] = [await one.listen(), await two.listen()]
+  const id = await create(here)
+  using _server = await serve(one, id)
+  const asked = { key: null, headers: { host: `3000-${id}.localhost` } }
+  expect((await ask(there, asked)).status).toBe(401)
+  await call(here, 'PortService/SharePort', { sandbox: id, port: 3000, public: true })
+  await expect.poll(async () => (await ask(there, asked)).status).toBe(200)
+  await call(here, 'PortService/UnsharePort', { sandbox: id, port: 3000 })
+  await expect.poll(async () => (await ask(there, asked)).status).toBe(401)
+  await call(there, 'PortService/SharePort', { sandbox: id, port: 3000, public: true })
+  await call(here, 'SandboxService/DeleteSandbox', { id })
+  await expect.poll(async () => (await ask(there, asked)).status).toBe(401)
+  await expect.poll(async () => (await store.range({ prefix: 'port/public/' })).items).toEqual([])
+})
+
+test('what was shared of a sandbox that ended while no server ran is forgotten at the next start', async () => {
+  const store = new MemoryStore({ clock: systemClock })
+  const key = 'port/public/abcdefghijklmnop/3000'
+  await store.txn([], [{ type: 'put', key, value: new Uint8Array() }])
+  await using _house = await openHouse({ store })
+  await expect.poll(() => store.get(key)).toBeUndefined()
+})
+
+test('a sandbox has so many public ports and no more', async () => {
+  await using house = await openHouse()
+  const base = await house.listen()
+  const id = await create(base)
+  house.node.stub(id).files.set('/proc/net/tcp', Buffer.from(''))
+  for (let port = 1; port <= 64; port++) {
+    expect((await call(base, 'PortService/SharePort', { sandbox: id, port, public: true })).status).toBe(200)
+  }
+  const refused = await call(base, 'PortService/SharePort', { sandbox: id, port: 65, public: true })
+  expect(refused.status).toBe(429)
 })
