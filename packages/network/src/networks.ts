@@ -51,6 +51,7 @@ export class Networks {
   readonly #options: NetworksOptions
   readonly #folder: string
   readonly #live = new Set<string>()
+  readonly #closing = new AbortController()
   #support: NetworkSupport | undefined
   #tools: NetworkTools | undefined
   #probing: Promise<NetworkSupport> | undefined
@@ -94,6 +95,12 @@ export class Networks {
       this.#probing = undefined
     })
     return this.#probing
+  }
+
+  /** Takes back what is just being tried; the networks of machines stay. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#probing
   }
 
   has(machine: string): boolean {
@@ -198,7 +205,8 @@ export class Networks {
     const described = describeTools(found.tools)
     try {
       await this.end(PROBE)
-      const started = await this.#start(PROBE, [], found.tools, AbortSignal.timeout(PROBE_MS))
+      const signal = AbortSignal.any([AbortSignal.timeout(PROBE_MS), this.#closing.signal])
+      const started = await this.#start(PROBE, [], found.tools, signal)
       await started.ready
       this.#support = { available: true, tools: await described }
     } catch (error) {

@@ -224,7 +224,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   /** Takes back what it has made ahead. The launcher is its caller's. */
   async close(): Promise<void> {
     const parts = await this.#opening?.catch(() => undefined)
-    await parts?.blanks.close()
+    await Promise.all([parts?.blanks.close(), parts?.networks.close()])
   }
 
   /** Prepares once; a failure is tried again by the next call. */
