@@ -7,6 +7,16 @@ async function* twoParts(): AsyncGenerator<Uint8Array> {
   for (const part of ['a', 'b']) yield new TextEncoder().encode(part)
 }
 
+async function* breaking(error: Error): AsyncGenerator<Uint8Array> {
+  yield Buffer.from('a')
+  throw error
+}
+
+async function* silent(): AsyncGenerator<Uint8Array> {
+  yield Buffer.from('a')
+  await new Promise(() => {})
+}
+
 describe('the client and a real daemon', () => {
   let daemon: TestDaemon
   let cove: Cove
@@ -130,6 +140,33 @@ describe('the client and a real daemon', () => {
     }
     expect((await sandbox.run(['wc', '-c'], { stdin: parts() })).stdout.trim()).toBe('3000000')
     expect((await sandbox.run(['true'], { stdin: input })).exitCode).toBe(0)
+  })
+
+  it('ends a command whose input breaks, and tells what broke', async () => {
+    await using sandbox = await cove.sandboxes.create()
+    for (const error of [new Error('the disk broke'), new CoveError('connection-lost', 'the other sandbox is gone')]) {
+      await expect(sandbox.run(['cat'], { stdin: breaking(error) })).rejects.toBe(error)
+    }
+    const left = await sandbox.processes.list()
+    expect(left.filter(({ exit }) => exit === undefined)).toEqual([])
+  })
+
+  it('waits for no input that its command does not want', async () => {
+    await using sandbox = await cove.sandboxes.create()
+    let isLetGo = false
+    async function* endless() {
+      try {
+        for (;;) {
+          yield Buffer.from('a')
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
+      } finally {
+        isLetGo = true
+      }
+    }
+    expect((await sandbox.run(['head', '-c1'], { stdin: silent() })).stdout).toBe('a')
+    expect((await sandbox.run(['head', '-c1'], { stdin: endless() })).stdout).toBe('a')
+    await expect.poll(() => isLetGo).toBe(true)
   })
 
   it('waits for a process no longer than asked, and can wait again', async () => {

@@ -47,12 +47,12 @@ export async function killProcess(rpc: Rpc, name: ProcessName, options: CallOpti
   try {
     await signalProcess(rpc, name, 'KILL', options)
   } catch (thrown) {
-    if (!(thrown instanceof CoveError && hasEnded(thrown))) throw thrown
+    if (!(thrown instanceof CoveError && takesNoMore(thrown))) throw thrown
   }
 }
 
-/** A sandbox in the wrong state says which; a process has ended and says no more. */
-function hasEnded({ code, context }: CoveError): boolean {
+/** It has ended, or has closed its input. A sandbox in the wrong state says which; a process says no more. */
+export function takesNoMore({ code, context }: CoveError): boolean {
   return code === 'process-not-found' || (code === 'wrong-state' && context['state'] === undefined)
 }
 

@@ -3,6 +3,7 @@ import { CoveError, type OutputStream } from '@cove/domain'
 import { commandInit, type CommandOptions } from './command.ts'
 import { exitOf } from './convert/process.ts'
 import { HeadAndTail } from './head-and-tail.ts'
+import { InputFeed } from './input-feed.ts'
 import { Process } from './process.ts'
 import { RunResult } from './run-result.ts'
 import type { Rpc } from './wire/rpc.ts'
@@ -92,12 +93,14 @@ async function runStreamed(
   const command = commandInit(argv, options, { stdin: input !== undefined })
   const source = { sandbox, id, incarnation: options.incarnation ?? 0, command, from: 0, maybeStarted }
   const process = await Process.open(rpc, source, options.signal)
+  const call = options.signal === undefined ? {} : { signal: options.signal }
+  // Without its input it may wait for ever: then the handle is let go, and the loop below ends.
+  const feed = input === undefined ? undefined : new InputFeed(process, input, call, () => process.detach())
   try {
     const limit = Math.min(options.maxOutputBytes ?? MAX_OUTPUT_BYTES, MAX_OUTPUT_BYTES)
     const stdout = new HeadAndTail(limit)
     const stderr = new HeadAndTail(limit)
     const events = process.events()
-    const sent = input === undefined ? undefined : send(process, input, options.signal)
     for await (const event of events) {
       if (event.type === 'gap') {
         stdout.skip(event.to - event.from)
@@ -106,30 +109,14 @@ async function runStreamed(
         await options.onOutput?.(event.stream, event.data)
       }
     }
-    await sent
     const { exit, timedOut } = await process.wait()
     return new RunResult(exit, timedOut, stdout.result(), stderr.result())
   } catch (thrown) {
     await end(rpc, sandbox, id)
-    throw thrown
+    throw feed?.failure === undefined ? thrown : feed.failure.thrown
   } finally {
+    feed?.stop()
     process.detach()
-  }
-}
-
-/** A command that ends without reading all of its input is as good as any other. */
-async function send(
-  process: Process,
-  input: Uint8Array | AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const call = signal === undefined ? {} : { signal }
-  try {
-    if (input instanceof Uint8Array) await process.write(input, call)
-    else for await (const part of input) await process.write(part, call)
-    await process.closeStdin(call)
-  } catch (thrown) {
-    if (!(thrown instanceof CoveError)) throw thrown
   }
 }
 
