@@ -147,8 +147,8 @@ describe('the client and a real daemon', () => {
     for (const error of [new Error('the disk broke'), new CoveError('connection-lost', 'the other sandbox is gone')]) {
       await expect(sandbox.run(['cat'], { stdin: breaking(error) })).rejects.toBe(error)
     }
-    const left = await sandbox.processes.list()
-    expect(left.filter(({ exit }) => exit === undefined)).toEqual([])
+    const running = async () => (await sandbox.processes.list()).filter(({ exit }) => exit === undefined)
+    await expect.poll(running).toEqual([])
   })
 
   it('waits for no input that its command does not want', async () => {
