@@ -85,13 +85,13 @@ export class Networks {
   }
 
   /** The same, tried anew unless it was found. */
-  async find(): Promise<NetworkSupport> {
-    return this.#support?.available === true ? this.#support : this.probe()
+  async find(signal?: AbortSignal): Promise<NetworkSupport> {
+    return this.#support?.available === true ? this.#support : this.probe(signal)
   }
 
   /** Finds out anew, by making one and ending it. Never fails. */
-  probe(): Promise<NetworkSupport> {
-    this.#probing ??= this.#probe().finally(() => {
+  probe(signal?: AbortSignal): Promise<NetworkSupport> {
+    this.#probing ??= this.#probe(signal).finally(() => {
       this.#probing = undefined
     })
     return this.#probing
@@ -195,7 +195,7 @@ export class Networks {
     })
   }
 
-  async #probe(): Promise<NetworkSupport> {
+  async #probe(wanted?: AbortSignal): Promise<NetworkSupport> {
     const found = await findTools(this.#options.tools ?? {})
     if (!found.found) {
       const { reason, fix } = found
@@ -205,7 +205,8 @@ export class Networks {
     const described = describeTools(found.tools)
     try {
       await this.end(PROBE)
-      const signal = AbortSignal.any([AbortSignal.timeout(PROBE_MS), this.#closing.signal])
+      const ends = [this.#closing.signal, AbortSignal.timeout(PROBE_MS)]
+      const signal = AbortSignal.any(wanted === undefined ? ends : [wanted, ...ends])
       const started = await this.#start(PROBE, [], found.tools, signal)
       await started.ready
       this.#support = { available: true, tools: await described }

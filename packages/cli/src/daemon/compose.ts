@@ -72,6 +72,8 @@ export async function composeDaemon(
   })
   // After the node has let go, also when the start fails further on.
   undo.defer(async () => {
+    // What a driver is just trying out keeps the launcher alive.
+    for (const driver of drivers) await driver.close()
     if ((await node.list()).length === 0 && (await endsNow(launcher))) await removeRuntimeDir(dataDir.path, runtimeDir)
   })
   undo.use(node)

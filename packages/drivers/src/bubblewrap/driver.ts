@@ -96,6 +96,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   #keepsSizes = true
   #networks: Networks | undefined
   #proven = false
+  #proving: Promise<unknown> = Promise.resolve()
 
   constructor(options: BubblewrapOptions) {
     this.#options = options
@@ -104,12 +105,19 @@ class BubblewrapDriver implements Driver, KeepsDisks {
     this.#log = options.log ?? silentLog
   }
 
-  async fingerprint(signal: AbortSignal): Promise<Fingerprint> {
+  fingerprint(signal: AbortSignal): Promise<Fingerprint> {
+    const proving = this.#prove(signal)
+    this.#proving = proving.catch(() => undefined)
+    return proving
+  }
+
+  async #prove(signal: AbortSignal): Promise<Fingerprint> {
     const opened = await this.#open().catch((error: unknown) => CoveError.from(error))
     if (opened instanceof CoveError) return { proven: false, reason: opened.message, fix: opened.fix }
     const { bwrap, ids, folders } = opened.prepared
     if (bwrap === undefined) return { proven: false, reason: NOT_INSTALLED, fix: INSTALL }
-    const network = opened.networks.find()
+    // Tried before the proof: whoever stops waiting for that must find nothing of this running.
+    const network = await opened.networks.find(signal)
     const fingerprint = await proveByRunning(this, {
       signal,
       random: this.#random,
@@ -118,12 +126,11 @@ class BubblewrapDriver implements Driver, KeepsDisks {
       trustCache: !this.#proven,
       native: true,
       enforces: enforcedLimits(this.#missing),
-      details: {},
+      details: describeHost(opened.prepared, network),
       fix: runningFix(ids),
     })
-    const details = describeHost(opened.prepared, await network)
     this.#proven = fingerprint.proven
-    return fingerprint.proven ? { ...fingerprint, details } : fingerprint
+    return fingerprint
   }
 
   validate(spec: MachineSpec): readonly Problem[] {
@@ -225,6 +232,7 @@ class BubblewrapDriver implements Driver, KeepsDisks {
   async close(): Promise<void> {
     const parts = await this.#opening?.catch(() => undefined)
     await Promise.all([parts?.blanks.close(), parts?.networks.close()])
+    await this.#proving
   }
 
   /** Prepares once; a failure is tried again by the next call. */
