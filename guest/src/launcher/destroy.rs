@@ -11,9 +11,9 @@ use super::entry::Entry;
 use super::exit::Exit;
 use super::fault::Fault;
 use super::held;
-use super::pipes;
 use super::host::Host;
 use super::job::{Job, Phase, Step, Waiter, DEADLINE, FIRST_DELAY};
+use super::pipes;
 use super::procs;
 use super::record::{valid_id, ProcessKey, State};
 use super::remove::{remove, Removed};
@@ -68,6 +68,7 @@ impl Host {
     }
 
     fn tell(&mut self, waiters: Vec<Waiter>, id: &str, fault: Option<Fault>) {
+        self.swept(id);
         for waiter in waiters {
             match (waiter, &fault) {
                 (Waiter::Destroyed(client), None) => self.done(client),
@@ -99,11 +100,17 @@ impl Host {
         if job.killed.is_empty() {
             cgroups::roots(&entry.record.cgroups).for_each(|group| cgroups::forbid_forks(group));
         }
-        let targets = self.targets(entry);
+        let own = entry.own;
+        // An end that nobody has heard of yet: what was seen before it tells nothing.
+        let unheard = entry.lives() && !procs::exists(entry.record.leader);
+        let since =
+            if unheard { Instant::now() } else { job.signalled.map_or(entry.known, |time| time.max(entry.known)) };
+        let bare = entry.record.cgroups.is_empty();
+        let targets = self.targets(id, since);
         // Killed is not gone: the tree that led to a process may have ended before it.
-        if targets.is_empty() && job.waiting.is_empty() && !entry.own {
+        if targets.is_empty() && job.waiting.is_empty() && !own {
             job.phase = Phase::Cgroups;
-            if entry.lives() {
+            if self.entries.get(id).map_or(false, Entry::lives) {
                 self.adopted_ended(id);
                 if self.entries.get(id).map_or(false, Entry::lives) {
                     // Its launcher is about to write how it ended.
@@ -120,12 +127,12 @@ impl Host {
             return Step::Failed(Fault::new("deadline-exceeded", message));
         }
         // Without a control group the tree is all there is to go by, and it falls apart when parents die first.
-        if entry.record.cgroups.is_empty() && Instant::now() < job.stopping_until {
-            if let Some(step) = job.stop(&targets) {
+        if bare && Instant::now() < job.stopping_until {
+            if let Some(step) = job.stop(&targets, own) {
                 return step;
             }
         }
-        if entry.record.cgroups.is_empty() && job.killed.is_empty() {
+        if bare && job.killed.is_empty() {
             self.remember(id, &targets);
         }
         for key in targets {
@@ -133,6 +140,7 @@ impl Host {
                 job.waiting.extend(signals::send_exactly(key, c::SIGKILL));
             }
         }
+        job.signalled = Some(Instant::now());
         if let Some(entry) = self.entries.get(id) {
             cgroups::roots(&entry.record.cgroups).for_each(|group| cgroups::thaw(group));
         }

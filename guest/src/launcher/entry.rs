@@ -20,11 +20,22 @@ pub struct Entry {
     pub pipes: Vec<OwnedFd>,
     /// When to look again for an exit that another launcher is about to write.
     pub look_again: Option<Instant>,
+    /// When it was known to have ended, or became known at all: what is older tells nothing of what it left.
+    pub known: Instant,
 }
 
 impl Entry {
     pub fn new(record: Record) -> Entry {
-        Entry { record, own: false, handle: None, starting: None, held: None, pipes: Vec::new(), look_again: None }
+        Entry {
+            record,
+            own: false,
+            handle: None,
+            starting: None,
+            held: None,
+            pipes: Vec::new(),
+            look_again: None,
+            known: Instant::now(),
+        }
     }
 
     pub fn lives(&self) -> bool {

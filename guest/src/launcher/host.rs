@@ -13,12 +13,14 @@ use super::exit::Exit;
 use super::fault::Fault;
 use super::held::{Held, Outputs};
 use super::job::Job;
+use super::living::Living;
 use super::log::Log;
 use super::namespaces::UserNamespaces;
 use super::procs;
 use super::record::{valid_id, Owner, ProcessKey, Record, State};
 use super::records::Records;
-use super::signals::open_exactly;
+use super::signals::{self, open_exactly};
+use super::sweep::Sweep;
 use crate::fields::Writer;
 use crate::frames::kind;
 use crate::sys::c;
@@ -57,6 +59,8 @@ pub struct Host {
     pub owners: HashMap<ProcessKey, OwnedFd>,
     pub outputs: Outputs,
     pub outbox: Vec<Message>,
+    pub living: Living,
+    pub sweeps: Vec<Sweep>,
 }
 
 /// Entries in one page of a listing.
@@ -82,6 +86,8 @@ impl Host {
             owners: HashMap::new(),
             outputs: Outputs::new()?,
             outbox: Vec::new(),
+            living: Living::default(),
+            sweeps: Vec::new(),
         };
         host.load_all();
         Ok(host)
@@ -90,20 +96,31 @@ impl Host {
     /// Learns of every record on disk that it does not know yet.
     pub fn load_all(&mut self) {
         match self.records.ids() {
-            Ok(ids) => ids.iter().for_each(|id| self.load(id)),
+            Ok(ids) => {
+                let disowned: Vec<_> = ids.into_iter().filter(|id| self.learn(id)).collect();
+                // All are known before the first is ended: one look at the host's processes does for all of them.
+                disowned.iter().for_each(|id| self.destroy(id, None));
+            }
             Err(error) => self.log.line(format_args!("read the records: {}", error)),
         }
     }
 
     /// Learns of one record, if there is one. What cannot be understood is moved away and never acted upon.
     pub fn load(&mut self, id: &str) {
+        if self.learn(id) {
+            self.destroy(id, None);
+        }
+    }
+
+    /// True when it has an owner that is gone.
+    fn learn(&mut self, id: &str) -> bool {
         if self.entries.contains_key(id) {
-            return;
+            return false;
         }
         match self.records.read(id) {
             Ok(None) => {}
             Ok(Some(record)) if record.installation != self.installation => {}
-            Ok(Some(record)) => self.adopt(record),
+            Ok(Some(record)) => return self.adopt(record),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 self.log.line(format_args!("the record {} is damaged and was moved away", id));
                 if let Err(error) = self.records.quarantine(id) {
@@ -112,10 +129,11 @@ impl Host {
             }
             Err(error) => self.log.line(format_args!("read the record {}: {}", id, error)),
         }
+        false
     }
 
-    /// Takes over what another launcher started.
-    fn adopt(&mut self, record: Record) {
+    /// Takes over what another launcher started. True when its owner is gone.
+    fn adopt(&mut self, record: Record) -> bool {
         let id = record.id.clone();
         let (owner, same_boot) = (record.owner, record.boot == self.boot);
         let mut entry = Entry::new(record);
@@ -133,11 +151,9 @@ impl Host {
         if ended {
             self.adopted_ended(&id);
         }
-        if let Owner::Process(key) = owner {
-            let dead = !same_boot || !self.watch_owner(key);
-            if dead && !in_work {
-                self.destroy(&id, None);
-            }
+        match owner {
+            Owner::Durable => false,
+            Owner::Process(key) => !in_work && (!same_boot || !self.watch_owner(key)),
         }
     }
 
@@ -219,6 +235,7 @@ impl Host {
                 held.drain();
             }
             entry.record.exit = Some(exit);
+            entry.known = Instant::now();
             let (kind_of_exit, value) = exit.wire();
             let payload = Writer::new().text(1, id).number(7, kind_of_exit).number(8, value).finish();
             self.outbox.push(Message { to: None, kind: kind::EVENT, payload });
@@ -241,15 +258,20 @@ impl Host {
     }
 
     /// Sends a signal. A process that has ended is no error.
-    pub fn signal(&mut self, id: &str, signal: i32, group: bool) -> Result<(), Fault> {
+    pub fn signal(&mut self, id: &str, signal: i32, group: bool, all: bool) -> Result<(), Fault> {
         if !(1..=64).contains(&signal) {
             return Err(Fault::invalid("a signal is not within 1 to 64"));
+        }
+        if all {
+            let others = self.living_of(id)?;
+            others.into_iter().for_each(|key| drop(signals::send_exactly(key, signal)));
+            return Ok(());
         }
         let entry = self.find(id)?;
         if !entry.lives() {
             return Ok(());
         }
-        match super::signals::send(entry, signal, group) {
+        match signals::send(entry, signal, group) {
             Err(error) if error.raw_os_error() != Some(c::ESRCH) => {
                 Err(Fault::at(format_args!("signal {}", id), &error))
             }

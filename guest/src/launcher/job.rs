@@ -43,6 +43,8 @@ pub struct Job {
     pub stopping_until: Instant,
     /// Everything known was standing still before the last look.
     pub settled: bool,
+    /// The last time: only a later look tells what that has led to.
+    pub signalled: Option<Instant>,
 }
 
 impl Job {
@@ -58,11 +60,12 @@ impl Job {
             killed: HashSet::new(),
             stopping_until: now + STOPPING,
             settled: false,
+            signalled: None,
         }
     }
 
     /// None when everything stands still and a look after that has found nothing more.
-    pub fn stop(&mut self, targets: &HashSet<ProcessKey>) -> Option<Step> {
+    pub fn stop(&mut self, targets: &HashSet<ProcessKey>, own: bool) -> Option<Step> {
         const SIGSTOP: i32 = 19;
         let mut grown = false;
         for key in targets {
@@ -70,17 +73,22 @@ impl Job {
                 grown |= signals::send_exactly(*key, SIGSTOP).is_some();
             }
         }
+        // A look at one's own is cheap; one at all processes of the host is shared by all who wait for it.
+        let again = if own { Step::Again } else { Step::Wait(FIRST_DELAY) };
         if grown {
             self.settled = false;
-            return Some(Step::Again);
+            self.signalled = Some(Instant::now());
+            return Some(again);
         }
         if !targets.iter().all(|key| procs::still(*key)) {
             self.settled = false;
+            self.signalled = Some(Instant::now());
             return Some(Step::Wait(FIRST_DELAY));
         }
         if !self.settled {
             self.settled = true;
-            return Some(Step::Again);
+            self.signalled = Some(Instant::now());
+            return Some(again);
         }
         None
     }

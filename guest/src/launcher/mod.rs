@@ -11,7 +11,9 @@ mod fault;
 mod held;
 mod host;
 mod job;
+mod living;
 mod log;
+mod marks;
 mod mounts;
 mod namespaces;
 mod network;
@@ -26,6 +28,7 @@ mod server;
 mod signals;
 pub mod spec;
 mod start;
+mod sweep;
 mod targets;
 mod values;
 

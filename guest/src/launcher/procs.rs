@@ -74,22 +74,6 @@ pub fn first_child(pid: i32) -> Option<i32> {
     text.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Everything in this session, found by looking at every process of the host.
-pub fn in_session(session: i32) -> Vec<i32> {
-    let mut found = Vec::new();
-    if let Ok(entries) = fs::read_dir("/proc") {
-        for entry in entries.flatten() {
-            let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
-            if let Some(pid) = pid {
-                if stat(pid).map_or(false, |stat| stat.session == session) {
-                    found.push(pid);
-                }
-            }
-        }
-    }
-    found
-}
-
 pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_string())
 }

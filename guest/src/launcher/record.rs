@@ -47,6 +47,8 @@ pub struct Record {
     pub members: Vec<ProcessKey>,
     pub note: String,
     pub held: bool,
+    /// Its environment names this record, and so do those of all that it starts.
+    pub marked: bool,
     pub cgroups: Vec<String>,
     pub problems: Vec<String>,
     pub listens: Vec<String>,
@@ -82,6 +84,9 @@ impl Record {
         if self.held {
             line("held", "yes");
         }
+        if self.marked {
+            line("marked", "yes");
+        }
         let lists: [(&str, &Vec<String>); 5] = [
             ("cgroup", &self.cgroups),
             ("problem", &self.problems),
@@ -115,6 +120,7 @@ impl Record {
             members: Vec::new(),
             note: String::new(),
             held: false,
+            marked: false,
             cgroups: Vec::new(),
             problems: Vec::new(),
             listens: Vec::new(),
@@ -135,6 +141,7 @@ impl Record {
                 "note" => (record.note = value, 64).1,
                 "member" => (record.members.push(parse_key(&value)?), 0).1,
                 "held" => (record.held = true, 0).1,
+                "marked" => (record.marked = true, 0).1,
                 "cgroup" => (record.cgroups.push(value), 0).1,
                 "problem" => (record.problems.push(value), 0).1,
                 "listen" => (record.listens.push(value), 0).1,

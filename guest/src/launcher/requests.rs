@@ -19,6 +19,8 @@ const INIT_PID: u64 = 7;
 const WATCH: u64 = 8;
 const STOP: u64 = 9;
 const PIPES_OPEN: u64 = 10;
+const LIVING: u64 = 11;
+const SWEEP: u64 = 12;
 
 /// False: the other side does not keep to the protocol, and the connection ends.
 pub fn handle(server: &mut Server, client: Client, frame: &Frame) -> bool {
@@ -158,7 +160,7 @@ fn ask(host: &mut Host, client: Client, operation: u64, fields: &Fields<'_>) -> 
         }
         SIGNAL => {
             let number = fields.number(3)?.unwrap_or(0).min(i32::MAX as u64) as i32;
-            host.signal(id()?, number, fields.truth(4)?)?;
+            host.signal(id()?, number, fields.truth(4)?, fields.truth(5)?)?;
             host.answer(client, kind::OPENED, Vec::new());
         }
         OUTPUT => {
@@ -183,6 +185,14 @@ fn ask(host: &mut Host, client: Client, operation: u64, fields: &Fields<'_>) -> 
             host.find(id)?.pipes.clear();
             pipes::remove(&host.state, id);
             host.answer(client, kind::OPENED, Vec::new());
+        }
+        LIVING => {
+            let count = host.living_of(id()?)?.len();
+            host.answer(client, kind::OPENED, Writer::new().number(2, count as u64).finish());
+        }
+        SWEEP => {
+            host.sweep(client);
+            return Ok(());
         }
         _ => return Err(Fault::new("unsupported", "unknown operation")),
     }

@@ -14,6 +14,7 @@ use super::fault::{AtStep, Fault};
 use super::held::{self, Held};
 use super::host::{Client, Host};
 use super::job::Waiter;
+use super::marks;
 use super::pipes;
 use super::procs;
 use super::record::{Owner, ProcessKey, Record, State};
@@ -98,6 +99,7 @@ impl Host {
             members: Vec::new(),
             note: spec.note.clone(),
             held: spec.stdio == Stdio::Held,
+            marked: spec.env.iter().any(|word| marks::of(word.as_bytes()) == Some(&spec.id)),
             cgroups: spec.cgroups.iter().map(|group| group.path.clone()).collect(),
             problems: Vec::new(),
             listens: spec.listens.iter().map(|listen| listen.path.clone()).collect(),

@@ -1,33 +1,49 @@
-//! What has to be killed to end a host process.
+//! What belongs to a host process.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use super::cgroups;
-use super::entry::Entry;
+use super::fault::Fault;
 use super::host::Host;
+use super::marks::mark_of;
 use super::procs;
 use super::record::ProcessKey;
 
 impl Host {
-    /// Everything of this entry that runs.
-    pub fn targets(&self, entry: &Entry) -> HashSet<ProcessKey> {
-        let record = &entry.record;
+    /// Everything of this entry that runs, as it was at `since` or later.
+    pub fn targets(&mut self, id: &str, since: Instant) -> HashSet<ProcessKey> {
         let mut found = HashSet::new();
-        if record.boot != self.boot {
-            return found;
-        }
+        let entry = match self.entries.get(id) {
+            Some(entry) if entry.record.boot == self.boot => entry,
+            _ => return found,
+        };
+        let record = &entry.record;
+        // As long as the leader exists, dead or alive, nobody else can have its number as a session.
+        let leads = record.leader.pid > 1 && procs::exists(record.leader);
+        let session = record.leader.pid;
         let mut queue: Vec<ProcessKey> = record.members.clone();
-        if record.leader.pid > 1 && procs::exists(record.leader) {
+        if leads {
             queue.push(record.leader);
-            // As long as the leader exists, dead or alive, nobody else can have its number as a session.
-            let session = record.leader.pid;
+        }
+        if leads || record.marked {
             let leaders = self.own_leaders();
-            let lost_children = procs::children(self.me.pid).into_iter().filter(|pid| !leaders.contains(pid));
-            let others = if !entry.own && record.cgroups.is_empty() { procs::in_session(session) } else { Vec::new() };
-            for pid in lost_children.chain(others) {
-                if procs::stat(pid).map_or(false, |stat| stat.session == session) {
+            for pid in procs::children(self.me.pid).into_iter().filter(|pid| !leaders.contains(pid)) {
+                let same_session = leads && procs::stat(pid).map_or(false, |stat| stat.session == session);
+                if same_session || (record.marked && mark_of(pid).as_deref() == Some(id)) {
                     queue.extend(procs::key_of(pid));
                 }
+            }
+        }
+        // What a dead launcher has started is not below this one when it has lost its parents.
+        let foreign = record.launcher != self.me && record.cgroups.is_empty();
+        if foreign && (leads || record.marked) {
+            self.living.look(since);
+            if leads {
+                queue.extend(self.living.in_session(session));
+            }
+            if record.marked {
+                queue.extend(self.living.marked(id));
             }
         }
         // A member of one group is one of the others too, in their own hierarchies: the first that has any tells of all,
@@ -41,5 +57,11 @@ impl Host {
             }
         }
         found
+    }
+
+    /// Everything of this entry that runs now.
+    pub fn living_of(&mut self, id: &str) -> Result<HashSet<ProcessKey>, Fault> {
+        self.find(id)?;
+        Ok(self.targets(id, Instant::now()))
     }
 }

@@ -68,12 +68,25 @@ export class HostProcessHandle implements HostProcess {
     this.#settle(this.#exit)
   }
 
-  async signal(signal: number, whom: 'leader' | 'group'): Promise<void> {
+  async signal(signal: number, whom: 'leader' | 'group' | 'all'): Promise<void> {
     if (!Number.isInteger(signal) || signal < 1 || signal > 64) {
       throw new CoveError('invalid-argument', 'a signal is a number from 1 to 64', { field: 'signal' })
     }
     const fields = this.#fields().number(3, signal)
-    await this.#call(OPERATION.signal, { fields: fields.truth(4, whom === 'group') })
+    if (whom === 'all') fields.truth(5, true)
+    else fields.truth(4, whom === 'group')
+    await this.#call(OPERATION.signal, { fields })
+  }
+
+  async living(): Promise<number> {
+    let count = 0
+    await this.#call(OPERATION.living, {
+      fields: this.#fields(),
+      opened: (fields) => {
+        count = fields.needNumber(2)
+      },
+    })
+    return count
   }
 
   async output(stream: 'stdout' | 'stderr'): Promise<Uint8Array> {

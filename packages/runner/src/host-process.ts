@@ -26,8 +26,13 @@ export interface HostProcess {
    * closed before that.
    */
   readonly exited: Promise<Exit>
-  /** A signal number, 1 to 64. A process that has ended is no error. */
-  signal(signal: number, whom: 'leader' | 'group'): Promise<void>
+  /**
+   * A signal number, 1 to 64. A process that has ended is no error. `all`: everything that belongs to it, also what it has
+   * left running, and what has left its group.
+   */
+  signal(signal: number, whom: 'leader' | 'group' | 'all'): Promise<void>
+  /** How many processes of it run: itself, and what it has started as far as it can be found. */
+  living(): Promise<number>
   /** The last bytes of a `held` stream, at most 64 KiB; empty for the others. */
   output(stream: 'stdout' | 'stderr'): Promise<Uint8Array>
   /**

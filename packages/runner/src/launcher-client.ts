@@ -100,6 +100,16 @@ export class LauncherClient implements Launcher {
     this.#forget(id)
   }
 
+  async sweep(): Promise<number> {
+    let count = 0
+    await this.#call(OPERATION.sweep, {
+      opened: (fields) => {
+        count = fields.needNumber(2)
+      },
+    })
+    return count
+  }
+
   async stopLauncher(): Promise<void> {
     const connection = this.#connection ?? (await this.#waitForConnection())
     // Its end is wanted now, so nothing may connect again.

@@ -14,6 +14,8 @@ export const OPERATION = {
   watch: 8,
   stop: 9,
   pipesOpen: 10,
+  living: 11,
+  sweep: 12,
 } as const
 
 /** What the launcher says about one host process. */

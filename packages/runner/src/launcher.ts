@@ -24,6 +24,12 @@ export interface Launcher extends AsyncDisposable {
    * convergent: after `deadline-exceeded` (30 s; something cannot be killed) call it again.
    */
   destroy(id: string): Promise<void>
+  /**
+   * Ends everything of ephemeral owners that do not live any more, and answers when it is gone: with how many there were.
+   * The launcher does so by itself when an owner ends and when it takes over from a dead one; this tries again what could
+   * not be ended then. Safe at the same time from several programs.
+   */
+  sweep(): Promise<number>
   /** Ends the launcher program itself and closes. `wrong-state` while a recorded process lives. */
   stopLauncher(): Promise<void>
   /** Lets go of the connection; processes and launcher stay. Safe to call twice. */

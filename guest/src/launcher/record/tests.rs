@@ -13,6 +13,7 @@ pub fn record() -> Record {
         members: vec![ProcessKey { pid: 8, start: 9 }, ProcessKey { pid: 10, start: 11 }],
         note: "two\nlines, a \\ and \\n, ünïcode, end\nend".into(),
         held: true,
+        marked: true,
         cgroups: vec!["/sys/fs/cgroup/pids/x y".into()],
         problems: vec!["write: denied".into()],
         listens: vec!["/run/a".into()],

@@ -61,6 +61,10 @@ export class FaultyLauncher implements Launcher {
     return this.inner.destroy(id)
   }
 
+  sweep(): Promise<number> {
+    return this.inner.sweep()
+  }
+
   stopLauncher(): Promise<void> {
     return this.inner.stopLauncher()
   }
