@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, statSync } from 'node:fs'
+import { readFileSync, readdirSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Cove } from '@cove/sdk'
@@ -82,4 +82,20 @@ test('keys, tokens, addresses and the audit log outlive a killed daemon, and no 
   }
   for (const secret of [...secrets, daemon.apiKey]) if (daemon.output.includes(secret)) found.push('output')
   expect(found).toEqual([])
+})
+
+test('what the key of the operator made ends when it is replaced', async () => {
+  await using daemon = await TestDaemon.start()
+  const sandbox = await daemon.client().sandboxes.create()
+  await sandbox.files.write('/home/user/report.txt', 'all is well')
+  const { token } = await sandbox.createToken()
+  const signed = await sandbox.files.signUrl('/home/user/report.txt')
+
+  await daemon.end('SIGTERM')
+  unlinkSync(join(daemon.dataDir, 'api-key'))
+  await daemon.start()
+  expect(await codeOf(new Cove({ url: daemon.url, apiKey: token }).sandboxes.get(sandbox.id))).toBe('unauthenticated')
+  expect((await fetch(signed.url.replace(/^http:\/\/[^/]+/, daemon.url))).status).toBe(403)
+  const replaced = new Cove({ url: daemon.url, apiKey: readFileSync(join(daemon.dataDir, 'api-key'), 'utf8').trim() })
+  await replaced.sandboxes.delete(sandbox.id)
 })

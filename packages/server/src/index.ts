@@ -1,7 +1,7 @@
 export type { Audit, AuditEntry } from './audit/audit.ts'
 export type { AuditPage, AuditQuery, AuditRecord, AuditTrail } from './audit/audit-trail.ts'
 export { FileAudit, type FileAuditOptions } from './audit/file-audit.ts'
-export { hashKey, keyRing, type KeyRing, type StoredKey } from './auth/key-ring.ts'
+export { hashKey, keyRing, operatorKey, type KeyRing, type StoredKey } from './auth/key-ring.ts'
 export type { Principal, Scope } from './auth/principal.ts'
 export type { McpFixtures, McpOptions } from './doors/mcp/mcp-options.ts'
 export { DEFAULT_MCP_SETTINGS, MCP_LIMITS, type McpSettings } from './doors/mcp/settings.ts'

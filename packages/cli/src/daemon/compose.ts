@@ -4,7 +4,7 @@ import { systemClock, systemRandom } from '@cove/domain/system'
 import { createBubblewrapDriver, createNativeDriver } from '@cove/drivers'
 import { openNode, type CoveNode } from '@cove/node'
 import { openLauncher, type Launcher } from '@cove/runner'
-import { FileAudit, hashKey, keyRing, openServer, type CoveServer } from '@cove/server'
+import { FileAudit, keyRing, openServer, operatorKey, type CoveServer } from '@cove/server'
 import { openEmbeddedStore } from '@cove/store'
 import type { Settings } from '../config/settings.ts'
 import { VERSION } from '../version.ts'
@@ -87,7 +87,7 @@ export async function composeDaemon(
     log: log.child({ room: 'server' }),
     version: VERSION,
     installation,
-    keys: keyRing([{ hash: hashKey(dataDir.apiKey), project: 'default', key: 'first', role: 'admin', operator: true }]),
+    keys: keyRing([operatorKey(dataDir.apiKey)]),
     limits: {
       sandboxesPerProject: settings.maxSandboxes,
       callsPerSecond: settings.rateLimit,

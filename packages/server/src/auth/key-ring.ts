@@ -18,6 +18,15 @@ export function hashKey(key: string): string {
   return digest('sha256', key)
 }
 
+/**
+ * The operator's key. Its id tells it from the one before it, so that what that one signed ends when it is replaced: 48
+ * bits of the hash of 160 random ones say nothing about the key.
+ */
+export function operatorKey(key: string): StoredKey {
+  const hash = hashKey(key)
+  return { hash, key: `operator-${hash.slice(0, 12)}`, project: 'default', role: 'admin', operator: true }
+}
+
 /** A key ring over a fixed set of hashed keys. */
 export function keyRing(keys: readonly StoredKey[]): KeyRing {
   const stored = keys.map(({ hash, ...principal }) => ({ hash: Buffer.from(hash, 'hex'), principal }))
