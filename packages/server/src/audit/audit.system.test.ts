@@ -107,6 +107,18 @@ describe('what changes something', () => {
     ])
   })
 
+  test.each(PROTOCOLS)('by a command over %s is in the log when it has begun, however it ends', async (protocol) => {
+    await operator.sandboxes.createSandbox({ name: 'box' })
+    const { id, secret } = await makeKey(operator, { role: Role.MEMBER })
+    const run = outcome(
+      callerOf(base, secret, protocol).processes.runProcess({ sandbox: 'box', command: { argv: ['sleep'] } }),
+    )
+    await expect.poll(async () => (await actions()).at(-1)).toBe('ProcessService/RunProcess ok')
+    await operator.identity.revokeKey({ id })
+    expect(await run).toBe('unauthenticated')
+    expect((await actions()).slice(-2)).toEqual(['ProcessService/RunProcess ok', 'IdentityService/RevokeKey ok'])
+  })
+
   test('is in the log before the answer', async () => {
     const before = (await all()).length
     await operator.sandboxes.createSandbox({})

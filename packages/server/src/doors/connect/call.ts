@@ -11,6 +11,8 @@ export interface Call {
   readonly host?: string | undefined
   /** Aborts when the client goes away, its deadline passes, its key ends, or the server closes. */
   readonly signal: AbortSignal
+  /** To be called when what was asked for has happened, by methods whose answer takes longer: it is written down then. */
+  readonly happened?: () => void
 }
 
 /** The methods of one service, free of any protocol. */

@@ -79,7 +79,7 @@ async function runProcess(
   guest: Guest,
   command: ReturnType<typeof parseCommand>,
   request: RunProcessRequest,
-  { signal }: Call,
+  { signal, happened }: Call,
 ): Promise<MessageInitShape<typeof RunProcessResponseSchema>> {
   const { stdin, maxOutputBytes } = request
   if (stdin.length > STDIN_BYTES) throw bad('stdin', 'is larger than 1 MiB')
@@ -89,6 +89,7 @@ async function runProcess(
   const stderr = new OutputKeeper(kept)
   const wantsStdin = stdin.length > 0
   const { info, events } = await guest.start({ ...command, stdin: wantsStdin }, signal)
+  happened?.()
   const feeding = wantsStdin ? feed(guest, command.id, stdin, signal) : undefined
   for await (const event of events) {
     if (event.type === 'output') (event.stream === 'stderr' ? stderr : stdout).push(event.data)

@@ -121,7 +121,7 @@ function reporting(run: AnyMethod, method: DescMethod, { auditor, log }: Service
     const note = begin?.(request, call)
     try {
       checkRole(method, call)
-      const answer = await run(request, call)
+      const answer = await run(request, { ...call, happened: () => note?.ok({}) })
       note?.ok(answer)
       return answer
     } catch (error) {
