@@ -77,15 +77,20 @@ export function drained(response: Response): Promise<void> {
 /** Aborts when the client goes away before its answer is whole, or when its key ends. */
 export function clientSignal(response: Response, keyEnds?: AbortSignal): AbortSignal {
   const controller = new AbortController()
-  const follow = (): void => controller.abort(keyEnds?.reason)
-  if (keyEnds?.aborted === true) follow()
-  else keyEnds?.addEventListener('abort', follow, { once: true })
-  response.once('close', () => {
-    keyEnds?.removeEventListener('abort', follow)
+  const end = (): void => controller.abort(keyEnds?.reason)
+  const leave = (): void => {
+    keyEnds?.removeEventListener('abort', end)
     // With HTTP/2 even a broken answer counts as finished at its close; what was ended by us was not broken.
     const isWhole = response.stream === undefined ? response.writableFinished : response.writableEnded
     if (isWhole !== true) controller.abort(new CoveError('cancelled', 'the client went away'))
-  })
+  }
+  if (isGone(response)) {
+    leave()
+    return controller.signal
+  }
+  response.once('close', leave)
+  if (keyEnds?.aborted === true) end()
+  else keyEnds?.addEventListener('abort', end, { once: true })
   return controller.signal
 }
 
