@@ -85,9 +85,10 @@ export class AccessStore {
 
   /** Follows what other servers write, until the signal aborts. */
   async follow(loaded: number, signal: AbortSignal): Promise<void> {
-    let fromRevision = loaded + 1
+    let fromRevision: number | undefined = loaded + 1
     while (!signal.aborted) {
       try {
+        fromRevision ??= (await this.load()) + 1
         for await (const batch of this.#store.watch({ prefix: ACCESS_PREFIX, fromRevision, signal })) {
           this.view.apply(batch.changes, batch.revision)
           fromRevision = batch.revision + 1
@@ -98,8 +99,7 @@ export class AccessStore {
         const { code, message } = CoveError.from(error)
         this.#log.warn('the watch on keys and projects broke', { code, error: message })
         await this.#clock.sleep(1_000, signal).catch(() => undefined)
-        if (signal.aborted) return
-        if (code === 'store-compacted') fromRevision = (await this.load()) + 1
+        if (code === 'store-compacted') fromRevision = undefined
       }
     }
   }
