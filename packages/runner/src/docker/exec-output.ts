@@ -1,5 +1,5 @@
 import { Readable, Writable } from 'node:stream'
-import { CoveError } from '@cove/domain'
+import { callbackify } from 'node:util'
 import type { Attached } from '@cove/docker-engine'
 import type { OutputSource } from '../environment/launched-proc.ts'
 
@@ -101,10 +101,7 @@ class Branch implements OutputSource {
 export function execInput(attached: Attached): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, callback) {
-      void attached.write(chunk).then(
-        () => callback(),
-        (error: unknown) => callback(CoveError.from(error, 'connection-lost')),
-      )
+      callbackify(() => attached.write(chunk))((error) => callback(error))
     },
     final(callback) {
       attached.closeStdin()
