@@ -21,6 +21,17 @@ test('head and tail are kept exactly, however the output is cut', () => {
   )
 })
 
+test('output in tiny pieces takes no more memory than its bytes', () => {
+  const keeper = new OutputKeeper(1024 * 1024)
+  const before = process.memoryUsage()
+  for (let n = 0; n < 300_000; n++) keeper.push(Uint8Array.of(n))
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  // Every piece that is held on to costs some hundred bytes.
+  const more = heapUsed + arrayBuffers - before.heapUsed - before.arrayBuffers
+  expect(keeper.bytes()).toHaveLength(300_000)
+  expect(more / 1024 / 1024).toBeLessThan(32)
+})
+
 test('endless output in tiny pieces stays within its bounds', () => {
   const keeper = new OutputKeeper(1_000)
   const piece = new Uint8Array(3).fill(7)

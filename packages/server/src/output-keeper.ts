@@ -1,12 +1,18 @@
-/** Keeps the head and the tail of a stream that may be endless, in bounded memory. */
+const FIRST_CAPACITY = 4_096
+
+/**
+ * Keeps the head and the tail of a stream that may be endless. What is kept is copied: endless output in tiny pieces
+ * takes no more memory than its bytes.
+ */
 export class OutputKeeper {
   readonly #headBytes: number
   readonly #tailBytes: number
-  readonly #head: Uint8Array[] = []
+  #head = new Uint8Array(0)
   #headLength = 0
-  #tail: Uint8Array[] = []
-  #tailLength = 0
-  #total = 0
+  /** A ring: byte n behind the head stands at n modulo its length. */
+  #tail = new Uint8Array(0)
+  /** Bytes that came behind the head. */
+  #behind = 0
 
   /** At most this many bytes are kept, half of them from each end. */
   constructor(maxBytes: number) {
@@ -16,49 +22,49 @@ export class OutputKeeper {
 
   /** Bytes left out between head and tail. */
   get omitted(): number {
-    return this.#total - this.#headLength - Math.min(this.#tailLength, this.#tailBytes)
+    return Math.max(0, this.#behind - this.#tailBytes)
   }
 
   push(data: Uint8Array): void {
-    this.#total += data.length
-    const room = this.#headBytes - this.#headLength
-    if (room > 0) {
-      const part = data.subarray(0, room)
-      this.#head.push(part)
-      this.#headLength += part.length
-      if (data.length <= room) return
-    }
-    const rest = room > 0 ? data.subarray(room) : data
-    this.#tail.push(rest)
-    this.#tailLength += rest.length
-    this.#trim()
+    const toHead = Math.min(this.#headBytes - this.#headLength, data.length)
+    if (toHead > 0) this.#pushHead(data.subarray(0, toHead))
+    if (toHead < data.length) this.#pushTail(toHead === 0 ? data : data.subarray(toHead))
   }
 
   bytes(): Uint8Array<ArrayBuffer> {
-    const surplus = Math.max(0, this.#tailLength - this.#tailBytes)
-    const tail = joinChunks(this.#tail).subarray(surplus)
-    return joinChunks([...this.#head, tail])
+    const tailLength = Math.min(this.#behind, this.#tailBytes)
+    const all = new Uint8Array(this.#headLength + tailLength)
+    all.set(this.#head.subarray(0, this.#headLength))
+    const oldest = this.omitted === 0 ? 0 : this.#behind % this.#tailBytes
+    const first = this.#tail.subarray(oldest, tailLength)
+    all.set(first, this.#headLength)
+    all.set(this.#tail.subarray(0, oldest), this.#headLength + first.length)
+    return all
   }
 
-  #trim(): void {
-    let [first] = this.#tail
-    while (first !== undefined && this.#tailLength - first.length >= this.#tailBytes) {
-      this.#tail.shift()
-      this.#tailLength -= first.length
-      ;[first] = this.#tail
-    }
-    // Many tiny chunks would hold far more memory than their bytes.
-    if (this.#tail.length > 1024) this.#tail = [joinChunks(this.#tail)]
+  #pushHead(data: Uint8Array): void {
+    const length = this.#headLength + data.length
+    if (length > this.#head.length) this.#head = grown(this.#head, length, this.#headBytes)
+    this.#head.set(data, this.#headLength)
+    this.#headLength = length
+  }
+
+  #pushTail(data: Uint8Array): void {
+    const size = this.#tailBytes
+    const length = Math.min(size, this.#behind + data.length)
+    if (length > this.#tail.length) this.#tail = grown(this.#tail, length, size)
+    const kept = data.subarray(Math.max(0, data.length - size))
+    const at = size === 0 ? 0 : (this.#behind + data.length - kept.length) % size
+    const toEnd = kept.subarray(0, size - at)
+    this.#tail.set(toEnd, at)
+    this.#tail.set(kept.subarray(toEnd.length))
+    this.#behind += data.length
   }
 }
 
-function joinChunks(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
-  const all = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    all.set(chunk, at)
-    at += chunk.length
-  }
-  return all
+/** With room for this many bytes and some more, up to a limit. */
+function grown(bytes: Uint8Array, length: number, limit: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(Math.min(limit, Math.max(length, bytes.length * 2, FIRST_CAPACITY)))
+  larger.set(bytes)
+  return larger
 }
