@@ -97,7 +97,8 @@ export class NativeEnvironment implements RunnerEnvironment, ProcLauncher {
         note: basename(plan.program),
         argv: [plan.program, ...plan.args],
         env: { ...env, [RECORD_VARIABLE]: id },
-        cwd,
+        // What the launcher takes when nothing is said; it is none of the paths that can be named.
+        ...(cwd === '/' ? {} : { cwd }),
         stdio: { piped: plan.stdin ? 'all' : 'output' },
       },
       signal,
