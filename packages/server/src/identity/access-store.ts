@@ -1,5 +1,4 @@
 import {
-  CoveError,
   STORE_LIMITS,
   type Change,
   type Clock,
@@ -9,7 +8,9 @@ import {
   type Log,
   type Op,
   type Store,
+  type WatchBatch,
 } from '@cove/domain'
+import { followStore } from '../follow-store.ts'
 import type { AccessView } from './access-view.ts'
 import { ACCESS_PREFIX } from './records.ts'
 
@@ -84,24 +85,17 @@ export class AccessStore {
   }
 
   /** Follows what other servers write, until the signal aborts. */
-  async follow(loaded: number, signal: AbortSignal): Promise<void> {
-    let fromRevision: number | undefined = loaded + 1
-    while (!signal.aborted) {
-      try {
-        fromRevision ??= (await this.load()) + 1
-        for await (const batch of this.#store.watch({ prefix: ACCESS_PREFIX, fromRevision, signal })) {
-          this.view.apply(batch.changes, batch.revision)
-          fromRevision = batch.revision + 1
-        }
-        if (!signal.aborted) await this.#clock.sleep(1_000, signal).catch(() => undefined)
-      } catch (error) {
-        if (signal.aborted) return
-        const { code, message } = CoveError.from(error)
-        this.#log.warn('the watch on keys and projects broke', { code, error: message })
-        await this.#clock.sleep(1_000, signal).catch(() => undefined)
-        if (code === 'store-compacted') fromRevision = undefined
-      }
+  follow(loaded: number, signal: AbortSignal): Promise<void> {
+    const followed = {
+      store: this.#store,
+      clock: this.#clock,
+      log: this.#log,
+      prefix: ACCESS_PREFIX,
+      what: 'keys and projects',
+      apply: ({ changes, revision }: WatchBatch) => this.view.apply(changes, revision),
+      load: () => this.load(),
     }
+    return followStore(followed, loaded, signal)
   }
 }
 

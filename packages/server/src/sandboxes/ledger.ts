@@ -14,7 +14,9 @@ import {
   type SandboxState,
   type SandboxStatus,
   type Store,
+  type WatchBatch,
 } from '@cove/domain'
+import { followStore } from '../follow-store.ts'
 import { SANDBOX_PREFIX, idempotencyKey, nameKey, slotKey, specKey, statusKey, tombstoneKey } from './keys.ts'
 import { encodeRecord } from './records.ts'
 import type { Entry, SandboxView } from './view.ts'
@@ -159,24 +161,17 @@ export class Ledger {
   }
 
   /** Follows what other servers write, until the signal aborts. */
-  async follow(loaded: number, signal: AbortSignal): Promise<void> {
-    let fromRevision = loaded + 1
-    while (!signal.aborted) {
-      try {
-        for await (const batch of this.#store.watch({ prefix: SANDBOX_PREFIX, fromRevision, signal })) {
-          this.view.apply(batch.changes, batch.revision)
-          fromRevision = batch.revision + 1
-        }
-        if (!signal.aborted) await this.#clock.sleep(1_000, signal).catch(() => undefined)
-      } catch (error) {
-        if (signal.aborted) return
-        const cove = CoveError.from(error)
-        this.#log.warn('the watch on the store broke', { code: cove.code, error: cove.message })
-        await this.#clock.sleep(1_000, signal).catch(() => undefined)
-        if (signal.aborted) return
-        if (cove.code === 'store-compacted') fromRevision = (await this.load()) + 1
-      }
+  follow(loaded: number, signal: AbortSignal): Promise<void> {
+    const followed = {
+      store: this.#store,
+      clock: this.#clock,
+      log: this.#log,
+      prefix: SANDBOX_PREFIX,
+      what: 'sandboxes',
+      apply: ({ changes, revision }: WatchBatch) => this.view.apply(changes, revision),
+      load: () => this.load(),
     }
+    return followStore(followed, loaded, signal)
   }
 
   async #retry(id: SandboxId, attempt: (entry: Entry) => Promise<boolean>): Promise<Entry> {
