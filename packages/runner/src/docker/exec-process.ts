@@ -8,6 +8,10 @@ import type { ContainerWatch } from './container-watch.ts'
 import { ExecOutput, execInput } from './exec-output.ts'
 
 const SIGNALS = { TERM: 15, KILL: 9 } as const
+/** Signals that end a process that does nothing about them. */
+const DEADLY: ReadonlySet<number> = new Set([
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 29, 30, 31,
+])
 const LOOK_AGAIN_MS = 25
 /** What is launched may still be on its way to its program when the one that launches it has ended. */
 const APPEARS_WITHIN_MS = 2000
@@ -114,19 +118,19 @@ export class ExecProcess implements LaunchedProc {
   }
 
   /**
-   * The engine tells a death by signal as 128 and its number, and so does a program that ends with that code. It was a
-   * signal where one of ours was sent; otherwise the code is passed on as it is told.
+   * The engine tells a death by signal as 128 and its number, as shells do, and so it is taken. Nobody can tell it from
+   * a program that ends with that code.
    */
   async #exitOf({ exitCode }: ExecState): Promise<Exit> {
     if (exitCode === undefined) return { kind: 'lost' }
     const signal = exitCode - 128
-    if (this.#sent.has(signal)) return { kind: 'signaled', signal }
-    if (signal !== SIGNALS.KILL) return { kind: 'exited', code: exitCode }
+    if (!DEADLY.has(signal)) return { kind: 'exited', code: exitCode }
+    if (signal !== SIGNALS.KILL || this.#sent.has(signal)) return { kind: 'signaled', signal }
     const { watch, id, memoryDeaths } = this.#exec
     // What has been said before its end has been heard by then.
     await Promise.race([watch.untilEnded(id), delay(SETTLES_WITHIN_MS, undefined, { ref: false })])
     if (watch.memoryDeaths > memoryDeaths) return { kind: 'out-of-memory' }
-    if (!(await this.#containerEnds())) return { kind: 'exited', code: exitCode }
+    if (!(await this.#containerEnds())) return { kind: 'signaled', signal }
     const container = await this.#inspect()
     // The kernel ends whatever is in a container that has ended; nobody saw what this one did.
     return container?.outOfMemory === true ? { kind: 'out-of-memory' } : { kind: 'lost' }
