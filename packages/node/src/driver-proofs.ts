@@ -36,6 +36,7 @@ export function strongestFirst(drivers: readonly Driver[]): readonly Driver[] {
 export class DriverProofs {
   readonly #drivers: readonly Driver[]
   readonly #proofs = new Map<string, Proof>()
+  readonly #running = new Map<string, Promise<Fingerprint>>()
   readonly #clock: Clock
   readonly #log: Log
   readonly #signal: AbortSignal
@@ -106,14 +107,14 @@ export class DriverProofs {
     )
   }
 
-  /** Proves all of them anew. */
+  /** Proves all of them anew. When the signal aborts, only the waiting ends: others may wait for the same proof. */
   async renew(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#drivers.map((driver) => this.#prove(driver, AbortSignal.any([signal, this.#signal]))))
+    await Promise.all(this.#drivers.map((driver) => abortable(this.#prove(driver), signal)))
   }
 
   async #keepFresh(driver: Driver): Promise<void> {
     while (!this.#signal.aborted) {
-      const { proven } = await this.#prove(driver, this.#signal)
+      const { proven } = await this.#prove(driver)
       const refused = this.#proofs.get(driver.name)?.refused === true
       try {
         await this.#clock.sleep(refused ? ASK_AGAIN_MS : proven ? RENEW_MS : RETRY_MS, this.#signal)
@@ -123,15 +124,24 @@ export class DriverProofs {
     }
   }
 
-  /** Total: a proof that fails in whatever way is a verdict too. One that was cut off changes nothing. */
-  async #prove(driver: Driver, signal: AbortSignal): Promise<Fingerprint> {
+  /** One at a time of each driver, for they share its folders: whoever asks meanwhile is told what that one finds. */
+  #prove(driver: Driver): Promise<Fingerprint> {
+    const known = this.#running.get(driver.name)
+    if (known !== undefined) return known
+    const running = this.#proveNow(driver).finally(() => this.#running.delete(driver.name))
+    this.#running.set(driver.name, running)
+    return running
+  }
+
+  /** Total: a proof that fails in whatever way is a verdict too. */
+  async #proveNow(driver: Driver): Promise<Fingerprint> {
     let fingerprint: Fingerprint
     try {
       fingerprint = await withDeadline(
         this.#clock,
         PROOF_TIMEOUT_MS,
         `the proof of ${driver.name}`,
-        signal,
+        this.#signal,
         async (limited) => {
           await this.#mayProve(driver)
           return await driver.fingerprint(limited)
@@ -140,7 +150,6 @@ export class DriverProofs {
     } catch (thrown) {
       const error = CoveError.from(thrown)
       fingerprint = { proven: false, reason: error.message, fix: error.fix }
-      if (signal.aborted && !this.#signal.aborted) return fingerprint
     }
     this.#keep(driver, fingerprint)
     return fingerprint

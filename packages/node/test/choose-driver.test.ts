@@ -169,6 +169,22 @@ describe('readiness', () => {
     await node.close()
   })
 
+  it('proves a driver once for all who ask at the same time, although one of them goes away', async () => {
+    const host = new Host()
+    const fake = driver('docker', 'container', proven)
+    const { node } = await host.open(host.parts(), { drivers: [fake] })
+    await node.ready()
+    const going = new AbortController()
+    const left = node.diagnose(going.signal)
+    const others = Array.from({ length: 5 }, () => node.diagnose(new AbortController().signal))
+    going.abort()
+    await expect(left).rejects.toMatchObject({ code: 'cancelled' })
+    for (const reports of await Promise.all(others)) expect(reports).toMatchObject([{ fingerprint: { proven: true } }])
+    expect(fake.proofs).toBe(2)
+    await quiet()
+    await node.close()
+  })
+
   it('refuses a default that it does not have', async () => {
     await expect(new Host().open(undefined, { defaultDriver: 'moon' })).rejects.toMatchObject({
       code: 'config-invalid',

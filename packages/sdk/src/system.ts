@@ -66,7 +66,7 @@ export class System {
     }
   }
 
-  /** Proves every driver anew, which takes as long as it takes to start a machine with each. */
+  /** For admins. Proves every driver anew, which takes as long as it takes to start a machine with each. */
   async diagnose(call: CallOptions = {}): Promise<DriverInfo[]> {
     const answer = await this.#rpc.unary(SystemService.method.diagnose, {}, { ...call, idempotent: true })
     return answer.drivers.map(driverInfo)

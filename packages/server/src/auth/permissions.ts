@@ -33,7 +33,8 @@ const NEEDS: Readonly<Record<string, Role>> = {
   'TemplateService/ListTemplates': 'viewer',
   'TemplateService/GetTemplate': 'viewer',
   'SystemService/GetStatus': 'viewer',
-  'SystemService/Diagnose': 'viewer',
+  // It runs a machine of every driver.
+  'SystemService/Diagnose': 'admin',
   'IdentityService/GetCaller': 'viewer',
   'IdentityService/CreateProject': 'admin',
   'IdentityService/ListProjects': 'viewer',

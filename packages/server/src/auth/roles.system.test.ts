@@ -60,7 +60,7 @@ const MAY: Readonly<Record<string, string>> = {
   'SandboxService/UpdateSandboxTimeouts': 'maM',
   'SandboxService/DeleteSandbox': 'maM',
   'SystemService/GetStatus': 'vmaVM',
-  'SystemService/Diagnose': 'vmaVM',
+  'SystemService/Diagnose': 'a',
   'TemplateService/ListTemplates': 'vmaVM',
   'TemplateService/GetTemplate': 'vmaVM',
 }

@@ -228,7 +228,7 @@ export const SystemService: GenService<{
     output: typeof GetStatusResponseSchema;
   },
   /**
-   * Proves every driver anew and says how to get the missing ones.
+   * Proves every driver anew and says how to get the missing ones. For admins: it runs a machine of each.
    *
    * @generated from rpc cove.v1.SystemService.Diagnose
    */
