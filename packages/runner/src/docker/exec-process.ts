@@ -53,7 +53,11 @@ export class ExecProcess implements LaunchedProc {
     this.#exec = exec
     this.pid = exec.hostPid
     this.stdin = exec.stdin ? execInput(exec.attached) : undefined
-    const output = new ExecOutput(exec.attached)
+    const { engine, id } = exec
+    const output = new ExecOutput(exec.attached, async () => {
+      const state = await engine.inspectExec(id).catch(() => undefined)
+      return state?.running !== true
+    })
     this.stdout = output.stdout
     this.stderr = output.stderr
     this.#output = output
@@ -93,6 +97,9 @@ export class ExecProcess implements LaunchedProc {
     try {
       const exit = await this.#engineExit(outputEnded)
       this.#ended = true
+      // The engine closes the streams when it has told the end, whoever else has them still.
+      await Promise.race([this.#output.ended, delay(SETTLES_WITHIN_MS, undefined, { ref: false })])
+      if (this.#output.isEnded) await this.#output.delivered()
       if (waitOn !== undefined) await this.#untilEnded(waitOn)
       return exit
     } finally {
