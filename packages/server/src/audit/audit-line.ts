@@ -1,8 +1,8 @@
 import { ROLES } from '@cove/domain'
 import type { AuditEntry } from './audit.ts'
 
-/** Characters of one text; paths are the longest that there are. */
-const LONGEST = 4_096
+/** Characters of one text. Longer ones are cut: no line may push out many others. */
+const LONGEST = 1_024
 
 /** One entry as a line of JSON with its line end. */
 export function renderAuditLine(entry: AuditEntry): string {

@@ -119,6 +119,17 @@ describe('what changes something', () => {
     expect((await actions()).slice(-2)).toEqual(['ProcessService/RunProcess ok', 'IdentityService/RevokeKey ok'])
   })
 
+  test('and was refused a thousand times does not push out what was done', async () => {
+    const { id, secret } = await makeKey(operator, { role: Role.VIEWER })
+    const viewer = callerOf(base, secret)
+    for (let n = 0; n < 300; n++) await outcome(viewer.sandboxes.deleteSandbox({ id: `box${n}` }))
+    const refused = (await all()).filter(({ key }) => key === id)
+    expect(refused.length).toBeGreaterThanOrEqual(100)
+    expect(refused.length).toBeLessThan(200)
+    await operator.sandboxes.createSandbox({ name: 'box' })
+    expect((await actions()).at(-1)).toBe('SandboxService/CreateSandbox ok')
+  })
+
   test('is in the log before the answer', async () => {
     const before = (await all()).length
     await operator.sandboxes.createSandbox({})

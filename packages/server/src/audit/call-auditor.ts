@@ -1,5 +1,6 @@
-import { CoveError, type Clock } from '@cove/domain'
+import { CoveError, type Clock, type ErrorCode } from '@cove/domain'
 import type { Principal } from '../auth/principal.ts'
+import { RateLimiter, type Rate } from '../auth/rate-limiter.ts'
 import type { Audit, AuditEntry } from './audit.ts'
 import { auditRule, detailText, nameOf, type AuditRule, type Fields } from './audited-methods.ts'
 
@@ -15,8 +16,20 @@ export interface AuditNote {
   failed(error: unknown): void
 }
 
+/** What calls end with that have changed nothing, and that cost their caller nothing either. */
+const REFUSED: ReadonlySet<string> = new Set<ErrorCode>([
+  'invalid-argument',
+  'path-invalid',
+  'permission-denied',
+  'sandbox-gone',
+  'sandbox-not-found',
+])
+/** Of these are written down, for each key: whoever may do nothing must not be able to push out what others did. */
+const NOTED: Rate = { perSecond: 1, burst: 100 }
+
 /** Writes down what came of calls, whatever door they came through. */
 export class CallAuditor {
+  readonly #refusals: RateLimiter
   readonly #audit: Audit
   readonly #clock: Clock
   readonly #sandboxId: (caller: Principal, ref: string) => string
@@ -26,6 +39,7 @@ export class CallAuditor {
     this.#audit = audit
     this.#clock = clock
     this.#sandboxId = sandboxId
+    this.#refusals = new RateLimiter(NOTED, clock)
   }
 
   /** For a method of the protocol; undefined when it only looks. */
@@ -60,6 +74,7 @@ export class CallAuditor {
     const write = (outcome: string, facts: Pick<AuditEntry, 'project' | 'target' | 'details'>): void => {
       if (noted) return
       noted = true
+      if (REFUSED.has(outcome) && this.#refusals.take(caller.issuer ?? key) > 0) return
       this.#audit.record({ at: this.#clock.now(), key, role, action, from, outcome, requestId, ...facts })
     }
     return {
