@@ -149,7 +149,9 @@ describe('keys', () => {
     expect(await outcome(operator.identity.revokeKey({ id: 'nope' }))).toBe('key-not-found')
     expect(await outcome(makeKey(operator, { project: 'nope' }))).toBe('project-not-found')
     expect(await outcome(makeKey(operator, { role: 9 as Role }))).toBe('invalid-argument')
-    expect(await outcome(makeKey(operator, { name: 'a\nb' }))).toBe('invalid-argument')
+    for (const name of ['a\nb', 'a\u2028b', 'a\u202eb']) {
+      expect(await outcome(makeKey(operator, { name }))).toBe('invalid-argument')
+    }
   })
 
   test('are bounded in number, also when many are made at once; ended ones do not count', async () => {

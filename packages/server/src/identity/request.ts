@@ -39,8 +39,11 @@ export function checkExpiry(ms: number, longest: number, words: string): number 
   return Math.floor(ms)
 }
 
+/** What ends a line, and what makes a text look like another one. */
+const UNREADABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u
+
 /** One line for people. */
 function checkText(text: string, field: string, bytes: number): void {
   if (Buffer.byteLength(text) > bytes) throw bad(field, `must have at most ${bytes} bytes`)
-  if (/\p{Cc}/u.test(text)) throw bad(field, 'must have no control characters')
+  if (UNREADABLE.test(text)) throw bad(field, 'must be one line without control characters')
 }
