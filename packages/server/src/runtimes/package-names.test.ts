@@ -149,6 +149,7 @@ it.each([
   ['node', 'pkg@user/repository'],
   ['node', 'pkg@1 --ignore-scripts'],
   ['shell', 'bash-'],
+  ['shell', 'bash=5.2-'],
   ['shell', 'curl/stable'],
   ['shell', '@development'],
   ['shell', 'curl; id'],

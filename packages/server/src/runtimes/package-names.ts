@@ -21,7 +21,8 @@ const NPM_BOUND = String.raw`(?:\^|~|>=|<=|>|<|=)?v?[0-9xX*][0-9A-Za-z.*+-]*`
 const NPM_RANGE = String.raw`${NPM_BOUND}(?: (?:\|\| |- )?${NPM_BOUND})*`
 const NPM_TAG = String.raw`[A-Za-z][A-Za-z0-9._-]*`
 
-const SYSTEM_VERSION = String.raw`[A-Za-z0-9][A-Za-z0-9.+:~_-]*`
+/** Like the name, with no dash at the end: that asks apt to remove, also behind a version. */
+const SYSTEM_VERSION = String.raw`[A-Za-z0-9](?:[A-Za-z0-9.+:~_-]*[A-Za-z0-9.+~])?`
 
 interface NameRule {
   readonly pattern: RegExp
