@@ -39,7 +39,8 @@ pub const RLIMIT_NOFILE: i32 = 7;
 const FIRST_FREE_FD: RawFd = 256;
 
 /// Never returns: it is another program afterwards, or has ended. `strange` are copies of what only the launcher may
-/// hold: its lock, and the other end of the gate, which must end with the launcher.
+/// hold: its lock, its sockets, and the other end of the gate. All must end with the launcher, also when this process is
+/// stopped before exec and stays so: nobody must wait for an answer from it.
 pub fn run(spec: &Spec, inherited: Inherited, strange: &[RawFd]) -> ! {
     for fd in strange {
         unsafe { c::close(*fd) };

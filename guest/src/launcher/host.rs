@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
 use std::io;
-use std::os::unix::io::OwnedFd;
+use std::os::unix::io::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,8 @@ pub struct Host {
     pub boot: String,
     pub installation: String,
     pub lock: i32,
+    /// The one it listens on, and those of its callers.
+    pub sockets: Vec<RawFd>,
     /// The limit of descriptors that started programs get.
     pub descriptors: c::rlimit_t,
     pub entries: BTreeMap<String, Entry>,
@@ -78,6 +80,7 @@ impl Host {
             boot: procs::boot_id()?,
             installation: installation.to_string(),
             lock,
+            sockets: Vec::new(),
             descriptors: raise_descriptor_limit(),
             entries: BTreeMap::new(),
             namespaces: UserNamespaces::default(),

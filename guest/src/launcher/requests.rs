@@ -46,6 +46,7 @@ pub fn handle(server: &mut Server, client: Client, frame: &Frame) -> bool {
             let upload = (server.connections.get_mut(&client.connection))
                 .and_then(|connection| connection.end_upload(client.channel));
             if let Some(bytes) = upload {
+                server.host.sockets = server.sockets();
                 server.host.start(client, &bytes);
             }
             true

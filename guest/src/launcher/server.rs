@@ -98,6 +98,11 @@ impl Server {
         since.elapsed() >= self.idle
     }
 
+    pub fn sockets(&self) -> Vec<RawFd> {
+        let connections = self.connections.values().map(|connection| connection.stream.as_raw_fd());
+        connections.chain(Some(self.listener.as_raw_fd())).collect()
+    }
+
     /// Moves answers to their connections and sends what can be sent.
     fn deliver(&mut self) {
         for message in std::mem::take(&mut self.host.outbox) {

@@ -146,7 +146,7 @@ impl Host {
 
         let pid = sys::check(unsafe { c::fork() }).at(|| "fork")?;
         if pid == 0 {
-            child::run(spec, inherited, &[self.lock, opener.as_raw_fd()]);
+            child::run(spec, inherited, &[&[self.lock, opener.as_raw_fd()], self.sockets.as_slice()].concat());
         }
         drop(inherited);
         let leader = procs::key_of(pid).ok_or_else(|| Fault::new("driver-failed", "the child is gone"))?;
