@@ -139,6 +139,8 @@ it.each([
   ['python', 'pkg --index-url=http://evil'],
   ['python', 'a b'],
   ['python', 'pkg[extra'],
+  ['python', 'pkg.whl[extra]'],
+  ['python', 'pkg.whl; os_name == "posix"'],
   ['node', 'pkg@file:../x'],
   ['node', 'pkg@npm:other@1'],
   ['node', 'user/repository'],

@@ -68,8 +68,9 @@ export function checkPackages(runtime: RuntimeName, packages: readonly string[])
   }
   const rule = RULES[runtime]
   for (const name of packages) {
-    const fits = name.length <= MAX_NAME_BYTES && rule.pattern.test(name) && !FILE.test(name)
-    if (!fits) throw refused(name, rule)
+    const [, bare] = (name.length <= MAX_NAME_BYTES && rule.pattern.exec(name)) || []
+    // Without extras, version and marker too: pip looks for the file of that name.
+    if (bare === undefined || FILE.test(bare) || FILE.test(name)) throw refused(name, rule)
   }
 }
 
