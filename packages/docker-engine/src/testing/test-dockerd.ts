@@ -124,6 +124,7 @@ export class TestDockerd implements AsyncDisposable {
         await ended
       }
     }
+    await this.#unmountAll()
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
   }
 
@@ -144,6 +145,15 @@ export class TestDockerd implements AsyncDisposable {
   async #removeAll(): Promise<void> {
     using engine = await this.open()
     for (const { id } of await engine.listContainers({})) await engine.removeContainer(id)
+  }
+
+  /** It leaves the mount of a network namespace behind when a container has used its machine's. */
+  async #unmountAll(): Promise<void> {
+    const targets = readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ')[4] ?? '')
+      .filter((target) => target.startsWith(`${this.folder}/`))
+    for (const target of targets.toReversed()) await run('umount', [target])
   }
 
   async #makeImage(): Promise<void> {
