@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -30,6 +30,9 @@ const SHELLS = {
   },
 } as const
 
+/** Files as a sandbox could have them; each begins in its own way. */
+const rude = ['dollar$(touch ran)', 'tick`touch ran`', 'double"; touch ran; "', "single'; touch ran; '"]
+
 const isThere = (program: string): boolean => spawnSync('which', [program]).status === 0
 
 describe('cove completion', () => {
@@ -45,6 +48,7 @@ describe('cove completion', () => {
     const start = `#!/bin/sh\nexec '${process.execPath}' --disable-warning=ExperimentalWarning '${MAIN}' "$@"\n`
     writeFileSync(join(folder, 'bin/cove'), start, { mode: 0o755 })
     mkdirSync(join(folder, 'some-folder'))
+    for (const name of rude) writeFileSync(join(folder, name), '')
     env = {
       PATH: `${folder}/bin:${process.env['PATH'] ?? ''}`,
       HOME: folder,
@@ -96,6 +100,21 @@ describe('cove completion', () => {
       terminal.type('relative\n')
       expect(await terminal.sees('workbench:/home/user/relative')).toContain('is not absolute')
     })
+  })
+
+  it.each(['"', "'"])('types no name of a file into bash that leaves the quote %s and is run', async (quote) => {
+    const { command, setUp } = SHELLS.bash
+    await using terminal = new ShellTerminal(command, env, folder)
+    terminal.type(`${setUp}; echo set''up\n`)
+    await terminal.sees(/setup[\s\S]*ready> /)
+    for (const name of rude.map((text) => text.slice(0, 4))) {
+      // Home, a command that does nothing, End: what Tab has made of the line is expanded and not more.
+      terminal.type(`cove cp ${quote}${name}\t\u0001: \u0005\n`)
+      const seen = await terminal.sees(/\n(?:ready)?> $/)
+      if (!seen.endsWith(PROMPT)) terminal.type(`${quote}\n`)
+      await terminal.sees(/ready> $/)
+      expect(existsSync(join(folder, 'ran')), name).toBe(false)
+    }
   })
 
   it('gives PowerShell its names in the form it reads', async () => {

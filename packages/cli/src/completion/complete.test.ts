@@ -6,6 +6,9 @@ import { SHELLS } from './shells.ts'
 
 const program = await describeCommandLine()
 
+const rudeNames: LiveNames = async () =>
+  ['good', 'g\nword\tevil', 'g\u001B[2J', 'g\u009B2J'].map((value) => ({ value }))
+
 /** What is asked for, and for which place. */
 async function ask(...words: readonly string[]) {
   const asked: { kind: string; place: Place }[] = []
@@ -75,6 +78,10 @@ describe('what may stand where something is typed', () => {
     expect((await ask(...words)).kinds).toEqual(kinds)
   })
 
+  it('leaves out names that would be several lines, or that a terminal obeys', async () => {
+    expect(await complete(program, ['get', 'g'], rudeNames)).toEqual([{ value: 'good' }])
+  })
+
   it('knows what was written before: options once, and where to ask', async () => {
     const { values } = await ask('create', '--name', 'x', '--label', 'a=b', '--')
     expect(values).not.toContain('--name')
@@ -101,8 +108,25 @@ describe('bash', () => {
 
   it('is given names that it reads as one word', () => {
     expect(answer('cove cp a', 'a b$c')).toBe('a\\ b\\$c \n')
-    expect(answer('cove cp "a', 'a b')).toBe('a b \n')
+    expect(answer('cove cp s', 'smile\u{1f600}')).toBe('smile\\\u{1f600} \n')
+    expect(answer('cove cp "a', 'a b')).toBe('a b\n')
   })
+
+  it('types no name into quotes that would leave them', () => {
+    const names = ['a b', 'a$(x)', 'a`x`', 'a"; x; "', "a'; x; '", 'a!x', 'a\\']
+    expect(answer('cove cp "a', ...names)).toBe("a b\na'; x; '\n")
+    expect(answer("cove cp 'a", ...names)).toBe('a b\na$(x)\na`x`\na"; x; "\na!x\na\\\n')
+  })
+})
+
+it('types no name into PowerShell that it would run', () => {
+  const names = ['web:/tmp/a', 'a b', '$(x)', "a'; x; '", 'a\u2019; x']
+  const answer = SHELLS.powershell.answer(
+    names.map((value) => ({ value })),
+    [],
+  )
+  const words = answer.split('\n').map((line) => line.split('\t')[0])
+  expect(words).toEqual(['web:/tmp/a', "'a b'", "'$(x)'", "'a''; x; '''", "'a\u2019\u2019; x'", ''])
 })
 
 it('shows no shell anything that a terminal obeys', () => {

@@ -114,9 +114,13 @@ async function optionValues(option: Option, place: Place, live: LiveNames): Prom
   return named([...choices, ...names], place.typed)
 }
 
+/** Shells read a candidate a line, and print it: files in sandboxes may have names that no line can carry. */
 function named(candidates: readonly Candidate[], typed: string): Candidate[] {
-  return candidates.filter(({ value }) => value.startsWith(typed))
+  return candidates.filter(({ value }) => value.startsWith(typed) && !CONTROL.test(value))
 }
+
+// eslint-disable-next-line no-control-regex -- these characters are the point
+const CONTROL = /[\u0000-\u001F\u007F-\u009F]/
 
 function commandsOf(command: Command): Candidate[] {
   const names = command

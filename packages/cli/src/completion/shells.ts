@@ -15,13 +15,13 @@ const ABOUT_MAX = 80
 const bash: Shell = {
   words: ([, line = '']) => splitLine(line).words.slice(1),
   answer: (candidates, [breaks = '', line = '']) => {
-    const { words, quoted } = splitLine(line)
+    const { words, quote } = splitLine(line)
+    if (quote !== '') return insideQuotes(candidates, quote)
     const typed = words.at(-1) ?? ''
-    const cut = quoted ? 0 : Math.max(...breaks.split('').map((character) => typed.lastIndexOf(character))) + 1
+    const cut = Math.max(...breaks.split('').map((character) => typed.lastIndexOf(character))) + 1
     return candidates
       .map(({ value, open }) => {
-        const rest = value.slice(cut)
-        return `${quoted ? rest : rest.replace(/[^\w@%+=:,./~-]/g, '\\$&')}${open === true ? '' : ' '}\n`
+        return `${value.slice(cut).replace(/[^\w@%+=:,./~-]/gu, '\\$&')}${open === true ? '' : ' '}\n`
       })
       .join('')
   },
@@ -34,6 +34,12 @@ const bash: Shell = {
 }
 complete -o nospace -F _cove cove
 `,
+}
+
+/** Bash takes them as they are and closes the quotes itself: what would end them, or run, is left out. */
+function insideQuotes(candidates: readonly Candidate[], quote: '"' | "'"): string {
+  const obeyed = quote === '"' ? /["$`\\!]/ : /'/
+  return candidates.map(({ value }) => (obeyed.test(value) ? '' : `${value}\n`)).join('')
 }
 
 const zsh: Shell = {
@@ -83,10 +89,14 @@ complete --command cove --no-files --keep-order --arguments '(__cove_complete)'
 `,
 }
 
-/** PowerShell drops empty words on their way to a program, so that the last one begins with a mark. */
+/**
+ * PowerShell drops empty words on their way to a program, so that the last one begins with a mark. It types what it is
+ * given as it is.
+ */
 const powershell: Shell = {
   words: (args) => [...args.slice(0, -1), (args.at(-1) ?? '').replace(/^=/, '')],
-  answer: (candidates) => candidates.map(({ value, about }) => `${value}\t${aboutText(about) || value}\n`).join(''),
+  answer: (candidates) =>
+    candidates.map(({ value, about }) => `${powershellWord(value)}\t${aboutText(about) || value}\n`).join(''),
   script: `Register-ArgumentCompleter -Native -CommandName cove -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $program = $commandAst.CommandElements[0].Extent.Text
@@ -105,6 +115,12 @@ export type ShellName = keyof typeof SHELLS
 export const SHELL_NAMES = Object.keys(SHELLS) as readonly ShellName[]
 
 export const isShell = (name: string): name is ShellName => Object.hasOwn(SHELLS, name)
+
+/** In quotes where a bare word would be cut or run; to PowerShell typographic quotes are quotes too. */
+function powershellWord(value: string): string {
+  if (/^[\w.:/=+~-]+$/.test(value)) return value
+  return `'${value.replace(/['\u2018-\u201B]/g, '$&$&')}'`
+}
 
 /** One line without anything that a terminal obeys. */
 function aboutText(about = ''): string {

@@ -1,13 +1,13 @@
 interface Split {
   readonly words: readonly string[]
-  /** The last word is inside quotes that are still open. */
-  readonly quoted: boolean
+  /** The quote that the last word is inside of; empty when it is in none. */
+  readonly quote: '' | '"' | "'"
 }
 
 /** Words of a line as a shell reads it; behind a blank the last word is empty. Nothing is expanded. */
 export function splitLine(line: string): Split {
   const words: string[] = ['']
-  let quote = ''
+  let quote: Split['quote'] = ''
   for (let index = 0; index < line.length; index++) {
     const character = line.charAt(index)
     const add = (text: string) => words.push(`${words.pop() ?? ''}${text}`)
@@ -18,5 +18,5 @@ export function splitLine(line: string): Split {
       if (words.at(-1) !== '') words.push('')
     } else add(character)
   }
-  return { words, quoted: quote !== '' }
+  return { words, quote }
 }
