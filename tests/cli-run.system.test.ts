@@ -1,7 +1,11 @@
+import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { CliProcess } from './support/cli-process.ts'
-import { TestDaemon } from './support/daemon.ts'
+import { MAIN, TestDaemon } from './support/daemon.ts'
 import { commandsWith } from './support/host-commands.ts'
 
 describe('cove run', () => {
@@ -123,6 +127,33 @@ describe('cove run', () => {
     await shell.saw('status=130')
     shell.write('exit 4\r')
     expect((await shell.ended).status).toBe(4)
+  })
+
+  it('ends a shell that nobody can type into', async () => {
+    const shell = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, 'shell'], {
+      stdio: ['ignore', 'ignore', 'ignore'],
+      env: { ...process.env, COVE_DATA_DIR: daemon.dataDir },
+    })
+    expect(await once(shell, 'close')).toEqual([0, null])
+  })
+
+  it.runIf(existsSync('/dev/full'))('says so when its output finds no room', async () => {
+    const full = openSync('/dev/full', 'w')
+    try {
+      for (const args of [['ls'], ['run', 'echo', 'lost']]) {
+        const command = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+          stdio: ['ignore', full, 'pipe'],
+          env: { ...process.env, COVE_DATA_DIR: daemon.dataDir },
+        })
+        const [stderr, [status]] = await Promise.all([text(command.stderr), once(command, 'close')])
+        expect({ status: status as unknown, stderr }).toEqual({
+          status: 1,
+          stderr: expect.stringContaining('error: the output cannot be written: ENOSPC') as string,
+        })
+      }
+    } finally {
+      closeSync(full)
+    }
   })
 
   it('colours errors on a terminal only, and not where NO_COLOR asks for none', async () => {

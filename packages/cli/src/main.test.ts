@@ -42,6 +42,33 @@ describe('the command line', () => {
     })
   })
 
+  it.each([
+    ['help', 'stauts'],
+    ['stauts', '--help'],
+  ])('does not explain the whole command line for %s %s', async (...argv) => {
+    expect(await cove(...argv)).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: "error: unknown command 'stauts'\nfix: Did you mean status?\n",
+    })
+  })
+
+  it('tells its version however it is asked', async () => {
+    const { stdout } = await cove('version')
+    expect(stdout).toMatch(/^cove \d+\.\d+\.\d+ \(node /)
+    expect(await cove('--version')).toEqual({ status: 0, stdout, stderr: '' })
+    expect(await cove('-v')).toEqual({ status: 0, stdout, stderr: '' })
+  })
+
+  it.each([
+    [['create', '--limit-memory', 'lots'], 'a number of bytes, such as 512MiB'],
+    [['create', '--idle-timeout', '90'], 'a time with a unit, such as 500ms'],
+  ])('says for %j what a value must be', async (argv, expected) => {
+    const { status, stderr } = await cove(...argv)
+    expect(status).toBe(2)
+    expect(stderr).toContain(`is invalid. It must be ${expected}`)
+  })
+
   it('finds the command behind its own options', async () => {
     const { status, stderr } = await cove('--url', 'ls', 'run')
     expect(status).toBe(2)

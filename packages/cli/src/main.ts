@@ -5,6 +5,7 @@ import { COMMANDS } from './commands/registry.ts'
 import type { Context } from './context.ts'
 import { STATUS } from './exit-status.ts'
 import type { Io } from './io.ts'
+import { nearestName } from './nearest.ts'
 import { GLOBAL_FLAGS, whereOf, type Where } from './options/global-options.ts'
 import { describeProgram } from './program.ts'
 import { renderError, writeError } from './render/error.ts'
@@ -25,6 +26,14 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     },
   }
   const known = COMMANDS.some(({ name, hidden }) => name === wanted && hidden !== true)
+  if (wanted !== undefined && asksForHelp(argv) && !COMMANDS.some(({ name }) => name === wanted)) {
+    const guess = nearestName(
+      wanted,
+      COMMANDS.filter(({ hidden }) => hidden !== true).map(({ name }) => name),
+    )
+    writeError(io, `unknown command '${wanted}'`, guess === undefined ? 'See `cove --help`.' : `Did you mean ${guess}?`)
+    return STATUS.usage
+  }
   try {
     let program: Command | undefined
     program = await describeProgram({
@@ -69,6 +78,12 @@ function commandPath(program: Command | undefined, argv: readonly string[]): str
     command = inner
   }
   return path
+}
+
+/** `help x`, `x --help`, `x -h`. */
+function asksForHelp(argv: readonly string[]): boolean {
+  const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv
+  return own.some((word) => word === '--help' || word === '-h') || own.find((word) => !word.startsWith('-')) === 'help'
 }
 
 /** The first word that is a command; for `help x`, x. */

@@ -14,17 +14,23 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   return best?.candidate
 }
 
+/** Letters that are missing, too many or others; two that have changed places are one. */
 function distance(a: string, b: string): number {
+  let before: number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
     const row = [i]
     for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1]
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
       row[j] = Math.min(
         (row[j - 1] ?? 0) + 1,
         (previous[j] ?? 0) + 1,
-        (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
+        (previous[j - 1] ?? 0) + (same ? 0 : 1),
+        swapped ? (before[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY,
       )
     }
+    before = previous
     previous = row
   }
   return previous[b.length] ?? 0

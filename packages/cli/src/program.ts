@@ -2,6 +2,7 @@ import { Command, type OutputConfiguration } from 'commander'
 import { COMMANDS, type Run } from './commands/registry.ts'
 import type { Context } from './context.ts'
 import { acceptGlobalOptions, addGlobalOptions } from './options/global-options.ts'
+import { VERSION_LINE } from './version.ts'
 
 interface Parts {
   readonly context: Context
@@ -16,6 +17,7 @@ export async function describeProgram({ context, run, output = {}, load }: Parts
   const program = new Command('cove')
     .description('Computers for AI agents: isolated, on any machine, behind one API.')
     .helpOption('-h, --help', 'show help')
+    .version(VERSION_LINE, '-v, --version', 'show the version')
     .commandsGroup('The command line:')
     .helpCommand('help [command]', 'show help for a command')
     .enablePositionalOptions()

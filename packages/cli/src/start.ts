@@ -1,6 +1,10 @@
 import { fstatSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import { OutputClosed } from './attach/output-closed.ts'
+import { STATUS } from './exit-status.ts'
 import type { Io } from './io.ts'
 import { main } from './main.ts'
+import { writeError } from './render/error.ts'
 
 /** The real command line: runs one command and ends the process with its status. */
 export async function start(): Promise<void> {
@@ -16,11 +20,18 @@ export async function start(): Promise<void> {
     },
   }
   // Whoever read the output may have gone; who streams to it notices for himself.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  let lost: NodeJS.ErrnoException | undefined
+  process.stderr.on('error', () => {})
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') lost ??= error
+  })
   const status = await main(process.argv.slice(2), io)
   // Leaving at once: an unread terminal and idle connections would hold the process for no reason.
   await Promise.all([flushed(io.stdout), flushed(io.stderr)])
-  process.exit(status)
+  // What failed in the last write is told in the next turn.
+  await setImmediate()
+  if (lost !== undefined) writeError(io, `the output cannot be written: ${lost.message}`, 'Make room where it goes.')
+  process.exit(lost !== undefined && (status === STATUS.ok || status === OutputClosed.status) ? STATUS.failure : status)
 }
 
 /** `/dev/null`, or nothing at all: whoever started this command has no input for it. */

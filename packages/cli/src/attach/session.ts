@@ -26,6 +26,7 @@ export async function session(process: Process, io: Io, options: SessionOptions)
     using _terminal = options.terminal ? handOverTerminal(io, process) : undefined
     const events = process.events()
     using _stdin = options.stdin ? forwardStdin(io, process) : undefined
+    if (options.terminal && io.stdinIsEmpty === true) await endInput(process)
     interrupts.passTo(process)
     const giveUp = () => process.detach()
     interrupts.abandon.addEventListener('abort', giveUp, { once: true })
@@ -46,6 +47,15 @@ export async function session(process: Process, io: Io, options: SessionOptions)
     }
   }
   return end === undefined ? STATUS.failure : report(end, io, options.timeoutMs)
+}
+
+/** A shell in a terminal whose input never comes and never ends would wait forever. */
+async function endInput(process: Process): Promise<void> {
+  try {
+    await process.closeStdin()
+  } catch {
+    // It has ended already.
+  }
 }
 
 /** Says what a status alone cannot say. */

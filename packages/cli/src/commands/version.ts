@@ -3,7 +3,7 @@ import type { Context } from '../context.ts'
 import { STATUS } from '../exit-status.ts'
 import { addOutputOption, outputFormat } from '../options/output-options.ts'
 import { writeData } from '../render/data.ts'
-import { VERSION } from '../version.ts'
+import { VERSION, VERSION_LINE } from '../version.ts'
 import type { Run } from './registry.ts'
 
 export function define(command: Command, { io }: Context, run: Run): void {
@@ -12,7 +12,7 @@ export function define(command: Command, { io }: Context, run: Run): void {
       const format = outputFormat(command)
       const version = { cove: VERSION, node: process.versions.node, platform: `${process.platform}-${process.arch}` }
       if (format !== 'table') await writeData(io, format, version)
-      else io.stdout.write(`cove ${version.cove} (node ${version.node}, ${version.platform})\n`)
+      else io.stdout.write(`${VERSION_LINE}\n`)
       return STATUS.ok
     }),
   )

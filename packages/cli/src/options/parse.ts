@@ -4,7 +4,7 @@ import { InvalidArgumentError } from 'commander'
 /** Readers of option values. What they cannot read is a usage error that names the option. */
 
 export function duration(text: string): number {
-  return usage(() => parseDuration(text))
+  return usage(() => parseDuration(text), 'It must be a time with a unit, such as 500ms, 90s, 30m, 2h or 7d.')
 }
 
 export function timeout(text: string): Timeout {
@@ -12,7 +12,7 @@ export function timeout(text: string): Timeout {
 }
 
 export function bytes(text: string): number {
-  return usage(() => parseBytes(text))
+  return usage(() => parseBytes(text), 'It must be a number of bytes, such as 512MiB, 1.5g or 4096.')
 }
 
 export function count(text: string): number {
@@ -68,10 +68,10 @@ export function each(text: string, previous: readonly string[] = []): string[] {
   return [...previous, text]
 }
 
-function usage<T>(read: () => T): T {
+function usage<T>(read: () => T, expected: string): T {
   try {
     return read()
-  } catch (thrown) {
-    throw new InvalidArgumentError(thrown instanceof Error ? `${thrown.message}.` : String(thrown))
+  } catch {
+    throw new InvalidArgumentError(expected)
   }
 }
