@@ -3,11 +3,13 @@ import { CoveError } from '@cove/domain'
 import type { Variables } from '../environment/environment-layers.ts'
 import type { RunnerEnvironment } from '../environment/runner-environment.ts'
 import type { Launcher } from '../launcher.ts'
+import { findProgram } from '../host/requirements.ts'
+import { NixEnvironment } from '../nix/nix-environment.ts'
 import { openLauncher } from '../open-launcher.ts'
 import { findGuestProgram } from './guest-program.ts'
 import { NativeEnvironment } from './native-environment.ts'
 import { ownKey } from './own-key.ts'
-import { defaultStateFolder, installationOf, openStateFolder } from './state-folder.ts'
+import { defaultCacheFolder, defaultStateFolder, installationOf, openStateFolder } from './state-folder.ts'
 
 export interface RunnerOptions {
   /**
@@ -21,6 +23,15 @@ export interface RunnerOptions {
   readonly idleMs?: number
   /** Gives up opening. */
   readonly signal?: AbortSignal
+}
+
+export interface NixOptions extends NativeOptions {
+  /** Where built shells are kept. Default: below the user's cache folder. */
+  readonly cacheFolder?: string
+  /** Path of nix. Default: looked for on the PATH. */
+  readonly nix?: string
+  /** Default: this program's own. */
+  readonly host?: Readonly<Record<string, string | undefined>>
 }
 
 export interface NativeOptions {
@@ -43,6 +54,11 @@ export interface Runner extends AsyncDisposable {
   readonly swept: number
   /** An environment of processes of this machine. */
   native(options?: NativeOptions): RunnerEnvironment
+  /**
+   * An environment of processes of this machine in the development shell of the directory's flake. `command-not-found`
+   * when there is no nix.
+   */
+  nix(options?: NixOptions): Promise<RunnerEnvironment>
   /** Shuts all of its environments down. Safe to call twice. */
   close(): Promise<void>
 }
@@ -71,6 +87,8 @@ export async function openRunner(options: RunnerOptions = {}): Promise<Runner> {
   }
 }
 
+const NIX_FIX = 'Install Nix: `apt-get install nix-bin`, or from https://nixos.org/download.'
+
 type Facts = Pick<Runner, 'installation' | 'stateFolder' | 'swept'> & {
   readonly owner: { readonly pid: number; readonly startTime: number }
 }
@@ -93,15 +111,26 @@ class OpenRunner implements Runner {
   }
 
   native(options: NativeOptions = {}): RunnerEnvironment {
-    if (this.#closing !== undefined) throw new CoveError('wrong-state', 'the runner was closed')
-    const environment = new NativeEnvironment({
-      launcher: this.launcher,
-      owner: this.#owner,
-      directory: resolve(options.directory ?? '.'),
-      environment: options.environment,
-    })
-    this.#environments.add(environment)
-    return environment
+    return this.#added(this.#native(options))
+  }
+
+  async nix(options: NixOptions = {}): Promise<RunnerEnvironment> {
+    const host = options.host ?? process.env
+    const nix = options.nix ?? (await findProgram('nix', host['PATH']))
+    if (nix === undefined) {
+      throw new CoveError('command-not-found', 'nix is not installed', {}, { fix: NIX_FIX })
+    }
+    const directory = resolve(options.directory ?? '.')
+    return this.#added(
+      new NixEnvironment({
+        directory,
+        nix,
+        host,
+        cacheFolder: resolve(options.cacheFolder ?? defaultCacheFolder(host)),
+        environment: options.environment,
+        native: (variables) => this.#native({ directory }, variables),
+      }),
+    )
   }
 
   close(): Promise<void> {
@@ -111,6 +140,22 @@ class OpenRunner implements Runner {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #native(options: NativeOptions, host?: Readonly<Record<string, string | undefined>>): NativeEnvironment {
+    return new NativeEnvironment({
+      launcher: this.launcher,
+      owner: this.#owner,
+      directory: resolve(options.directory ?? '.'),
+      environment: options.environment,
+      host,
+    })
+  }
+
+  #added<T extends RunnerEnvironment>(environment: T): T {
+    if (this.#closing !== undefined) throw new CoveError('wrong-state', 'the runner was closed')
+    this.#environments.add(environment)
+    return environment
   }
 
   async #close(): Promise<void> {

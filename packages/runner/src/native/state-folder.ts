@@ -21,6 +21,11 @@ export function defaultStateFolder(env: Readonly<Record<string, string | undefin
   return candidates.find(fits) ?? `/tmp/cove-runner-${userInfo().uid}`
 }
 
+/** What can be made again at any time. */
+export function defaultCacheFolder(env: Readonly<Record<string, string | undefined>>): string {
+  return join(env['XDG_CACHE_HOME'] ?? join(env['HOME'] ?? homedir(), '.cache'), 'cove/nix')
+}
+
 function fits(path: string | undefined): path is string {
   return path?.startsWith('/') === true && Buffer.byteLength(path) <= MOST_BYTES
 }
