@@ -56,7 +56,9 @@ export async function chooseDriver(
 
 function strongEnough(drivers: readonly Driver[], wish: DriverWish, tried: string[]): readonly Driver[] {
   const named = wish.driver === undefined ? drivers : drivers.filter(({ name }) => name === wish.driver)
-  if (named.length === 0 && wish.driver !== undefined) tried.push(`${wish.driver}: not one of this node's drivers`)
+  if (named.length === 0 && wish.driver !== undefined) {
+    tried.push(`there is no such driver, only ${drivers.map(({ name }) => name).join(', ') || 'none'}`)
+  }
   return named.filter((driver) => {
     const enough = wish.isolation === undefined || satisfies(driver.isolation, wish.isolation)
     if (!enough) tried.push(`${driver.name}: its isolation is only ${driver.isolation}`)

@@ -72,7 +72,7 @@ describe('the choice of a driver', () => {
     expect(await choice([slowVm], { driver: 'qemu' })).toBe('qemu')
     await expect(choice([bubblewrap], { driver: 'native' })).rejects.toMatchObject({
       code: 'isolation-unavailable',
-      context: { asked: 'native', tried: "native: not one of this node's drivers" },
+      context: { asked: 'native', tried: 'there is no such driver, only bubblewrap' },
     })
     await expect(choice([bubblewrap], { driver: 'bubblewrap', isolation: 'vm' })).rejects.toMatchObject({
       code: 'isolation-unavailable',

@@ -7,7 +7,7 @@ import { addOutputOption, outputFormat } from '../options/output-options.ts'
 import { pairs } from '../options/parse.ts'
 import { makeSandbox } from '../project/make-sandbox.ts'
 import { writeData } from '../render/data.ts'
-import { sandboxDetails } from '../render/sandbox.ts'
+import { sandboxDetails, unenforced } from '../render/sandbox.ts'
 import { writeWarning } from '../render/error.ts'
 import { warnOfNoWall } from '../render/no-wall.ts'
 import type { Run } from './registry.ts'
@@ -38,10 +38,7 @@ async function create(command: Command, { io, client }: Context): Promise<number
   if (sandbox === undefined || interrupts.status !== undefined) return interrupts.status ?? STATUS.failure
   sandbox.keep()
   warnOfNoWall(sandbox.info, io)
-  for (const { name, enforced, reason } of sandbox.info.limits) {
-    if (!enforced && quiet !== true)
-      writeWarning(io, `${name} is not limited here${reason === undefined ? '' : `: ${reason}`}`)
-  }
+  if (quiet !== true) for (const warning of unenforced(sandbox.info.limits)) writeWarning(io, warning)
   const format = outputFormat(command)
   if (format !== 'table') await writeData(io, format, sandbox.info)
   else io.stdout.write(quiet === true || io.stdout.isTTY !== true ? `${sandbox.id}\n` : sandboxDetails(sandbox.info))

@@ -51,6 +51,17 @@ export function sandboxDetails(sandbox: SandboxInfo): string {
 
 const LIMIT_TITLES = { memoryBytes: 'memory', cpus: 'processors', processes: 'processes', diskBytes: 'disk' } as const
 
+/** A sentence for each reason why limits are not enforced. */
+export function unenforced(limits: readonly LimitReport[]): readonly string[] {
+  const titles = new Map<string, string[]>()
+  for (const { name, enforced, reason = '' } of limits) {
+    if (!enforced) titles.set(reason, [...(titles.get(reason) ?? []), LIMIT_TITLES[name]])
+  }
+  return [...titles].map(
+    ([reason, names]) => `no limit here for ${names.join(', ')}${reason === '' ? '' : `: ${reason}`}`,
+  )
+}
+
 function limitText({ name, value, enforced, reason }: LimitReport): string {
   const amount = name === 'memoryBytes' || name === 'diskBytes' ? formatBytes(value) : String(value)
   return enforced ? amount : `${amount} (not enforced${reason === undefined ? '' : `: ${reason}`})`

@@ -41,7 +41,7 @@ export const ERROR_CODES = {
     http: 401,
     grpc: GRPC.unauthenticated,
     transient: false,
-    fix: 'Send the API key as "Authorization: Bearer <key>"; `cove key` shows where it is.',
+    fix: 'Send the API key as "Authorization: Bearer <key>"; `cove key show` prints the one of this machine.',
   },
   'permission-denied': {
     http: 403,
@@ -68,7 +68,12 @@ export const ERROR_CODES = {
     transient: false,
     fix: 'Check the name of the image; see `docker images` for those that are here.',
   },
-  'template-not-found': { http: 404, grpc: GRPC.notFound, transient: false, fix: 'Use one of the listed templates.' },
+  'template-not-found': {
+    http: 404,
+    grpc: GRPC.notFound,
+    transient: false,
+    fix: 'Use `host`, or another that ListTemplates tells.',
+  },
   'project-not-found': {
     http: 404,
     grpc: GRPC.notFound,
@@ -125,7 +130,7 @@ export const ERROR_CODES = {
     http: 400,
     grpc: GRPC.notFound,
     transient: false,
-    fix: 'Use a user that the sandbox has: `root` or `user`.',
+    fix: 'Use a user that the sandbox has: `user`, and `root` where the daemon may map more than its own user id.',
   },
   'already-exists': { http: 409, grpc: GRPC.alreadyExists, transient: false, fix: 'Use another name or key.' },
   'wrong-state': {

@@ -132,7 +132,9 @@ async function findParent(
       await rmdir(probe)
       return { parent }
     } catch (error) {
-      reason = `no cgroup can be made in ${parent}: ${errorText(error)}`
+      reason = isForbidden(error)
+        ? 'the user of Cove may not make cgroups'
+        : `no cgroup can be made in ${parent}: ${errorText(error)}`
     }
   }
   return { reason }
@@ -181,6 +183,11 @@ async function read(path: string): Promise<string> {
 
 function words(text: string): readonly string[] {
   return text.trim().split(/\s+/)
+}
+
+/** The reason stands in every answer about a sandbox, so the everyday one is short. */
+function isForbidden(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'EACCES' || error.code === 'EPERM')
 }
 
 function errorText(error: unknown): string {

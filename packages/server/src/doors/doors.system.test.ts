@@ -177,6 +177,7 @@ describe('curl-like JSON', () => {
     expect((await call(base, 'SandboxService/Nothing', {})).status).toBe(404)
     const text = await call(base, 'SandboxService/ListSandboxes', {}, { headers: { 'content-type': 'text/plain' } })
     expect(text.status).toBe(415)
+    expect(text.json).toMatchObject({ code: 'unsupported', fix: expect.stringContaining('application/json') as string })
     const odd = await call(base, 'SandboxService/ListSandboxes', {}, { body: '{"filter":7}' })
     expect(odd.json).toMatchObject({ code: 'invalid_argument' })
     await call(base, 'SystemService/Diagnose', {})

@@ -130,7 +130,7 @@ export function requireOperator({ operator }: Principal): void {
     'this is for the operator',
     {},
     {
-      fix: 'Use the key that was made at the first start: `cove key` shows where it is.',
+      fix: 'Use the key that was made at the first start: `cove key show` prints it.',
     },
   )
 }

@@ -4,7 +4,7 @@ import { CoveError, type Log } from '@cove/domain'
 import { unauthenticated } from '../../auth/credentials.ts'
 import type { Door } from '../door.ts'
 import { clientSignal, cut, drained, unread, type Exchange, type Request } from '../exchange.ts'
-import { answerError, endUnread } from '../json-error.ts'
+import { StatusError, answerError, endUnread } from '../json-error.ts'
 import { toConnectError } from './connect-error.ts'
 import { tooLarge, tooSlow, type BodyLimits } from '../read-body.ts'
 import { exchangeKey, isOpenService, type Services } from './router.ts'
@@ -55,6 +55,11 @@ export class ConnectDoor implements Door {
     if (stranger && exchange.refusal === undefined && answer.status >= 400 && answer.status !== 401) {
       return answerError(exchange, unauthenticated())
     }
+    const refusal = answer.body === undefined ? REFUSALS.get(answer.status) : undefined
+    if (refusal !== undefined) {
+      answer.header?.forEach((value, name) => void response.setHeader(name, value))
+      return answerError(exchange, new StatusError(answer.status, refusal))
+    }
     try {
       await send(exchange, answer)
     } catch (error) {
@@ -86,6 +91,20 @@ export class ConnectDoor implements Door {
     }
   }
 }
+
+/** What the library refuses with a bare status: people who try with curl want to know why. */
+const REFUSALS: ReadonlyMap<number, CoveError> = new Map([
+  [405, new CoveError('unsupported', 'this method is called with another verb', {}, { fix: 'Call it with POST.' })],
+  [
+    415,
+    new CoveError(
+      'unsupported',
+      'the Content-Type is none that this method takes',
+      {},
+      { fix: 'Send JSON with `Content-Type: application/json`, or speak Connect, gRPC or gRPC-Web.' },
+    ),
+  ],
+])
 
 function toHeaders(request: Request): Headers {
   const headers = new Headers()
