@@ -206,6 +206,19 @@ signal.pause()`
     expect((await python('print("again")')).stdout).toBe('again\n')
   })
 
+  it.each([
+    ['a link to where nothing can be written', 'rm -rf ~/.cove; ln -s /etc ~/.cove'],
+    ['a file', 'rm -rf ~/.cove; touch ~/.cove'],
+    ['closed', 'chmod 0 ~/.cove/run'],
+  ])('runs elsewhere when code that ran before has made our folder %s', async (_how, spoil) => {
+    const spoiled = await house.create()
+    const run = (code: string) => house.run(spoiled, { runtime: 'shell', code })
+    await run(spoil)
+    expect(await run('dirname "$0"')).toMatchObject({ stdout: '/tmp/.cove/run\n' })
+    await run('chmod 700 ~/.cove/run; rm -rf ~/.cove /tmp/.cove')
+    expect(await run('echo again')).toMatchObject({ stdout: 'again\n' })
+  })
+
   it('uses the configured interpreter, and says when there is none', async () => {
     await write('/home/user/snake', '#!/bin/sh\necho configured\nexec /usr/bin/python3 "$@"\n', 0o755)
     const runtimes = house.runtimesWith({ python: { run: '/home/user/snake' }, node: { run: '/opt/none/node' } })

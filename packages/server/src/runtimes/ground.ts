@@ -49,7 +49,7 @@ export class Grounds {
   }
 
   async of(guest: Guest, { spec, status }: Sandbox, signal: AbortSignal): Promise<Ground> {
-    const key = `${spec.id} ${status.incarnation}`
+    const key = keyOf(spec.id, status.incarnation)
     const ground = this.#known.get(key) ?? (await this.#probe(guest, signal))
     this.#known.delete(key)
     this.#known.set(key, ground)
@@ -58,6 +58,11 @@ export class Grounds {
       this.#known.delete(oldest)
     }
     return ground
+  }
+
+  /** The sandbox is asked again: what was found out does not hold any more. */
+  forget({ spec, status }: Sandbox): void {
+    this.#known.delete(keyOf(spec.id, status.incarnation))
   }
 
   async #probe(guest: Guest, signal: AbortSignal): Promise<Ground> {
@@ -87,3 +92,5 @@ export class Grounds {
     )
   }
 }
+
+const keyOf = (id: string, incarnation: number): string => `${id} ${incarnation}`
