@@ -20,12 +20,21 @@ export function addTools(
     server.registerTool(name, { title, description, annotations, ...SCHEMAS.get(name) }, async (args, context) => {
       const sender = context.http?.req === undefined ? undefined : senderOf(context.http.req)
       if (sender === undefined) throw new CoveError('internal', 'a call came without its sender')
-      return tool.call(args, toolCall(house, context, sender), sender)
+      let held = 0
+      const hold = (bytes: number): void => {
+        house.answers.take(bytes)
+        held += bytes
+      }
+      try {
+        return await tool.call(args, { ...toolCall(house, context, sender), hold }, sender)
+      } finally {
+        if (held > 0) void sender.answered.then(() => house.answers.give(held))
+      }
     })
   }
 }
 
-function toolCall(house: McpHouse, context: ServerContext, { principal, host }: Sender): ToolCall {
+function toolCall(house: McpHouse, context: ServerContext, { principal, host }: Sender): Omit<ToolCall, 'hold'> {
   const { signal } = context.mcpReq
   return {
     ...house,

@@ -2,6 +2,7 @@ import { CoveError } from '@cove/domain'
 import type { Request } from '../exchange.ts'
 import { readBody } from '../read-body.ts'
 import { Refusal } from './refusal.ts'
+import { Room } from './room.ts'
 import { RPC } from './rpc-error.ts'
 import { MCP_LIMITS } from './settings.ts'
 
@@ -13,7 +14,7 @@ export interface Body extends Disposable {
 /** Reads the bodies of requests: whole files in base64 among them, so that large ones are bounded all together. */
 export class Bodies {
   readonly #ms: number
-  #held = 0
+  readonly #room = new Room(MCP_LIMITS.allBodyBytes)
 
   /** `ms`: milliseconds for the whole of one body. */
   constructor(ms: number) {
@@ -48,19 +49,14 @@ export class Bodies {
   /** Counts a large body until the returned function is called; small ones always find room. */
   #hold(bytes: number): () => void {
     if (bytes <= MCP_LIMITS.smallBodyBytes) return () => undefined
-    if (this.#held + bytes > MCP_LIMITS.allBodyBytes) {
-      const error = new CoveError(
-        'busy',
-        'too many large requests are being answered',
-        {},
-        { fix: 'Try again shortly.' },
-      )
-      throw new Refusal(503, RPC.server, error)
+    try {
+      this.#room.take(bytes)
+    } catch (error) {
+      throw new Refusal(503, RPC.server, CoveError.from(error))
     }
-    this.#held += bytes
     let released = false
     return () => {
-      if (!released) this.#held -= bytes
+      if (!released) this.#room.give(bytes)
       released = true
     }
   }

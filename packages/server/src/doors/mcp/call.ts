@@ -10,6 +10,8 @@ export interface Sender {
   readonly from: string
   /** Under which name, with its port, the client has reached the server. */
   readonly host: string | undefined
+  /** Resolves when the answer was taken, or nobody is there any more to take it. */
+  readonly answered: Promise<void>
 }
 
 /** One call of a tool, on its way. */
@@ -19,6 +21,8 @@ export interface ToolCall extends McpHouse {
   /** Aborts when the client cancels, its key ends, or the daemon gives up waiting. */
   readonly signal: AbortSignal
   readonly progress: Progress
+  /** Counts bytes of the answer until it was taken; throws `busy` where all answers together have too many. */
+  readonly hold: (bytes: number) => void
   /** What the audit log is told; never content, never a secret. */
   readonly noted: Noted
 }

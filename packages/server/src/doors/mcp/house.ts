@@ -3,6 +3,7 @@ import type { Audit } from '../../audit/audit.ts'
 import type { Ports } from '../../ports/ports.ts'
 import type { Runtimes } from '../../runtimes/runtimes.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
+import type { Room } from './room.ts'
 import type { McpSettings } from './settings.ts'
 
 /** What the tools work with. */
@@ -15,6 +16,8 @@ export interface McpHouse {
   readonly audit: Audit
   readonly log: Log
   readonly settings: McpSettings
-  /** Environments of each project that are being made. */
-  readonly making: Map<string, number>
+  /** Environments that are being made. */
+  readonly making: Set<{ readonly project: string; readonly name: string }>
+  /** For the large answers that have not been taken yet. */
+  readonly answers: Room
 }

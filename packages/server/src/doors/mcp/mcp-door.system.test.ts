@@ -1,6 +1,8 @@
+import { once } from 'node:events'
+import { request, type ClientRequest, type IncomingMessage } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CoveError } from '@cove/domain'
-import { openHouse, type House } from '../../../test/support/harness.ts'
+import { KEY, openHouse, type House } from '../../../test/support/harness.ts'
 import { ERAS, StubRuntimes, connectMcp, createEnvironment } from '../../../test/support/mcp.ts'
 import type { KeyRing } from '../../auth/key-ring.ts'
 import { MemoryAudit } from '../../audit/memory-audit.ts'
@@ -136,6 +138,42 @@ describe.each(ERAS)('a client of the %s era', (era) => {
     expect((await caller.call('list_environments')).isError).toBe(false)
   })
 
+  test('cannot fill the memory with files that it does not take', async () => {
+    await using own = await openHouse({ mcp: { runtimes: new StubRuntimes(), settings: { filesBytes: 140_000_000 } } })
+    const server = await own.listen()
+    await using caller = await connectMcp(server, era)
+    const id = await createEnvironment(caller)
+    const path = '/big'
+    const most = 10 * 1024 * 1024
+    await caller.call('write_file', { environment_id: id, path, content: 'x'.repeat(most) })
+    const beyond = await caller.call('read_file', { environment_id: id, path, offset: 2 * most })
+    expect(beyond.facts).toMatchObject({ content: '', size: most, bytes_read: 0 })
+    const slow: ClientRequest[] = []
+    for (let i = 0; i < 2; i++) slow.push(await askSlowly(server, { environment_id: id, path }))
+    const refused = await caller.call('read_file', { environment_id: id, path })
+    expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('code: busy') })
+    expect((await caller.call('read_file', { environment_id: id, path, length: 5 })).text).toBe('xxxxx')
+    for (const one of slow) one.destroy()
+    const again = () => caller.call('read_file', { environment_id: id, path })
+    await expect.poll(async () => (await again()).isError, { timeout: 10_000 }).toBe(false)
+    // What was taken leaves room for the next.
+    for (let i = 0; i < 3; i++) expect((await again()).isError).toBe(false)
+  })
+
+  test('makes as many environments as it may at the same time, and no more', async () => {
+    await using own = await openHouse({ mcp: { settings: { maxEnvironments: 3 } } })
+    await using caller = await connectMcp(await own.listen(), era)
+    const made = await Promise.all(
+      Array.from({ length: 9 }, () => caller.call('create_environment', { runtime: 'shell' })),
+    )
+    expect(made.filter(({ isError }) => !isError)).toHaveLength(3)
+    expect((await caller.call('create_environment', { runtime: 'shell' })).text).toContain('code: quota-exceeded')
+    await caller.call('destroy_environment', {
+      environment_id: String(made.find((one) => !one.isError)?.facts['name']),
+    })
+    expect((await caller.call('create_environment', { runtime: 'shell' })).isError).toBe(false)
+  })
+
   test('is told the progress of a call, and ends it by cancelling', async () => {
     const runtimes = new StubRuntimes()
     await using own = await openHouse({ mcp: { runtimes } })
@@ -228,3 +266,29 @@ test('what changes something is in the audit log, without content', async () => 
   expect(records[0]).toMatchObject({ project: 'default', key: 'test', role: 'admin', from: '127.0.0.1' })
   expect(JSON.stringify(records)).not.toContain('hush')
 })
+
+/** Asks for a file and reads no more of the answer than its head. */
+async function askSlowly(server: string, args: Record<string, unknown>): Promise<ClientRequest> {
+  const revision = '2026-07-28'
+  const _meta = {
+    'io.modelcontextprotocol/protocolVersion': revision,
+    'io.modelcontextprotocol/clientInfo': { name: 'slow', version: '1' },
+    'io.modelcontextprotocol/clientCapabilities': {},
+  }
+  const sent = request(`${server}/mcp`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${KEY}`,
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': revision,
+      'mcp-method': 'tools/call',
+      'mcp-name': 'read_file',
+    },
+  })
+  const params = { name: 'read_file', arguments: args, _meta }
+  sent.end(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }))
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage]
+  answer.pause().on('error', () => undefined)
+  return sent
+}

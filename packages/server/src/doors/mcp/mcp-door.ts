@@ -2,7 +2,7 @@ import { CoveError } from '@cove/domain'
 import { unauthenticated } from '../../auth/credentials.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Door } from '../door.ts'
-import { authorityOf, clientSignal, type Exchange } from '../exchange.ts'
+import { authorityOf, clientSignal, isGone, type Exchange, type Response } from '../exchange.ts'
 import { endUnread } from '../json-error.ts'
 import { Bodies } from './bodies.ts'
 import { sendWebResponse, toWebRequest } from './exchange-web.ts'
@@ -69,7 +69,7 @@ export class McpDoor implements Door {
     const service = await this.#loaded()
     const gone = clientSignal(response)
     const signal = principal.ended === undefined ? gone : AbortSignal.any([gone, principal.ended])
-    const sender = { principal, requestId, from, host: authorityOf(request) }
+    const sender = { principal, requestId, from, host: authorityOf(request), answered: ended(response) }
     const answer = await service.answer(toWebRequest(exchange, signal), body?.message, sender)
     using held = answer.using
     void held
@@ -103,4 +103,9 @@ export class McpDoor implements Door {
     else closing.addEventListener('abort', end, { once: true })
     return service
   }
+}
+
+function ended(response: Response): Promise<void> {
+  if (isGone(response)) return Promise.resolve()
+  return new Promise((resolve) => response.once('close', resolve))
 }

@@ -13,13 +13,14 @@ import type { Sender } from './call.ts'
 import type { McpHouse } from './house.ts'
 import type { McpFixtures } from './mcp-options.ts'
 import { addTools } from './add-tools.ts'
+import { Room } from './room.ts'
 import { RPC, requestIdOfMessage, rpcError } from './rpc-error.ts'
 import { Sessions } from './sessions.ts'
 import { MCP_LIMITS } from './settings.ts'
 import type { Tool } from './tool.ts'
 import { TOOLS } from './tools/tools.ts'
 
-export interface McpServiceOptions extends Omit<McpHouse, 'making'> {
+export interface McpServiceOptions extends Omit<McpHouse, 'making' | 'answers'> {
   readonly version: string
   /** Milliseconds of silence after which a stream sends a sign of life. */
   readonly keepAliveMs: number
@@ -46,7 +47,7 @@ export class McpService {
 
   constructor(options: McpServiceOptions) {
     this.#options = options
-    this.#house = { ...options, making: new Map() }
+    this.#house = { ...options, making: new Set(), answers: new Room(options.settings.filesBytes) }
     this.#sessions = new Sessions(() => options.clock.monotonic())
     const modern = {
       legacy: 'reject',

@@ -20,6 +20,8 @@ export interface McpSettings {
   readonly outputBytes: number
   /** What an environment may reach when its creator says nothing. */
   readonly network: 'none' | 'internet'
+  /** Bytes of memory that files which are being read take, all together, until their readers have them. */
+  readonly filesBytes: number
 }
 
 export const DEFAULT_MCP_SETTINGS: McpSettings = {
@@ -32,6 +34,7 @@ export const DEFAULT_MCP_SETTINGS: McpSettings = {
   bootMs: 2 * 60_000,
   outputBytes: 32 * 1024,
   network: 'none',
+  filesBytes: 512 * 1024 * 1024,
 }
 
 /** Bounds that stand whatever the settings are. */

@@ -75,17 +75,19 @@ export function idleTimeoutOf(minutes: number, { idleMs, maxIdleMs }: McpSetting
  */
 function checkRoom({ sandboxes, caller, settings, making }: ToolCall): void {
   const { maxEnvironments } = settings
+  const own = [...making].filter(({ project }) => project === caller.project)
+  const names = new Set<string | undefined>(own.map(({ name }) => name))
   const filter = { states: [], labels: {}, includeDeleted: false }
-  let running = 0
+  let count = names.size
   let token: string | undefined
   do {
     const page = sandboxes.list(caller, { filter, size: 1_000, ...(token === undefined ? {} : { token }) })
-    running += page.sandboxes.filter(({ spec, status }) => {
-      return RUNTIME_LABEL in spec.labels && isLive(status.state) && status.state !== 'creating'
+    count += page.sandboxes.filter(({ spec, status }) => {
+      return RUNTIME_LABEL in spec.labels && isLive(status.state) && !names.has(spec.name)
     }).length
     token = page.next
   } while (token !== undefined)
-  if (running + (making.get(caller.project) ?? 0) < maxEnvironments) return
+  if (count < maxEnvironments) return
   throw new CoveError(
     'quota-exceeded',
     `there are ${maxEnvironments} environments, which is the limit`,
@@ -97,7 +99,7 @@ function checkRoom({ sandboxes, caller, settings, making }: ToolCall): void {
 }
 
 /** What does not run in time, or is no longer wanted, is removed as soon as it can be. */
-async function createInTime(request: CreateRequest, call: ToolCall): Promise<Sandbox> {
+async function createInTime(request: CreateRequest & { name: string }, call: ToolCall): Promise<Sandbox> {
   const { sandboxes, caller, settings, signal, log } = call
   signal.throwIfAborted()
   const given = Promise.withResolvers<never>()
@@ -108,7 +110,7 @@ async function createInTime(request: CreateRequest, call: ToolCall): Promise<San
   }, settings.bootMs)
   const leave = (): void => given.reject(CoveError.from(signal.reason, 'cancelled'))
   signal.addEventListener('abort', leave, { once: true })
-  const release = reserve(call)
+  const release = reserve(request.name, call)
   let wanted = true
   const creating = sandboxes.create(caller, request)
   const finish = async (): Promise<void> => {
@@ -132,11 +134,8 @@ async function createInTime(request: CreateRequest, call: ToolCall): Promise<San
 }
 
 /** Counts an environment that is being made, until the returned function is called. */
-function reserve({ making, caller: { project } }: ToolCall): () => void {
-  making.set(project, (making.get(project) ?? 0) + 1)
-  return () => {
-    const left = (making.get(project) ?? 1) - 1
-    if (left > 0) making.set(project, left)
-    else making.delete(project)
-  }
+function reserve(name: string, { making, caller: { project } }: ToolCall): () => void {
+  const one = { project, name }
+  making.add(one)
+  return () => making.delete(one)
 }

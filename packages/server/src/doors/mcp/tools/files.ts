@@ -11,6 +11,8 @@ import { environmentId, filePath } from './arguments.ts'
 import { findEnvironment } from './environment.ts'
 
 const HOME = '/home/user'
+/** How often a byte of a file is in memory while it is answered with: as it is, as text, and twice in the message. */
+const COPIES = 6
 
 export const writeFile = defineTool({
   name: 'write_file',
@@ -64,10 +66,12 @@ export const readFile = defineTool({
   async run({ environment_id: ref, path, encoding = 'auto', offset = 0, length }, call) {
     checkPath(path)
     using lease = await guestOf(ref, call)
-    const { info, bytes } = await readPart(lease.guest, path, offset, length, call.signal)
+    const { info, bytes } = await readPart(lease.guest, path, offset, length, call)
     const text = encoding === 'auto' ? utf8(bytes) : undefined
     const content = text ?? Buffer.from(bytes).toString('base64')
-    const facts = { path, content, size: Math.max(info.size, offset + bytes.length), bytes_read: bytes.length, offset }
+    // It may have grown meanwhile.
+    const size = bytes.length === 0 ? info.size : Math.max(info.size, offset + bytes.length)
+    const facts = { path, content, size, bytes_read: bytes.length, offset }
     if (text !== undefined) return { facts: { ...facts, encoding: 'utf-8' }, content: [{ type: 'text', text }] }
     return { facts: { ...facts, encoding: 'base64' }, content: binaryBlocks(path, bytes, content, encoding) }
   },
@@ -132,13 +136,14 @@ async function readPart(
   path: string,
   offset: number,
   length: number | undefined,
-  signal: AbortSignal,
+  { signal, hold }: ToolCall,
 ): Promise<{ info: FileContent['info']; bytes: Uint8Array }> {
   const most = MCP_LIMITS.fileBytes
   const { info, content } = await guest.readFile(path, { offset, length: length ?? most + 1 }, signal)
   const chunks: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of content) {
+    hold(chunk.length * COPIES)
     chunks.push(chunk)
     bytes += chunk.length
     if (bytes > most) {
