@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds guest/ into build/cove-guest: one static program, standard library only, no cargo needed.
-# RUSTC chooses the compiler, GUEST_RUSTFLAGS has more flags for it. Does nothing when the result is newer than every source; builds at the same time wait for
-# each other.
+# RUSTC chooses the compiler, GUEST_RUSTFLAGS has more flags for it. Does nothing when the result is newer than every
+# source; builds at the same time wait for each other.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=${1:-$root/build/cove-guest}
@@ -23,7 +23,8 @@ touch "$work/start"
 build() { # further flags
   # shellcheck disable=SC2086 -- flags without blanks in them
   "${RUSTC:-rustc}" --edition 2021 --crate-name cove_guest -C opt-level=z -C panic=abort -C lto=fat \
-  -C codegen-units=1 -C strip=symbols -C target-feature=+crt-static $1 -o "$work/cove-guest" "$root/guest/src/main.rs"
+    -C codegen-units=1 -C strip=symbols -C target-feature=+crt-static "--remap-path-prefix=$root=." $1 \
+    -o "$work/cove-guest" "$root/guest/src/main.rs"
 }
 # Packed relocations save 55 KiB where linker and C library know them; a library that does not makes a program that
 # cannot start.
