@@ -14,6 +14,8 @@ export interface ServerLimits {
   readonly callsPerSecond: number
   /** Calls of these at once, after a rest. */
   readonly callBurst: number
+  /** Calls and streams of one key or sandbox under way at once, and of signed addresses used from one address. */
+  readonly callsUnderWay: number
   /** Milliseconds that an ended or failed sandbox is remembered with its reason. */
   readonly tombstoneMs: number
   /** Ended sandboxes remembered at once; the oldest go first. Failed ones have the same bound. */
@@ -47,6 +49,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   projects: 1_000,
   callsPerSecond: 2_000,
   callBurst: 4_000,
+  callsUnderWay: 2_000,
   tombstoneMs: 24 * 3_600_000,
   tombstones: 10_000,
   idempotencyMs: 24 * 3_600_000,

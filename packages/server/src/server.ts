@@ -180,6 +180,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     ],
     random,
     headerBytes: limits.headerBytes,
+    callsUnderWay: limits.callsUnderWay,
     log,
     onAnswer: (door, status, ms) => {
       answers({ door, status: String(status) })

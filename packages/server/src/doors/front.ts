@@ -5,9 +5,11 @@ import type { Audit } from '../audit/audit.ts'
 import type { Authenticator, Caller } from '../auth/authenticator.ts'
 import { unauthenticated } from '../auth/credentials.ts'
 import type { OriginCheck } from '../auth/origin-check.ts'
+import { addressKey } from '../auth/rate-limiter.ts'
+import { UnderWay } from '../auth/under-way.ts'
 import { answerOrigin } from './cors.ts'
 import type { Door, HostDoor, Upgrade } from './door.ts'
-import { authorityOf, type Exchange, type Request, type Response } from './exchange.ts'
+import { authorityOf, isGone, type Exchange, type Request, type Response } from './exchange.ts'
 import { StatusError, answerError } from './json-error.ts'
 import { refuseUpgrade } from './refuse-upgrade.ts'
 import { requestIdOf } from './request-id.ts'
@@ -24,6 +26,8 @@ export interface FrontOptions {
   readonly random: Random
   /** Bytes of the headers of one request. */
   readonly headerBytes: number
+  /** Calls of one key under way at once. */
+  readonly callsUnderWay: number
   readonly log: Log
   /** Told of every answer: the door, the status, and how long it took in milliseconds. */
   readonly onAnswer: (door: string, status: number, ms: number) => void
@@ -32,9 +36,11 @@ export interface FrontOptions {
 /** What every request passes: its id, the checks of host and origin, the key, and then its door. */
 export class Front {
   readonly #options: FrontOptions
+  readonly #underWay: UnderWay
 
   constructor(options: FrontOptions) {
     this.#options = options
+    this.#underWay = new UnderWay(options.callsUnderWay)
   }
 
   readonly handle = (request: Request, response: Response): void => {
@@ -79,13 +85,25 @@ export class Front {
     const { request, response, requestId, path } = stranger
     if (answerOrigin(stranger, this.#options.origins)) return
     const signed = door?.isSigned?.(path, stranger.query) === true
-    const { principal, refusal } = await this.#check(stranger, signed)
-    if (door === undefined || (principal === undefined && !signed && !door.isOpen(path))) {
+    const { principal, refusal } = this.#let(stranger, await this.#check(stranger, signed), signed)
+    const isStranger = principal === undefined && (!signed || refusal !== undefined)
+    if (door === undefined || (isStranger && !door.isOpen(path))) {
       throw refusal ?? unauthenticated()
     }
     if (request.headers.expect !== undefined && principal !== undefined) response.writeContinue()
     response.setHeader('x-request-id', requestId)
     return door.handle({ ...stranger, principal, ...(refusal === undefined ? {} : { refusal }) })
+  }
+
+  /** Turns away whoever has too many calls under way; counts this one as long as its answer takes. */
+  #let({ response, from }: Exchange, caller: Caller, signed: boolean): Caller {
+    const { principal } = caller
+    const key = signed ? addressKey(from) : (principal?.sandbox ?? principal?.key)
+    if (key === undefined || isGone(response)) return caller
+    const leave = this.#underWay.enter(key)
+    if (leave === undefined) return { refusal: this.#underWay.refusal() }
+    response.once('close', leave)
+    return caller
   }
 
   async #passUpgrade(stranger: Upgrade): Promise<void> {
