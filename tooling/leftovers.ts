@@ -7,8 +7,8 @@ export type Snapshot = ReadonlySet<string>
 
 /** Prefix of every temporary folder that a test makes. */
 const TEMPORARY = /^cove-test-/
-/** The runtime directory of an installation. */
-const RUNTIME = /^cove-[a-z2-7]{16}$/
+/** The runtime directories of an installation: of its daemon, and of its supervised processes. */
+const RUNTIME = /^cove-[a-z2-7]{16}(-procs)?$/
 const CGROUP = /^cove/
 
 export function takeSnapshot(): Snapshot {

@@ -99,6 +99,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./setup.ts'),
   },
   {
+    name: 'proc',
+    summary: 'run processes of this machine that outlive the shell',
+    group: INSTALLATION,
+    local: true,
+    load: () => import('./proc.ts'),
+  },
+  {
+    name: '__supervise',
+    summary: 'the program beside a process of `cove proc`',
+    group: INSTALLATION,
+    hidden: true,
+    local: true,
+    load: () => import('./supervise.ts'),
+  },
+  {
     name: 'config',
     summary: 'show the configuration',
     group: INSTALLATION,

@@ -39,7 +39,15 @@ interface Inputs {
 }
 
 /** Variables that Cove reads and that are no settings of the daemon. */
-const OTHER_VARIABLES = new Set(['COVE_CONFIG', 'COVE_URL', 'COVE_API_KEY', 'COVE_CONTEXT', 'COVE_PROJECT'])
+const OTHER_VARIABLES = new Set([
+  'COVE_CONFIG',
+  'COVE_URL',
+  'COVE_API_KEY',
+  'COVE_CONTEXT',
+  'COVE_PROJECT',
+  // Marks what a supervised process has started.
+  'COVE_RECORD',
+])
 const MAX_FILE_BYTES = 1024 * 1024
 
 /** File, then environment, then flags: the later wins. Every problem is told at once. */

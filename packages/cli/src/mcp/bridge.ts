@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { CoveError } from '@cove/domain'
 import { eventData } from './event-data.ts'
-import { HttpPost, Unreachable, type Endpoint } from './http-post.ts'
+import { BROKEN, HttpPost, Unreachable, type Endpoint } from './http-post.ts'
 import { errorMessage, readMessage, type Message, type MessageId } from './message.ts'
 import { headersFor, type Session } from './session.ts'
 
@@ -20,7 +20,8 @@ interface Flight {
 }
 
 const ANSWER_BYTES = 64 * 1024 * 1024
-const BROKEN = 'the connection to Cove broke off; whether the call was done is not known'
+/** Messages on their way at the same time; no more are to be taken until one has arrived. */
+const AT_ONCE = 256
 
 /** Carries messages between a client on stdio and the daemon's door, whichever revision the client speaks. */
 export class Bridge implements AsyncDisposable {
@@ -45,6 +46,15 @@ export class Bridge implements AsyncDisposable {
     const work = message === undefined ? this.#refuse() : this.#carry(message)
     this.#working.add(work)
     void work.finally(() => this.#working.delete(work))
+  }
+
+  get isFull(): boolean {
+    return this.#working.size >= AT_ONCE
+  }
+
+  /** Resolves when one of the messages that are on their way has arrived. */
+  async room(): Promise<void> {
+    await Promise.race(this.#working)
   }
 
   /** Resolves when everything is answered that was asked, or after `ms` milliseconds. */
@@ -154,7 +164,8 @@ export class Bridge implements AsyncDisposable {
       this.#endpoint ??= await this.#options.find()
       const headers = headersFor(message, this.#session)
       try {
-        return await this.#http.send(this.#endpoint, 'POST', headers, message.text, signal)
+        const once = message.method === 'tools/call'
+        return await this.#http.send(this.#endpoint, 'POST', headers, message.text, signal, once)
       } catch (error) {
         if (!(error instanceof Unreachable)) throw error
         const { url } = this.#endpoint
@@ -169,6 +180,8 @@ export class Bridge implements AsyncDisposable {
   async #relay(message: Message, answer: IncomingMessage): Promise<void> {
     const { id, method } = message
     const isRequest = method !== undefined && id !== undefined
+    // Batches, and what is no message at all: what the server says to them is for the client.
+    const isOther = method === undefined && id === undefined
     const isOk = answer.statusCode !== undefined && answer.statusCode < 300
     let answered = false
     for await (const line of messagesOf(answer)) {
@@ -176,13 +189,14 @@ export class Bridge implements AsyncDisposable {
       if (told === undefined) break
       if (told.method === undefined && told.id === undefined && !isOk) {
         if (isRequest) throw refusal(answer, line)
+        if (isOther) await this.#options.write(errorMessage(null, refusal(answer, line), -32_600))
         return
       }
       if (told.method === undefined && told.id === id) answered = true
       if (method === 'initialize' && this.#session?.initialize === message) {
         this.#remember(this.#session, answer, line)
       }
-      if (isRequest || told.method !== undefined) await this.#options.write(told.text.replaceAll('\n', ' '))
+      if (isRequest || isOther || told.method !== undefined) await this.#options.write(told.text.replaceAll('\n', ' '))
     }
     if (!isRequest || answered) return
     if (!isOk) throw refusal(answer, '')

@@ -9,19 +9,23 @@ export interface Endpoint {
   readonly project?: string
 }
 
-/** The server could not be reached at all: nothing of the request has come there. */
+/** The server was not reached, or the request may be sent again. */
 export class Unreachable extends Error {}
+
+export const BROKEN = 'the connection to Cove broke off; whether the call was done is not known'
 
 /** One POST; answers as soon as the head of the answer is there. Never times out: calls of tools may take long. */
 export class HttpPost implements Disposable {
   readonly #agent = new Agent({ keepAlive: true })
 
+  /** `once`: what must not be done twice is not sent again where it may have come to the server. */
   async send(
     endpoint: Endpoint,
     method: 'POST' | 'DELETE',
     headers: Readonly<Record<string, string>>,
     body: string,
     signal: AbortSignal,
+    once = false,
   ): Promise<IncomingMessage> {
     const url = new URL('/mcp', endpoint.url)
     const isSecure = url.protocol === 'https:'
@@ -50,8 +54,9 @@ export class HttpPost implements Disposable {
           error.code ?? '',
         )
         // A connection that was kept open may have been closed by a server that has gone meanwhile.
-        if (untouched || (sent.reusedSocket && error.code === 'ECONNRESET')) reject(new Unreachable(error.message))
-        else reject(CoveError.from(error, 'connection-lost'))
+        if (untouched || (!once && sent.reusedSocket && error.code === 'ECONNRESET'))
+          reject(new Unreachable(error.message))
+        else reject(new CoveError('connection-lost', BROKEN, {}, { cause: error }))
       })
       sent.end(body)
     })

@@ -6,7 +6,7 @@ export type MessageId = string | number
 export interface Message {
   /** As it came, for sending it on. */
   readonly text: string
-  /** Undefined for responses and batches. */
+  /** Undefined for responses, batches, and what is no message. */
   readonly method?: string
   /** Present for requests and responses. */
   readonly id?: MessageId
@@ -37,8 +37,10 @@ export function readMessage(text: string): Message | undefined {
   } catch {
     return undefined
   }
-  const method = textOf(value, 'method')
-  const id = idOf(fieldOf(value, 'id'))
+  const given = fieldOf(value, 'id')
+  const id = idOf(given)
+  // With an id that is none it is neither a request nor a notification.
+  const method = given !== undefined && id === undefined ? undefined : textOf(value, 'method')
   const params = fieldOf(value, 'params')
   const revision = textOf(fieldOf(params, '_meta'), REVISION_KEY)
   const subject = method === undefined || !Object.hasOwn(SUBJECTS, method) ? undefined : SUBJECTS[method]

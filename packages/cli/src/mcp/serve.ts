@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { CoveError } from '@cove/domain'
 import { STATUS } from '../exit-status.ts'
 import type { Io } from '../io.ts'
@@ -6,6 +5,7 @@ import type { Where } from '../options/global-options.ts'
 import { Bridge } from './bridge.ts'
 import { findEndpoint, startDaemon } from './find-endpoint.ts'
 import type { Endpoint } from './http-post.ts'
+import { lineWriter } from './line-writer.ts'
 import { TOO_LONG, linesOf } from './lines.ts'
 import { errorMessage } from './message.ts'
 
@@ -24,16 +24,14 @@ export async function serve(where: Where, io: Io, start: boolean): Promise<numbe
     mayStart = false
     return endpoint
   }
-  await using bridge = new Bridge({
-    find,
-    write: (line) => write(io, line),
-  })
+  const write = lineWriter(io.stdout)
+  await using bridge = new Bridge({ find, write })
   const ended = Promise.withResolvers<'signal' | 'closed'>()
   const offs = (['SIGTERM', 'SIGINT', 'SIGHUP'] as const).map((signal) =>
     io.onSignal?.(signal, () => ended.resolve('signal')),
   )
   io.stdout.once('error', () => ended.resolve('closed'))
-  const reading = read(bridge, io)
+  const reading = read(bridge, io, write, ended.promise)
   try {
     const how = await Promise.race([reading, ended.promise])
     if (how === undefined) await Promise.race([bridge.settle(LAST_ANSWERS_MS), ended.promise])
@@ -45,23 +43,25 @@ export async function serve(where: Where, io: Io, start: boolean): Promise<numbe
   return STATUS.ok
 }
 
-async function read(bridge: Bridge, io: Io): Promise<undefined> {
+async function read(
+  bridge: Bridge,
+  io: Io,
+  write: (line: string) => Promise<void>,
+  ended: Promise<unknown>,
+): Promise<undefined> {
   for await (const line of linesOf(io.stdin, LINE_BYTES)) {
-    if (line !== TOO_LONG) {
-      bridge.take(line)
-      continue
-    }
-    const error = new CoveError(
-      'payload-too-large',
-      `a message may have at most ${LINE_BYTES} bytes`,
-      {},
-      { fix: 'Write large files in parts.' },
-    )
-    await write(io, errorMessage(null, error))
+    if (line === TOO_LONG) await Promise.race([write(TOO_LONG_ANSWER), ended])
+    else bridge.take(line)
+    if (bridge.isFull) await Promise.race([bridge.room(), ended])
   }
 }
 
-async function write({ stdout }: Io, line: string): Promise<void> {
-  if (stdout.write(`${line}\n`) || stdout.destroyed) return
-  await Promise.race([once(stdout, 'drain'), once(stdout, 'close')])
-}
+const TOO_LONG_ANSWER = errorMessage(
+  null,
+  new CoveError(
+    'payload-too-large',
+    `a message may have at most ${LINE_BYTES} bytes`,
+    {},
+    { fix: 'Write large files in parts.' },
+  ),
+)

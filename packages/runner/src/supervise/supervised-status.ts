@@ -1,4 +1,4 @@
-import type { Exit } from '@cove/domain'
+import type { ErrorCode, Exit } from '@cove/domain'
 
 /**
  * - `starting`: its environment is made ready, or it is being started.
@@ -20,12 +20,16 @@ export interface SupervisedStatus {
   /** Undefined where nothing says when it is ready. */
   readonly ready: boolean | undefined
   readonly pid: number | undefined
+  /** How many runs were begun, by itself or because somebody asked. */
+  readonly runs: number
   /** How often it was started again by itself. */
   readonly restarts: number
   /** How its last run has ended. */
   readonly exit: Exit | undefined
   /** In words: why it failed, what is waited for, or what is done to get it started. */
   readonly reason: string | undefined
+  /** For programs: why it failed, `deadline-exceeded` when it was not ready in time. */
+  readonly code: ErrorCode | undefined
 }
 
 export function isOver({ phase }: Pick<SupervisedStatus, 'phase'>): boolean {

@@ -1,4 +1,4 @@
-import { CoveError, describeExit, type Clock, type Exit } from '@cove/domain'
+import { CoveError, describeExit, type Clock, type ErrorCode, type Exit } from '@cove/domain'
 import type { Line } from '../environment/line.ts'
 import type { Proc } from '../environment/proc.ts'
 import type { RunnerEnvironment } from '../environment/runner-environment.ts'
@@ -37,6 +37,17 @@ const GRACE_MS = 5000
 /** What was wanted while a process ran. */
 type Wish = 'stop' | 'restart'
 
+interface Why {
+  readonly reason: string
+  readonly code: ErrorCode
+}
+
+interface Ended extends RunEnd {
+  readonly why?: Why | undefined
+  /** A further start would go the same way. */
+  readonly permanent: boolean
+}
+
 /** Runs one command in an environment, and again as its policy says, until it is over for good. */
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -59,9 +70,11 @@ export class Supervisor {
       since: options.clock.now(),
       ready: options.ready === undefined ? undefined : false,
       pid: undefined,
+      runs: 0,
       restarts: 0,
       exit: undefined,
       reason: undefined,
+      code: undefined,
     }
   }
 
@@ -104,15 +117,15 @@ export class Supervisor {
         continue
       }
       const decision = this.#restarts.next(end)
-      const why = end.reason ?? (end.exit === undefined ? 'could not be started' : describeExit(end.exit))
+      const why = end.why?.reason ?? describeExit(end.exit ?? { kind: 'lost' })
       if (end.permanent || decision.kind === 'end') {
         this.#note(why)
-        return this.#over(end.failed ? 'failed' : 'exited', end.failed ? why : undefined)
+        return end.why === undefined ? this.#over('exited') : this.#over('failed', end.why)
       }
       if (decision.kind === 'give-up') {
         const reason = `${why}; given up after ${count(decision.restarts, 'restart')} in a row`
         this.#note(reason)
-        return this.#over('failed', reason)
+        return this.#over('failed', { reason, code: end.why?.code ?? 'driver-failed' })
       }
       await this.#waitFor(decision.delayMs, why)
       if (this.#wanted() === 'stop') return this.#over('stopped')
@@ -122,11 +135,11 @@ export class Supervisor {
   }
 
   /** From its start to its end. */
-  async #once(): Promise<RunEnd & { readonly reason?: string; readonly permanent: boolean }> {
+  async #once(): Promise<Ended> {
     const { environment, ready: check, directory, clock } = this.#options
     const signal = this.#interrupt.signal
     const ready = this.#status.ready === undefined ? undefined : false
-    this.#enter('starting', { ready, reason: undefined })
+    this.#enter('starting', { ready, reason: undefined, runs: this.#status.runs + 1 })
     const readiness = check === undefined ? undefined : new Readiness(check, environment, directory, clock)
     let proc: Proc
     try {
@@ -140,21 +153,21 @@ export class Supervisor {
       const error = CoveError.from(thrown)
       // A machine out of memory may do better later; a program that is not there will not.
       const permanent = !error.transient && this.#status.restarts === 0
-      return { exit: undefined, upMs: 0, failed: true, reason: `could not be started: ${error.message}`, permanent }
+      const why = { reason: `could not be started: ${error.message}`, code: error.code }
+      return { exit: undefined, upMs: 0, failed: true, why, permanent }
     }
     const begun = clock.monotonic()
     this.#enter('running', { pid: proc.pid, exit: undefined, reason: undefined })
     this.#note(`started${proc.pid === undefined ? '' : `, pid ${proc.pid}`}`)
     const over = new AbortController()
     const becoming = this.#becomeReady(readiness, over.signal)
-    const reason = await Promise.race([proc.wait().then(() => undefined), becoming, aborted(signal)])
-    const exit = await this.#end(proc, signal.aborted || reason !== undefined)
+    const why = await Promise.race([proc.wait().then(() => undefined), becoming, aborted(signal)])
+    const exit = await this.#end(proc, signal.aborted || why !== undefined)
     const upMs = clock.monotonic() - begun
     over.abort()
     await becoming.catch(() => {})
     this.#set({ exit, pid: undefined })
-    const end = { exit, upMs, failed: reason !== undefined, permanent: false }
-    return reason === undefined ? end : { ...end, reason }
+    return { exit, upMs, failed: why !== undefined, permanent: false, why }
   }
 
   async #make(readiness: Readiness | undefined): Promise<Proc> {
@@ -169,7 +182,7 @@ export class Supervisor {
   }
 
   /** Never resolves for a process that is, or may become, ready; else with the reason why it is not. */
-  async #becomeReady(readiness: Readiness | undefined, over: AbortSignal): Promise<string> {
+  async #becomeReady(readiness: Readiness | undefined, over: AbortSignal): Promise<Why> {
     const { ready: check, readyTimeoutMs = READY_TIMEOUT_MS, clock } = this.#options
     if (readiness !== undefined && check !== undefined) {
       const looking = new AbortController()
@@ -181,9 +194,12 @@ export class Supervisor {
       looking.abort()
       if (over.aborted) return await never(over)
       if (found === 'late') {
-        return `was not ready within ${readyTimeoutMs / 1000} s: waited for ${describeReadyCheck(check)}`
+        const reason = `was not ready within ${readyTimeoutMs / 1000} s: waited for ${describeReadyCheck(check)}`
+        return { reason, code: 'deadline-exceeded' }
       }
-      if (found !== 'ready') return `could not be asked whether it is ready: ${found.message}`
+      if (found !== 'ready') {
+        return { reason: `could not be asked whether it is ready: ${found.message}`, code: found.code }
+      }
       this.#set({ ready: true })
       this.#note('ready')
     }
@@ -225,8 +241,9 @@ export class Supervisor {
     this.#restarts.reset()
   }
 
-  #over(phase: SupervisedPhase, reason?: string): SupervisedStatus {
-    this.#enter(phase, { pid: undefined, reason, ready: this.#status.ready === undefined ? undefined : false })
+  #over(phase: SupervisedPhase, why?: Why): SupervisedStatus {
+    const { reason, code } = why ?? {}
+    this.#enter(phase, { pid: undefined, reason, code, ready: this.#status.ready === undefined ? undefined : false })
     if (phase === 'stopped') this.#note('stopped')
     return this.#status
   }
