@@ -120,7 +120,7 @@ class Forward implements PortForward {
 /** Carries bytes both ways until both are closed. One side may end long before the other; a fault on one ends both. */
 async function join(socket: Socket, tunnel: Duplex, signal: AbortSignal): Promise<void> {
   const end = (): void => {
-    socket.destroy()
+    socket.resetAndDestroy()
     tunnel.destroy()
   }
   if (signal.aborted) end()

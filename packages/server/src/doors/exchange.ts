@@ -1,6 +1,8 @@
 import type { EventEmitter } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import { ServerResponse, type IncomingMessage } from 'node:http'
 import { constants, type Http2ServerRequest, type ServerHttp2Stream } from 'node:http2'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { CoveError } from '@cove/domain'
 import type { Principal } from '../auth/principal.ts'
 
@@ -15,7 +17,7 @@ export interface Response extends EventEmitter {
   readonly destroyed?: boolean
   /** Present with HTTP/2. */
   readonly stream?: ServerHttp2Stream
-  setHeader(name: string, value: string | number): unknown
+  setHeader(name: string, value: string | number | readonly string[]): unknown
   writeHead(status: number): unknown
   write(chunk: Uint8Array | string): boolean
   end(): unknown
@@ -50,8 +52,16 @@ export function authorityOf(request: Request): string | undefined {
 
 /** Ends an answer in the middle, so that the client can tell that it is not whole. */
 export function cut(response: Response): void {
-  if (response.stream === undefined) response.destroy()
-  else response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  if (response.stream !== undefined) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  // To HTTP/1.0 an ordinary end of the connection may be the end of the answer.
+  else if (response instanceof ServerResponse && response.req.httpVersionMinor === 0) breakOff(response.socket)
+  else response.destroy()
+}
+
+/** Ends a connection in a way that its other end cannot take for the end of what was sent. */
+export function breakOff(stream: Duplex | null): void {
+  if (stream instanceof Socket) stream.resetAndDestroy()
+  else stream?.destroy()
 }
 
 /** True when nobody is there any more to take the answer. */
@@ -95,6 +105,12 @@ export function clientSignal(response: Response, keyEnds?: AbortSignal): AbortSi
 }
 
 /** The body, chunk by chunk. Leaving early leaves the connection as it is, so that an answer can still be sent. */
-export function unread(request: Request): AsyncIterable<Buffer> {
-  return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+export async function* unread(request: Request): AsyncGenerator<Buffer> {
+  yield* request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+  if (isBroken(request)) throw new CoveError('cancelled', 'the client went away before its whole body had come')
+}
+
+/** True when a body has ended because its client broke it off: with HTTP/2 that ends it like every other. */
+export function isBroken(request: Request): boolean {
+  return 'stream' in request && request.stream.aborted
 }

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { breakOff } from './exchange.ts'
 
 export interface Join {
   readonly client: Duplex
@@ -16,13 +17,13 @@ const LINGER_MS = 30_000
 
 /**
  * Makes one connection of two: bytes go both ways at the speed of the slower side, the end of one direction leaves
- * the other open, and when one side breaks the other is broken too.
+ * the other open, and when one side breaks the other is broken too, so that nobody takes a part for the whole.
  */
 export function joinStreams({ client, guest, head, signal, onTraffic }: Join): void {
   let timer: NodeJS.Timeout | undefined
   const end = (): void => {
-    client.destroy()
-    guest.destroy()
+    breakOff(client)
+    breakOff(guest)
   }
   const closed = (): void => {
     if (client.destroyed && guest.destroyed) {

@@ -4,6 +4,7 @@ import { ErrorDetailSchema, FileService } from '@cove/api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ask, call, transport } from '../../../test/support/clients.ts'
 import { KEY, openHouse, type House } from '../../../test/support/harness.ts'
+import { BrokenUpload } from '../../../test/support/raw-http2.ts'
 
 let house: House
 let base: string
@@ -78,6 +79,19 @@ describe('files', () => {
     socket.write(`${head}half of it`)
     await expect.poll(() => guest?.writes.length).toBe(before + 1)
     socket.destroy()
+    expect(await guest?.writes.at(-1)).toBe('broken')
+    expect((await ask(url('path=/tmp/kept'))).body.toString()).toBe('old')
+  })
+
+  test('nor does one that breaks off over HTTP/2', async () => {
+    const guest = house.node.guests.values().find(({ files }) => files.has('/tmp/a b'))
+    guest?.files.set('/tmp/kept', Buffer.from('old'))
+    const before = guest?.writes.length ?? 0
+    const path = '/v1/sandboxes/files/files?path=/tmp/kept'
+    const headers = { ':method': 'PUT', ':path': path, ':authority': 'localhost', authorization: `Bearer ${KEY}` }
+    using upload = new BrokenUpload(base, headers, 'half of it')
+    await expect.poll(() => guest?.writes.length).toBe(before + 1)
+    upload.breakOff()
     expect(await guest?.writes.at(-1)).toBe('broken')
     expect((await ask(url('path=/tmp/kept'))).body.toString()).toBe('old')
   })

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { CoveError, type Log } from '@cove/domain'
 import type { ServerLimits } from '../../options.ts'
 import type { Request, Response } from '../exchange.ts'
+import { wantsUpgrade } from '../wants-upgrade.ts'
 import { Mux } from './mux.ts'
 
 /** What is asked on the port. */
@@ -41,6 +42,7 @@ export class Port {
       requestTimeout: 0,
       keepAliveTimeout: limits.idleConnectionMs,
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
+      shouldUpgradeCallback: wantsUpgrade,
     })
     const handleHttp1 = (request: IncomingMessage, response: ServerResponse): void => {
       response.once('close', this.#afterAnswer)

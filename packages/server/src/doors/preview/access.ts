@@ -87,8 +87,8 @@ export class PreviewAccess {
 
   /** Undefined unless the request's cookie opens the port; else the signal of the key that it goes back to. */
   async #cookie(request: Request, address: PortAddress): Promise<AbortSignal | undefined> {
-    const { tokens, livingKey } = this.#parts
-    for (const value of previewCookies(request.headers.cookie)) {
+    const { tokens, livingKey, hosts } = this.#parts
+    for (const value of previewCookies(request.headers.cookie, hosts.secure)) {
       const grant = await tokens.readCookie(value, address)
       const living = grant === undefined ? undefined : livingKey(grant.issuer)
       if (living !== undefined) return living

@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream'
 import type { Upgrade } from '../door.ts'
+import { breakOff } from '../exchange.ts'
 import { joinStreams } from '../join-streams.ts'
+import { protocolsOf } from '../wants-upgrade.ts'
 import type { Opened } from './access.ts'
 import { noAnswer } from './forwarding.ts'
 import type { GuestConnection } from './guest-connection.ts'
@@ -31,17 +33,22 @@ export function forwardUpgrade(errand: UpgradeErrand): Promise<void> {
   let answered = false
   const end = (): void => {
     connection.destroy()
-    socket.destroy()
+    breakOff(socket)
   }
   const leave = (): void => {
     if (!answered || !stream.destroyed) connection.destroy()
     settled.resolve()
   }
+  if (signal.aborted || socket.destroyed) {
+    end()
+    return Promise.resolve()
+  }
   socket.once('close', leave)
   signal.addEventListener('abort', end, { once: true })
   stream.once('close', () => signal.removeEventListener('abort', end))
   onTraffic()
-  connection.ask(request.method ?? 'GET', head + wanted(upgrade), {
+  const wanted = protocolsOf(request).join(', ')
+  connection.ask(request.method ?? 'GET', `${head}connection: Upgrade\r\nupgrade: ${wanted}\r\n\r\n`, {
     head(answer) {
       answered = true
       if (answer.status === 101) {
@@ -67,34 +74,12 @@ export function forwardUpgrade(errand: UpgradeErrand): Promise<void> {
       settled.resolve()
     },
     failed(error) {
-      if (answered) socket.destroy()
+      if (answered) breakOff(socket)
       else settled.reject(noAnswer(opened.address.port, error))
       settled.resolve()
     },
   })
-  // A body of a request that only offers another protocol goes in as it came, on a connection that is its own.
-  if (!isOffer(upgrade)) return settled.promise
-  stream.write(upgrade.head)
-  socket.pipe(stream, { end: false })
   return settled.promise
-}
-
-/** Clients of HTTP/2 offer it with every request; to them this is a request like every other. */
-function isOffer({ request }: Upgrade): boolean {
-  return (request.headers.upgrade ?? '').trim().toLowerCase() === 'h2c'
-}
-
-function wanted(upgrade: Upgrade): string {
-  const { headers } = upgrade.request
-  const length = headers['content-length']
-  const framing =
-    headers['transfer-encoding'] !== undefined
-      ? 'transfer-encoding: chunked\r\n'
-      : length === undefined
-        ? ''
-        : `content-length: ${length}\r\n`
-  if (isOffer(upgrade)) return `${framing}connection: close\r\n\r\n`
-  return `${framing}connection: Upgrade\r\nupgrade: ${headers.upgrade ?? ''}\r\n\r\n`
 }
 
 function upgradeOf({ headers }: ResponseHead): string {
@@ -107,12 +92,9 @@ function upgradeOf({ headers }: ResponseHead): string {
 function answerHead({ status, reason, headers, framing }: ResponseHead): string {
   const kept = answerHeaders(headers)
   let head = `HTTP/1.1 ${status} ${reason}\r\n`
-  for (let at = 0; at < kept.length; at += 2) {
-    // Without a length the end of the connection is the end of the answer.
-    if (framing.kind === 'chunked' && kept[at]?.toLowerCase() === 'content-length') continue
-    head += `${kept[at]}: ${kept[at + 1]}\r\n`
-  }
-  return head
+  for (let at = 0; at < kept.length; at += 2) head += `${kept[at]}: ${kept[at + 1]}\r\n`
+  // Without a length the end of the connection is the end of the answer.
+  return framing.kind === 'length' ? `${head}content-length: ${framing.bytes}\r\n` : head
 }
 
 const LINGER_MS = 2_000

@@ -1,6 +1,6 @@
-import { ServerResponse, type OutgoingHttpHeaders } from 'node:http'
+import { ServerResponse } from 'node:http'
 import { CoveError } from '@cove/domain'
-import { cut, isGone, type Exchange } from '../exchange.ts'
+import { cut, isBroken, isGone, type Exchange } from '../exchange.ts'
 import { StatusError, endUnread } from '../json-error.ts'
 import type { Opened } from './access.ts'
 import type { GuestConnection, Waiting } from './guest-connection.ts'
@@ -22,7 +22,6 @@ export interface Errand {
   readonly onTraffic: () => void
 }
 
-const EMPTY = Buffer.alloc(0)
 const CRLF = Buffer.from('\r\n')
 const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
@@ -52,6 +51,7 @@ export class Forwarding implements Waiting {
     exchange.response.once('close', this.#clientLeft)
     opened.ended?.addEventListener('abort', this.#cut, { once: true })
     try {
+      opened.ended?.throwIfAborted()
       this.#begin(pool.take(opened.address) ?? (await pool.open(opened.sandbox, opened.address.port)))
       await this.#settled.promise
     } finally {
@@ -98,6 +98,7 @@ export class Forwarding implements Waiting {
     stream.once('close', resume)
     request.once('end', () => {
       stream.off('close', resume)
+      if (isBroken(request)) return void stream.destroy()
       this.#sent = true
       if (isChunked && !stream.destroyed) stream.write('0\r\n\r\n')
     })
@@ -107,7 +108,6 @@ export class Forwarding implements Waiting {
     const { exchange } = this.#errand
     const { response } = exchange
     if (head.status === 101) throw new Error('nobody has asked for another protocol')
-    this.#answering = true
     this.#reusable = head.keepAlive
     if (isEventStream(head)) {
       this.#endless = true
@@ -116,15 +116,20 @@ export class Forwarding implements Waiting {
     // An error in the middle of an upload: the rest of it is not waited for.
     if (!this.#sent && head.status >= 400) endUnread(exchange)
     const headers = answerHeaders(head.headers)
+    // An answer without a body may tell how long that would be, but for one that never has one.
+    if (head.length !== undefined && head.status !== 204) headers.push('content-length', String(head.length))
+    // By header all sandboxes share their addresses with the API: no cache may take one for another.
+    if (!this.#errand.opened.byHost) headers.push('vary', 'Cove-Sandbox, Cove-Port')
     if (response instanceof ServerResponse) {
       const last = response.getHeader('connection') === 'close' ? ['connection', 'close'] : []
       response.removeHeader('connection')
       response.writeHead(head.status, head.reason, [...headers, ...last])
     } else {
       response.statusCode = head.status
-      for (const [name, value] of Object.entries(joined(headers))) response.setHeader(name, value as string)
+      for (const [name, value] of joined(headers)) response.setHeader(name, value)
       response.writeHead(head.status)
     }
+    this.#answering = true
     this.#flushSoon()
   }
 
@@ -139,12 +144,12 @@ export class Forwarding implements Waiting {
     const { exchange, opened, pool } = this.#errand
     const { response } = exchange
     const connection = this.#connection
-    const last = this.#pending ?? EMPTY
+    const last = this.#pending
     this.#pending = undefined
     this.#over = true
     if (trailers.length > 0) response.addTrailers(trailerRecord(trailers))
-    if (last.length > 0) response.end(last)
-    else response.end()
+    if (last === undefined) response.end()
+    else response.end(last)
     if (connection !== undefined) {
       if (connection.stream.isPaused()) connection.stream.resume()
       if (this.#reusable && this.#sent) pool.give(opened.address, connection)
@@ -226,21 +231,23 @@ function isEventStream({ headers }: ResponseHead): boolean {
   return at >= 0 && /^text\/event-stream\b/i.test(headers[at + 1] ?? '')
 }
 
-function joined(headers: readonly string[]): OutgoingHttpHeaders {
-  const all: Record<string, string | string[]> = {}
+/** One value for each name; cookies are the one header that cannot be joined. */
+function joined(headers: readonly string[]): Map<string, string | string[]> {
+  const all = new Map<string, string | string[]>()
+  const cookies: string[] = []
   for (let at = 0; at < headers.length; at += 2) {
     const name = (headers[at] ?? '').toLowerCase()
     const value = headers[at + 1] ?? ''
-    const before = all[name]
-    all[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
+    const before = all.get(name)
+    if (name === 'set-cookie') cookies.push(value)
+    else all.set(name, before === undefined ? value : `${String(before)}, ${value}`)
   }
+  if (cookies.length > 0) all.set('set-cookie', cookies)
   return all
 }
 
 function trailerRecord(trailers: readonly string[]): Record<string, string> {
-  const record: Record<string, string> = {}
-  for (const [name, value] of Object.entries(joined(answerHeaders(trailers)))) {
-    if (name !== 'content-length' && name !== 'set-cookie') record[name] = String(value)
-  }
-  return record
+  const all = joined(answerHeaders(trailers))
+  all.delete('set-cookie')
+  return Object.fromEntries([...all].map(([name, value]) => [name, String(value)]))
 }

@@ -1,3 +1,5 @@
+import { CoveError } from '@cove/domain'
+
 /** Headers that are about one connection and not about the message: RFC 9110, section 7.6.1, and their older kin. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
@@ -24,20 +26,16 @@ const REPLACED: ReadonlySet<string> = new Set([
   'x-forwarded-proto',
   'x-forwarded-server',
   'x-real-ip',
-  'cove-sandbox',
-  'cove-port',
-  'cove-key',
-  'cove-project',
 ])
 
 /** What a browser would take as said of more than the one host. */
-const DROPPED_FROM_ANSWERS: ReadonlySet<string> = new Set([...HOP_BY_HOP, 'alt-svc'])
+const DROPPED_FROM_ANSWERS: ReadonlySet<string> = new Set([...HOP_BY_HOP, 'alt-svc', 'content-length'])
 
 export const COOKIE = 'cove-preview'
 /** Bound to its host by the browser itself; only over TLS. */
 export const SECURE_COOKIE = '__Host-cove-preview'
 
-/** The headers of a request that go in, as name, value, …; `listed` are those that `Connection` names, lowercase. */
+/** The headers of a request that go in, as name, value, …; `connection` is what the header of that name says. */
 export function requestHeaders(
   raw: readonly string[],
   connection: string | undefined,
@@ -46,15 +44,20 @@ export function requestHeaders(
   const listed = tokens(connection)
   const kept: string[] = []
   const cookies: string[] = []
+  let hosts = 0
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at] ?? ''
     const value = raw[at + 1] ?? ''
     const lower = name.toLowerCase()
-    if (HOP_BY_HOP.has(lower) || REPLACED.has(lower) || listed?.has(lower) === true || lower.startsWith(':')) continue
+    if (lower === 'host' && ++hosts > 1) throw new CoveError('invalid-argument', 'the request names two hosts')
+    // Many servers hand programs both under one name, and would let the client's word stand for the proxy's.
+    const meant = lower.includes('_') ? lower.replaceAll('_', '-') : lower
+    if (HOP_BY_HOP.has(meant) || REPLACED.has(meant) || listed?.has(lower) === true) continue
+    if (lower.startsWith(':') || meant.startsWith('cove-')) continue
     if (lower === 'cookie') {
       const others = value.includes(COOKIE) ? otherCookies(value) : value
       if (others !== '') cookies.push(others)
-    } else if (!isSecret(lower, value)) {
+    } else if (!isSecret(meant, value)) {
       kept.push(name, value)
     }
   }
@@ -63,7 +66,7 @@ export function requestHeaders(
   return kept
 }
 
-/** The headers of an answer that go out, as name, value, … */
+/** The headers of an answer that go out, as name, value, …; without the length of its body. */
 export function answerHeaders(raw: readonly string[]): string[] {
   let listed: ReadonlySet<string> | undefined
   for (let at = 0; at < raw.length; at += 2) {
@@ -75,7 +78,7 @@ export function answerHeaders(raw: readonly string[]): string[] {
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at] ?? ''
     const lower = name.toLowerCase()
-    if (DROPPED_FROM_ANSWERS.has(lower) || (listed?.has(lower) === true && lower !== 'content-length')) continue
+    if (DROPPED_FROM_ANSWERS.has(lower) || listed?.has(lower) === true) continue
     const value = raw[at + 1] ?? ''
     if (lower !== 'set-cookie') {
       kept.push(name, value)
@@ -99,16 +102,19 @@ export function boundCookie(cookie: string): string | undefined {
   return [pair, ...attributes.filter((one) => !/^\s*domain\s*(?:=|$)/i.test(one))].join(';')
 }
 
-/** The values of Cove's cookie; a page of another host may have set one of the same name that is worth nothing. */
-export function previewCookies(header: string | undefined): readonly string[] {
+/**
+ * The values of Cove's cookie. Without TLS a page of another preview may set as many of that name as a browser keeps,
+ * worth nothing and ahead of the right one; over TLS only the name that browsers bind to one host counts.
+ */
+export function previewCookies(header: string | undefined, isSecure: boolean): readonly string[] {
   if (header === undefined || !header.includes(COOKIE)) return []
+  const wanted = isSecure ? SECURE_COOKIE : COOKIE
   const found: string[] = []
   for (const part of header.split(';', 256)) {
     const at = part.indexOf('=')
-    const name = part.slice(0, at).trim()
-    if (name === COOKIE || name === SECURE_COOKIE) found.push(part.slice(at + 1).trim())
+    if (at > 0 && part.slice(0, at).trim() === wanted) found.push(part.slice(at + 1).trim())
   }
-  return found.slice(0, 4)
+  return found
 }
 
 function otherCookies(header: string): string {

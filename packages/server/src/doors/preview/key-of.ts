@@ -12,10 +12,9 @@ export function keyOf(headers: IncomingHttpHeaders): string | undefined {
   return typeof other === 'string' && OURS.test(other) ? other : undefined
 }
 
-/** True for a header that must not go in: a key of ours, good or not. `name` is lowercase. */
+/** True for a header that must not go in: it has a key of ours, good or not, however it is written. */
 export function isSecret(name: string, value: string): boolean {
-  if (name === 'authorization') return OURS.test(bearerOf(value) ?? '')
-  return name === 'x-api-key' && OURS.test(value.trim())
+  return (name === 'authorization' || name === 'x-api-key') && /(?:^|[^A-Za-z0-9_])cove_/.test(value)
 }
 
 function bearerOf(authorization: string): string | undefined {

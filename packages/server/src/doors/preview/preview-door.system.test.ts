@@ -1,53 +1,10 @@
-import { once } from 'node:events'
-import { connect as connectHttp2 } from 'node:http2'
-import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net'
 import { systemClock } from '@cove/domain/system'
 import { MemoryStore } from '@cove/store'
 import { expect, test } from 'vitest'
-import { ask, bare, call } from '../../../test/support/clients.ts'
+import { ask, call } from '../../../test/support/clients.ts'
+import { ANSWER, serveGuest } from '../../../test/support/guest-server.ts'
 import { StubNode } from '../../../test/support/stub-node.ts'
-import { KEY, OTHER_KEY, openHouse, type House } from '../../../test/support/harness.ts'
-
-/** What the test server in the place of one inside a sandbox answers with. */
-const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'
-
-/** Lets every guest of the house dial a server that lives here; answers how often that was done. */
-async function serve(house: House, id: string, answer: string | ((heard: string) => string) = ANSWER) {
-  const heard: string[] = []
-  const open = new Set<Socket>()
-  let dialled = 0
-  const server = createServer((socket) => {
-    open.add(socket)
-    socket.on('error', () => undefined)
-    socket.once('close', () => open.delete(socket))
-    socket.on('data', (chunk) => {
-      heard.push(chunk.toString('latin1'))
-      socket.write(typeof answer === 'string' ? answer : answer(chunk.toString('latin1')))
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  house.node.stub(id).dial = async () => {
-    dialled++
-    const socket = connectTcp(port, '127.0.0.1')
-    await once(socket, 'connect')
-    return socket
-  }
-  return {
-    heard,
-    get dialled() {
-      return dialled
-    },
-    cut(): void {
-      for (const socket of open) socket.destroy()
-    },
-    [Symbol.dispose](): void {
-      server.close()
-      this.cut()
-    },
-  }
-}
+import { OTHER_KEY, openHouse } from '../../../test/support/harness.ts'
 
 async function create(base: string, body: object = {}): Promise<string> {
   const { json } = await call(base, 'SandboxService/CreateSandbox', body)
@@ -61,7 +18,7 @@ test('behind a proxy with TLS, addresses and cookies are those of the outside', 
   })
   const base = await house.listen()
   const id = await create(base)
-  using server = await serve(house, id)
+  using server = await serveGuest(house, id)
   const { json } = await call(base, 'PortService/CreatePreviewUrl', { sandbox: id, port: 3000, path: '/x?y=1' })
   const url = new URL(String(json['url']))
   expect(url.origin).toBe(`https://3000-${id}.preview.example.com:8443`)
@@ -105,7 +62,7 @@ test('a connection that the server has closed costs the next request nothing', a
   const base = await house.listen()
   const id = await create(base)
   let closing = false
-  using server = await serve(house, id, () => (closing ? '' : ANSWER))
+  using server = await serveGuest(house, id, () => (closing ? '' : ANSWER))
   const headers = { host: `3000-${id}.localhost` }
   expect(String((await ask(base, { headers })).body)).toBe('ok')
   expect(String((await ask(base, { headers })).body)).toBe('ok')
@@ -120,65 +77,11 @@ test('a connection that the server has closed costs the next request nothing', a
   expect(server.dialled).toBe(2)
 })
 
-test('what answers against the rules is refused, and what it sent is not passed on', async () => {
-  await using house = await openHouse()
-  const base = await house.listen()
-  const id = await create(base)
-  const split =
-    'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n'
-  using _server = await serve(house, id, split)
-  const answer = await ask(base, { headers: { host: `3000-${id}.localhost` } })
-  expect(answer.status).toBe(502)
-  expect(answer.json).toMatchObject({ code: 'connection-lost' })
-})
-
-test('no way of writing a request lets a second one in', async () => {
-  await using house = await openHouse()
-  const base = await house.listen()
-  const id = await create(base)
-  using server = await serve(house, id)
-  const head = `POST / HTTP/1.1\r\nHost: 3000-${id}.localhost\r\nAuthorization: Bearer ${KEY}\r\n`
-  const inner = 'GET /secret HTTP/1.1\r\nHost: x\r\n\r\n'
-  for (const odd of [
-    `Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${inner}`,
-    `Content-Length: 0\r\nContent-Length: ${inner.length}\r\n\r\n${inner}`,
-    `Transfer-Encoding: xchunked\r\n\r\n${inner}`,
-    `Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n${inner}`,
-    `Connection: content-length\r\nContent-Length: ${inner.length}\r\n\r\n${inner}`,
-  ]) {
-    await bare(base, [head + odd], /\r\n\r\n/)
-  }
-  const lines = server.heard.join('').split('\r\n')
-  // The last of them is one request with a body, said so.
-  expect(lines.filter((line) => line.startsWith('POST /'))).toHaveLength(1)
-  expect(lines).toContain(`content-length: ${inner.length}`)
-})
-
-test('HTTP/2 clients cannot write what HTTP/1.1 would read otherwise', async () => {
-  await using house = await openHouse()
-  const base = await house.listen()
-  const id = await create(base)
-  using server = await serve(house, id)
-  const session = connectHttp2(base)
-  session.on('error', () => undefined)
-  const authority = { ':authority': `3000-${id}.localhost`, authorization: `Bearer ${KEY}` }
-  for (const odd of [{ ':path': '/ HTTP/1.1\r\nx: y' }, { ':path': '/a b' }, { ':path': 'http://evil/' }]) {
-    const stream = session.request({ ...authority, ...odd })
-    const outcome = await once(stream.resume(), 'response').then(
-      ([headers]) => (headers as Record<string, unknown>)[':status'],
-      () => 'broken off',
-    )
-    expect([400, 'broken off']).toContain(outcome)
-  }
-  session.destroy()
-  expect(server.heard).toEqual([])
-})
-
 test('too many connections to one sandbox are refused, others go on', async () => {
   await using house = await openHouse()
   const base = await house.listen()
   const id = await create(base)
-  using _server = await serve(house, id, '')
+  using _server = await serveGuest(house, id, '')
   const headers = { host: `3000-${id}.localhost` }
   const hanging = Array.from({ length: 512 }, () => ask(base, { headers }).catch(() => undefined))
   await expect.poll(async () => String((await ask(`${base}/metrics`)).body)).toContain('cove_port_connections 512')
@@ -193,7 +96,7 @@ test('tokens and roles: a viewer looks, another project does not', async () => {
   await using house = await openHouse()
   const base = await house.listen()
   const id = await create(base)
-  using _server = await serve(house, id)
+  using _server = await serveGuest(house, id)
   const asked = { key: OTHER_KEY, headers: { host: `3000-${id}.localhost` } }
   expect((await ask(base, asked)).status).toBe(404)
   const shared = { sandbox: id, port: 3000, public: true }
@@ -208,7 +111,7 @@ test('what one server shares is public at every other, until its sandbox ends', 
   await using two = await openHouse({ store, node })
   const [here, there] = [await one.listen(), await two.listen()]
   const id = await create(here)
-  using _server = await serve(one, id)
+  using _server = await serveGuest(one, id)
   const asked = { key: null, headers: { host: `3000-${id}.localhost` } }
   expect((await ask(there, asked)).status).toBe(401)
   await call(here, 'PortService/SharePort', { sandbox: id, port: 3000, public: true })

@@ -5,6 +5,7 @@ import type { HostDoor, Upgrade } from '../door.ts'
 import { cut, isGone, type Exchange, type Request } from '../exchange.ts'
 import { StatusError, endUnread, errorBody } from '../json-error.ts'
 import { logFailure } from '../log-failure.ts'
+import { wantsUpgrade } from '../wants-upgrade.ts'
 import { PreviewAccess, type AccessParts, type Opened } from './access.ts'
 import { forwardUpgrade } from './forward-upgrade.ts'
 import { Forwarding } from './forwarding.ts'
@@ -71,6 +72,8 @@ export class PreviewDoor implements HostDoor {
     const { request, from } = upgrade
     try {
       checkTarget(request, this.#parts.headerBytes)
+      // Older versions of Node bring every offer here.
+      if (!wantsUpgrade(request)) throw new StatusError(501, new CoveError('unsupported', 'send this without Upgrade'))
       const opened = this.#running(await this.#access.open(request, from, true))
       const { sandbox, address, ended } = opened
       const { token, rest } = splitQuery(upgrade.query)

@@ -1,5 +1,7 @@
+import { CoveError } from '@cove/domain'
 import type { PreviewHosts } from '../../ports/preview-hosts.ts'
 import { authorityOf, type Request } from '../exchange.ts'
+import { StatusError } from '../json-error.ts'
 import type { Opened } from './access.ts'
 import { requestHeaders } from './headers.ts'
 import { isSecret } from './key-of.ts'
@@ -7,15 +9,17 @@ import { isSecret } from './key-of.ts'
 /** How the end of a request's body is told to the server. */
 export type BodyFraming = 'none' | 'chunked' | { readonly length: string }
 
-/** How the client has told it; its own parser has refused what contradicts itself. */
+/** How the client has told it; its own parser has refused what contradicts itself. `unsupported` for other codings. */
 export function bodyFraming(request: Request): BodyFraming {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers
   if ('stream' in request) {
     if (request.stream.endAfterHeaders) return length === '0' ? { length } : 'none'
     return length === undefined ? 'chunked' : { length }
   }
-  if (coding !== undefined) return 'chunked'
-  return length === undefined ? 'none' : { length }
+  if (coding === undefined) return length === undefined ? 'none' : { length }
+  if (coding.trim().toLowerCase() === 'chunked') return 'chunked'
+  // It ends here like every header of one connection, and without it the body would mean something else.
+  throw new StatusError(501, new CoveError('unsupported', 'the only transfer coding understood here is chunked'))
 }
 
 /** Request line and headers as they go in, without framing and `Connection`, and without the empty line. */

@@ -61,6 +61,18 @@ test('trailers are told', () => {
   expect(trailers).toEqual(['x-sum', '1', 'x-more', '2'])
 })
 
+test('a value keeps every byte but the blanks around it, and a length is told once', () => {
+  const [head] = readText('HTTP/1.1 200 OK\nx:\t voil\xc3\xa0 \t\ncontent-length: 2\nContent-Length: 02\n\nok').heads
+  expect(head?.headers.slice(0, 2)).toEqual(['x', 'voil\xc3\xa0'])
+  expect(head?.length).toBe(2)
+  const long = `x: a${' '.repeat(60_000)}b`
+  expect(readText(`HTTP/1.1 200 OK\n${long}\n\n`).heads[0]?.headers[1]).toHaveLength(60_002)
+})
+
+test('lines without a CR are refused at once, and not waited for', () => {
+  expect(read([Buffer.from('HTTP/1.1 200 OK\ncontent-length: 2\n\nok')], 'GET', false).error).toBeDefined()
+})
+
 test.each([
   ['two lengths', 'HTTP/1.1 200 OK\ncontent-length: 5\ncontent-length: 6\n\nhello!'],
   ['a list of lengths', 'HTTP/1.1 200 OK\ncontent-length: 5, 5\n\nhello'],

@@ -8,6 +8,8 @@ export interface ResponseHead {
   readonly reason: string
   /** Name, value, name, value, … as the server wrote them. */
   readonly headers: readonly string[]
+  /** What `Content-Length` says; of an answer without a body it tells how long that would be. */
+  readonly length: number | undefined
   readonly framing: Framing
   /** True when the connection may carry another request after this answer. */
   readonly keepAlive: boolean
@@ -99,6 +101,8 @@ export class ResponseParser {
     const end = all.indexOf('\r\n\r\n', Math.max(0, (held?.length ?? 0) - 3), 'latin1')
     if (end > HEAD_BYTES || (end < 0 && all.length > HEAD_BYTES)) throw new ResponseError('the headers are too long')
     if (end < 0) {
+      // Lines that end otherwise would be waited for without an end.
+      if (all[all.indexOf(10) - 1] !== 13 && all.includes(10)) throw new ResponseError('a line ends without a CR')
       this.#held = all
       return undefined
     }
@@ -124,6 +128,7 @@ export class ResponseParser {
       status,
       reason: match[3] ?? '',
       headers,
+      length: facts.length,
       framing,
       keepAlive: !closes && framing.kind !== 'until-close' && status !== 101,
     })
@@ -205,13 +210,23 @@ function readHeaders(lines: readonly string[], from: number): readonly string[] 
     const line = lines[at] ?? ''
     const colon = line.indexOf(':')
     const name = line.slice(0, Math.max(0, colon))
-    const value = line.slice(colon + 1).trim()
+    const value = valueOf(line, colon + 1)
     // No whitespace before the colon, no lines that continue others: readers disagree about both.
     if (!NAME.test(name) || !VALUE.test(value)) throw new ResponseError('a header is malformed')
     headers.push(name, value)
   }
   return headers
 }
+
+/** Without the blanks around it: other bytes that JavaScript takes for space may be parts of characters. */
+function valueOf(line: string, from: number): string {
+  let to = line.length
+  while (from < to && isBlank(line.charCodeAt(from))) from++
+  while (to > from && isBlank(line.charCodeAt(to - 1))) to--
+  return line.slice(from, to)
+}
+
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
 
 interface Facts {
   readonly length: number | undefined
