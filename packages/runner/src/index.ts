@@ -1,3 +1,7 @@
+export type { BackendChoice } from './companion/choose-backend.ts'
+export * from './companion/companion-runner.ts'
+export * from './docker/docker-options.ts'
+export * from './docker/open-docker-environment.ts'
 export * from './host-process.ts'
 export type { HostProcessPipes } from './host-process-pipes.ts'
 export * from './host-process-spec.ts'

@@ -19,7 +19,10 @@ export interface CompanionOptions {
   /** Absolute; a folder that may have a flake. */
   readonly flake?: string
   /** Opens the shell of a flake; without it nix is not used. */
-  readonly nix?: (options: { readonly flake: string; readonly directory: string | undefined }) => RunnerEnvironment
+  readonly nix?: (options: {
+    readonly flake: string
+    readonly directory: string | undefined
+  }) => RunnerEnvironment | Promise<RunnerEnvironment>
   /** Tried before the others; with `only`, instead of them. Default: docker, nix, native. */
   readonly prefer?: BackendName
   readonly only?: boolean
