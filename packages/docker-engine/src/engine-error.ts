@@ -38,8 +38,14 @@ function codeOf(status: number, message: string, path: string): ErrorCode {
     case 409:
       return /is already in use|already exists/.test(message) ? 'already-exists' : 'wrong-state'
     default:
+      if (path === '/images/create' && isMissingImage(message)) return 'image-not-found'
       return /no space left/i.test(message) ? 'no-space' : 'driver-failed'
   }
+}
+
+/** What registries say, by way of the engine, when they do not have an image. */
+export function isMissingImage(message: string): boolean {
+  return /not found|manifest unknown|repository does not exist/i.test(message)
 }
 
 function sentenceOf(body: string): string | undefined {

@@ -1,4 +1,5 @@
 import { CoveError } from '@cove/domain'
+import { isMissingImage } from './engine-error.ts'
 import { toList, toNumber, toObject, toText, toTexts, toVariables, type JsonObject } from './json.ts'
 
 export interface Image {
@@ -53,8 +54,7 @@ export async function* progressOf(answer: AsyncIterable<unknown>): AsyncGenerato
   for await (const line of jsonLines(answer)) {
     const problem = line['error']
     if (typeof problem === 'string') {
-      const isMissing = /not found|manifest unknown|repository does not exist/i.test(problem)
-      throw new CoveError(isMissing ? 'image-not-found' : 'driver-failed', `Docker: ${problem}`)
+      throw new CoveError(isMissingImage(problem) ? 'image-not-found' : 'driver-failed', `Docker: ${problem}`)
     }
     const detail = toObject(line['progressDetail'] ?? {}, 'progressDetail')
     yield {

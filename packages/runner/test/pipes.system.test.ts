@@ -13,7 +13,7 @@ test('a piped process is read and fed by its caller, and its pipes leave no path
   const pipes = await process.openPipes()
   const files = readdirSync(join(bench.stateDir, 'records'))
   expect(files).toEqual(['cat.record'])
-  const said = Promise.all([text(pipes.stdout), text(pipes.stderr)])
+  const said = Promise.all([text(pipes.stdout.readable()), text(pipes.stderr.readable())])
   const large = 'a line that is not short at all\n'.repeat(100_000)
   pipes.stdin?.end(large)
   expect(await said).toEqual([large, 'done\n'])
@@ -28,7 +28,10 @@ test('what a process said before its pipes were opened is not lost, not even whe
   expect(await process.exited).toEqual({ kind: 'exited', code: 0 })
   const pipes = await process.openPipes()
   expect(pipes.stdin).toBeUndefined()
-  expect(await Promise.all([text(pipes.stdout), text(pipes.stderr)])).toEqual(['early\n\nlate\n', 'oops\n'])
+  expect(await Promise.all([text(pipes.stdout.readable()), text(pipes.stderr.readable())])).toEqual([
+    'early\n\nlate\n',
+    'oops\n',
+  ])
   await expect(process.openPipes()).rejects.toMatchObject({ code: 'wrong-state' })
 })
 
@@ -36,8 +39,8 @@ test('output ends with the last process that has it, and stdin without being ask
   await using bench = await openBench()
   const process = await bench.start('parent', 'cat; (sleep 0.2; echo child) & exit 0', { stdio: OUTPUT })
   const pipes = await process.openPipes()
-  expect(await text(pipes.stdout)).toBe('child\n')
-  pipes.stderr.destroy()
+  expect(await text(pipes.stdout.readable())).toBe('child\n')
+  pipes.stderr.close()
 })
 
 test('pipes that are never opened go with the process', async () => {

@@ -2,6 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CoveError } from '@cove/domain'
 import type { Attached, Container, ContainerSpec, DockerEngine, Image } from '@cove/docker-engine'
 import { formatOwner, ownerFate, parseOwner, readHere, thisProcess, type ContainerOwner } from './container-owner.ts'
+import { DEFAULT_PATH } from '../environment/environment-layers.ts'
+import { findInContainer } from './find-in-container.ts'
 import { KIND, LABEL, planContainer } from './container-plan.ts'
 import { readContainerLogs } from './container-logs.ts'
 import type { DockerEnvironmentOptions } from './docker-options.ts'
@@ -12,6 +14,7 @@ import { sweepContainers } from './sweep-containers.ts'
 /** How often somebody else may get in between. */
 const TRIES = 20
 const TRY_AGAIN_MS = 100
+const SETTLES_WITHIN_MS = 150
 const SAID_LINES = 5
 
 export interface BroughtUp {
@@ -27,6 +30,7 @@ interface Bringing {
   readonly engine: DockerEngine
   readonly options: DockerEnvironmentOptions
   readonly spec: ContainerSpec
+  readonly image: Image
   readonly signal: AbortSignal
   readonly progress: (step: string) => void
 }
@@ -48,7 +52,7 @@ export async function bringUpContainer(
   if (me !== 'durable') await sweepContainers(engine, { installation: options.installation, here: me, signal })
   const image = await ensureImage(engine, options, signal, progress)
   const spec = planContainer(options, { owner, imageId: image.id, socket })
-  const bringing: Bringing = { engine, options, spec, signal, progress }
+  const bringing: Bringing = { engine, options, spec, image, signal, progress }
   let recreated = false
   for (let tries = 0; tries < TRIES; tries += 1) {
     signal.throwIfAborted()
@@ -172,21 +176,30 @@ async function takeUp(bringing: Bringing, found: Container): Promise<Up | undefi
     const up = await start(bringing, found.id)
     return up === undefined ? undefined : { ...up, how: 'started again' }
   } catch (error) {
-    if (found.state === 'exited' || signal.aborted) throw error
+    if (found.state === 'exited') {
+      await engine.stopContainer(found.id, 0).catch(() => {})
+      throw error
+    }
+    if (signal.aborted) throw error
     // Whoever made it was ended before it had ever run.
     await engine.removeContainer(found.id)
     return undefined
   }
 }
 
-async function start({ engine, options, signal }: Bringing, id: string): Promise<Omit<Up, 'how'> | undefined> {
+async function start(
+  { engine, options, spec, image, signal }: Bringing,
+  id: string,
+): Promise<Omit<Up, 'how'> | undefined> {
   let holding: Attached | undefined
   try {
+    if (options.pause !== true) await needProgram(engine, id, spec, image, signal)
     // It ends with this connection, and so with this process, however that ends.
     if (options.pause === true && isEphemeral(options)) {
       holding = await engine.attachContainer(id, { terminal: false, stdin: true, output: false }, signal)
     }
     await engine.startContainer(id, signal)
+    if (options.pause !== true) await settled(engine, id, signal)
     const container = await engine.inspectContainer(id, signal)
     if (container.state !== 'running') throw await endedAtOnce(engine, container)
     return { container, holding }
@@ -194,6 +207,36 @@ async function start({ engine, options, signal }: Bringing, id: string): Promise
     holding?.[Symbol.dispose]()
     if (isCode(error, 'container-not-found')) return undefined
     throw error
+  }
+}
+
+/** The init of the container would be started well, and then not find it. */
+async function needProgram(
+  engine: DockerEngine,
+  id: string,
+  { entrypoint, command }: ContainerSpec,
+  image: Image,
+  signal: AbortSignal,
+): Promise<void> {
+  // A command of one's own does not go with the image's entrypoint's arguments, and an entrypoint of one's own not with
+  // the image's command.
+  const words = [...(entrypoint ?? image.entrypoint), ...(command ?? (entrypoint === undefined ? image.command : []))]
+  const program = words[0]
+  if (program === undefined)
+    throw new CoveError('invalid-argument', `the image ${image.tags[0] ?? image.id} has no command`)
+  const { env, workingDirectory } = await engine.inspectContainer(id, signal)
+  const where = { path: env['PATH'] ?? DEFAULT_PATH, directory: workingDirectory === '' ? '/' : workingDirectory }
+  if ((await findInContainer(engine, id, program, where, signal)) !== undefined) return
+  throw new CoveError('command-not-found', `the container has no program ${program}`, { program })
+}
+
+/** A moment, or until it has ended: what ends at once is told by `init`. */
+async function settled(engine: DockerEngine, id: string, signal: AbortSignal): Promise<void> {
+  const moment = AbortSignal.timeout(SETTLES_WITHIN_MS)
+  try {
+    await engine.waitContainer(id, AbortSignal.any([signal, moment]))
+  } catch (error) {
+    if (!moment.aborted || signal.aborted) throw error
   }
 }
 

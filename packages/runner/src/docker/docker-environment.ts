@@ -74,8 +74,9 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
   }
 
   async init(options: InitOptions = {}): Promise<void> {
+    // Without a pause where nothing is to be waited for: a `stop` right behind this call must find it under way.
+    while (this.#stopping !== undefined) await this.#stopping.catch(() => {})
     if (this.#closing !== undefined) throw wasShutDown()
-    await this.#stopping
     const getting = (this.#getting ??= new SharedWork((signal, progress) => this.#getReady(signal, progress)))
     try {
       await getting.join(options)
