@@ -245,7 +245,7 @@ function refusal({ statusCode }: IncomingMessage, text: string): CoveError {
     const message = body.message ?? body.error?.message
     const fix = body.fix ?? body.error?.data?.fix
     if (typeof message === 'string') {
-      const known = typeof code === 'string' ? code : 'internal'
+      const known = typeof code === 'string' ? code : (statusCode ?? 500) < 500 ? 'invalid-argument' : 'internal'
       return CoveError.fromWire(known, message, {}, typeof fix === 'string' ? fix : undefined)
     }
   } catch {

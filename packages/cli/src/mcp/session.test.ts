@@ -35,10 +35,9 @@ test.each([
 test('what is no message is told apart, and a cancellation names its request', () => {
   expect(readMessage('{')).toBeUndefined()
   expect(readMessage('[1]')).toEqual({ text: '[1]' })
-  expect(readMessage('{"method":"constructor","id":null}')).toEqual({
-    text: '{"method":"constructor","id":null}',
-    method: 'constructor',
-  })
+  expect(readMessage('{"method":"constructor"}')).toEqual({ text: '{"method":"constructor"}', method: 'constructor' })
+  const odd = '{"method":"ping","id":null}'
+  expect(readMessage(odd)).toEqual({ text: odd })
   expect(request('notifications/cancelled', { requestId: 'x' }).cancels).toBe('x')
 })
 
