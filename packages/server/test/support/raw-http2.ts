@@ -5,8 +5,8 @@ const HEADERS = 1
 const RST_STREAM = 3
 const SETTINGS = 4
 const END_HEADERS = 4
-/** The error code of a client that wants no more of it. */
-const CANCEL = 8
+/** With any other code Node itself fails what reads the body. */
+const NO_ERROR = 0
 
 /**
  * The beginning of an upload over HTTP/2, and its break in the middle as most clients make it: Node's own says first
@@ -31,7 +31,7 @@ export class BrokenUpload {
   }
 
   breakOff(): void {
-    this.#socket.write(frame(RST_STREAM, 0, 1, Buffer.from([0, 0, 0, CANCEL])))
+    this.#socket.write(frame(RST_STREAM, 0, 1, Buffer.from([0, 0, 0, NO_ERROR])))
   }
 
   [Symbol.dispose](): void {
