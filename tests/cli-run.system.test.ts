@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { CliProcess } from './support/cli-process.ts'
@@ -145,7 +146,10 @@ describe('cove run', () => {
           stdio: ['ignore', full, 'pipe'],
           env: { ...process.env, COVE_DATA_DIR: daemon.dataDir },
         })
-        const [stderr, [status]] = await Promise.all([text(command.stderr), once(command, 'close')])
+        const [stderr, [status]] = await Promise.all([
+          text(command.stderr ?? Readable.from([])),
+          once(command, 'close'),
+        ])
         expect({ status: status as unknown, stderr }).toEqual({
           status: 1,
           stderr: expect.stringContaining('error: the output cannot be written: ENOSPC') as string,

@@ -223,6 +223,16 @@ describe('cove without a daemon', () => {
     expect(ended.stderr).toMatch(/^fix: .*cove up/m)
   })
 
+  it('deletes every sandbox with down --all, also those that an ended daemon has left running', async () => {
+    await using daemon = await TestDaemon.start()
+    expect((await daemon.cove(['create', '-q'])).status).toBe(0)
+    expect((await daemon.cove(['down'])).stdout).toContain('1 sandbox keeps running')
+    expect(await daemon.cove(['down', '--all'])).toMatchObject({
+      status: 0,
+      stdout: 'Deleted 1 sandbox.\nCove has stopped.\n',
+    })
+  })
+
   it('has nothing to stop', async () => {
     expect(await runCove(['down', '--data-dir', '/nonexistent/cove'])).toMatchObject({
       status: 0,

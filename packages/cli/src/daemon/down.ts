@@ -1,7 +1,12 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CoveError } from '@cove/domain'
 import type { Cove } from '@cove/sdk'
-import { loadConfig } from '../config/load.ts'
+import { loadConfig, type Flags } from '../config/load.ts'
+import { SETTING_NAMES, flagName } from '../config/settings.ts'
 import type { Io } from '../io.ts'
 import { daemonFilePath } from './data-dir.ts'
 import { isAlive, readLivingDaemon } from './daemon-file.ts'
@@ -14,7 +19,13 @@ const LOOK_MS = 20
 /** `cove down`: ends the daemon; sandboxes keep running unless `--all` deletes them first. */
 export async function down(args: DownArgs, io: Io): Promise<number> {
   const { settings } = await loadConfig({ env: io.env, flags: args.flags, file: args.config })
-  const daemon = await readLivingDaemon(daemonFilePath(settings.dataDir))
+  const path = daemonFilePath(settings.dataDir)
+  let daemon = await readLivingDaemon(path)
+  if (daemon === undefined && args.all && existsSync(join(settings.dataDir, 'installation'))) {
+    // Sandboxes outlive the daemon, and only a daemon can end them.
+    await startAgain(args, io)
+    daemon = await readLivingDaemon(path)
+  }
   if (daemon === undefined) {
     io.stdout.write('Cove is not running.\n')
     return 0
@@ -39,6 +50,25 @@ export async function down(args: DownArgs, io: Io): Promise<number> {
   }
   io.stdout.write(`Cove has stopped.${keepsRunning(running)}\n`)
   return 0
+}
+
+async function startAgain({ flags, config }: DownArgs, io: Io): Promise<void> {
+  const [program = ''] = process.argv.slice(1)
+  const given: Flags = { ...flags, listen: '127.0.0.1:0' }
+  const words = SETTING_NAMES.flatMap((name) => (given[name] === undefined ? [] : [`${flagName(name)}=${given[name]}`]))
+  if (config !== undefined) words.push(`--config=${config}`)
+  const child = spawn(process.execPath, [...process.execArgv, program, 'up', '--detach', '--no-install', ...words], {
+    stdio: ['ignore', 'ignore', 2],
+    env: { ...io.env },
+  })
+  const [status] = (await once(child, 'exit')) as [number | null]
+  if (status === 0) return
+  throw new CoveError(
+    'daemon-not-running',
+    'Cove is not running, and could not be started to delete its sandboxes',
+    {},
+    { fix: 'Make `cove up` work first; then: cove down --all' },
+  )
 }
 
 /** What the reader must know after the daemon has ended. */

@@ -29,7 +29,9 @@ export async function ensureGuestProgram(policy: InstallPolicy, io: Io): Promise
       `the guest program could not be built:\n${errorsOf(result.output)}`,
       {},
       {
-        fix: 'Install rustc 1.63 or later and a C linker (Debian: apt-get install rustc gcc libc6-dev).',
+        fix: /Permission denied/.test(result.output)
+          ? `Run \`${join(ROOT, 'cove')} setup\` as the user who owns the checkout.`
+          : 'Install rustc 1.63 or later and a C linker (Debian: apt-get install rustc gcc libc6-dev).',
       },
     )
   }

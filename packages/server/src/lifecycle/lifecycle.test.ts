@@ -112,6 +112,28 @@ test('a sandbox whose end the store refused is spared when it is used meanwhile'
   expect(await stateOf(one, 'box')).toMatchObject({ state: 'deleted', reason: 'idle' })
 })
 
+test('a sandbox that fills the disk is deleted although nothing can be written before', async () => {
+  const { clock, store, node } = world()
+  const one = await house({ clock, store, node })
+  const { sandboxes } = one.server
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
+  const txn = store.txn.bind(store)
+  const full = new CoveError('no-space', 'the disk is full')
+  store.txn = () => Promise.reject(full)
+  const destroy = node.destroy.bind(node)
+  let attempts = 0
+  node.destroy = async (id) => {
+    attempts += 1
+    await destroy(id)
+    store.txn = txn
+    // The node's own record needed room as well.
+    if (attempts === 1) throw full
+  }
+  const { spec } = await sandboxes.delete(SCOPE, 'box')
+  expect(attempts).toBe(2)
+  expect(await stateOf(one, spec.id)).toMatchObject({ state: 'deleted', reason: 'deleted' })
+})
+
 test('a step whose outcome the store refused is brought to its end when it takes it again', async () => {
   const { clock, store, node } = world()
   const one = await house({ clock, store, node })

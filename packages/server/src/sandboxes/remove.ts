@@ -12,15 +12,19 @@ export function remove(core: Core, id: SandboxId, reason: EndReason, message?: s
     const before = core.view.sandbox(id)
     if (before === undefined) throw endedError(id, undefined)
     if (before.status.state === 'deleted') return before
+    // One that ends by itself can wait for room, and is spared when it is used meanwhile.
+    const onFullDisk = async <T>(write: () => Promise<T>): Promise<T> =>
+      reason === 'deleted' ? makingRoom(write, () => endMachine(core, id)) : write()
     if (before.status.state !== 'deleting') {
-      await core.ledger.transition(id, 'deleting', ({ status }) => ({
-        reason: status.reason ?? reason,
-        ...(message === undefined || status.reason !== undefined ? {} : { message }),
-      }))
+      const begin = () =>
+        core.ledger.transition(id, 'deleting', ({ status }) => ({
+          reason: status.reason ?? reason,
+          ...(message === undefined || status.reason !== undefined ? {} : { message }),
+        }))
+      await onFullDisk(begin)
     }
     try {
-      await core.operations.abort('make', id, new CoveError('cancelled', `sandbox ${id} is being deleted`))
-      await core.node.destroy(id)
+      await onFullDisk(() => endMachine(core, id))
       const buried = await core.ledger.bury(id)
       core.activity.forget(id)
       return buried
@@ -32,4 +36,23 @@ export function remove(core: Core, id: SandboxId, reason: EndReason, message?: s
       throw CoveError.from(error, 'driver-failed')
     }
   })
+}
+
+async function endMachine(core: Core, id: SandboxId): Promise<void> {
+  await core.operations.abort('make', id, new CoveError('cancelled', `sandbox ${id} is being deleted`))
+  await core.node.destroy(id)
+}
+
+/**
+ * What fills a disk is often the sandbox that is to be deleted, and then there is no room to write that down first.
+ * A node removes machine and disk even when it cannot forget them, so after `makeRoom` there is room for another try.
+ */
+async function makingRoom<T>(write: () => Promise<T>, makeRoom: () => Promise<void>): Promise<T> {
+  try {
+    return await write()
+  } catch (error) {
+    if (CoveError.from(error).code !== 'no-space') throw error
+    await makeRoom().catch(() => {})
+    return write()
+  }
 }
