@@ -83,7 +83,7 @@ export async function* processStream(rpc: Rpc, source: ProcessSource, signal: Ab
 }
 
 async function* frames(rpc: Rpc, request: HttpRequest, signal: AbortSignal): AsyncGenerator<EventFrame> {
-  const response = await rpc.exchange({ ...request, signal })
+  const response = await rpc.exchange({ ...request, signal }, EVENTS_TYPE)
   yield* eventFrames(response.body)
 }
 

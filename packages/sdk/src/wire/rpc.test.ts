@@ -60,6 +60,14 @@ describe('a call', () => {
     expect(server.requests).toHaveLength(2)
   })
 
+  it('says so when something else than Cove answers', async () => {
+    const page: Answer = { headers: { 'content-type': 'text/html; charset=utf-8' }, body: [Buffer.from('<html>')] }
+    const { rpc } = open(new ScriptedServer(page, page))
+    const error = { code: 'unsupported', message: expect.stringContaining('is not Cove') }
+    await expect(rpc.unary(getSandbox, { id: 'x' })).rejects.toMatchObject(error)
+    await expect(rpc.stream(watchSandboxes, {}).next()).rejects.toMatchObject(error)
+  })
+
   it('gives up after its tries, with the last error', async () => {
     const server = new ScriptedServer(...Array.from({ length: 5 }, () => refused))
     await expect(open(server).rpc.unary(getSandbox, { id: 'x' })).rejects.toMatchObject({ code: 'daemon-not-running' })

@@ -21,6 +21,9 @@ import { mayRetry, retryDelay, type RetryParts, type RetryPolicy } from './retry
 /** Answers hold at most two streams of 4 MiB of output, and some room. */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
+/** Of an answer that is none of Cove's. */
+const MAX_STRANGE_BYTES = 64 * 1024
+
 export interface UnaryOptions extends CallOptions {
   /** True when calling twice does what calling once does. Default: what the method's own description says. */
   readonly idempotent?: boolean
@@ -78,7 +81,8 @@ export class Rpc {
     const headers: Record<string, string> = { 'content-type': 'application/proto', 'connect-protocol-version': '1' }
     if (options.timeoutMs !== undefined) headers['connect-timeout-ms'] = String(Math.ceil(options.timeoutMs))
     return this.retrying(idempotent, options, async (signal) => {
-      const response = await this.exchange(request('POST', pathOf(method), headers, body, signal))
+      const call = request('POST', pathOf(method), headers, body, signal)
+      const response = await this.exchange(call, 'application/proto')
       return fromBinary(method.output, await response.bytes(MAX_ANSWER_BYTES))
     })
   }
@@ -91,7 +95,8 @@ export class Rpc {
   ): AsyncGenerator<MessageShape<O>> {
     const body = envelope(encode(method.input, input))
     const headers = { 'content-type': 'application/connect+proto', 'connect-protocol-version': '1' }
-    const response = await this.exchange(request('POST', pathOf(method), headers, body, signal))
+    const call = request('POST', pathOf(method), headers, body, signal)
+    const response = await this.exchange(call, 'application/connect+proto')
     for await (const { flags, data } of envelopes(response.body)) {
       if ((flags & FLAG_COMPRESSED) !== 0) throw new CoveError('internal', 'the server compressed without being asked')
       if ((flags & FLAG_END) !== 0) {
@@ -106,11 +111,24 @@ export class Rpc {
     throw new CoveError('connection-lost', 'the stream ended before its end was told')
   }
 
-  /** One exchange with the key on it; an answer that is not a success is thrown as its error. */
-  async exchange(call: HttpRequest): Promise<HttpResponse> {
+  /**
+   * One exchange with the key on it; an answer that is not a success is thrown as its error, and one of another type
+   * than this is none of Cove's.
+   */
+  async exchange(call: HttpRequest, type?: string): Promise<HttpResponse> {
     const response = await this.#send({ ...call, headers: { ...this.headers, ...call.headers } })
-    if (response.status >= 200 && response.status < 300) return response
-    throw await errorFromResponse(response)
+    if (response.status < 200 || response.status >= 300) throw await errorFromResponse(response)
+    const given = response.header('content-type')
+    if (type === undefined || given === undefined || given.split(';')[0]?.trim() === type) return response
+    // Read for nobody, so that the connection is free again or ends.
+    await response.bytes(MAX_STRANGE_BYTES).catch(() => {})
+    const url = this.base.origin
+    throw new CoveError(
+      'unsupported',
+      `what answers at ${url} is not Cove: it sent ${given.slice(0, 80)}`,
+      { url },
+      { fix: 'Check the address: it has to be that of a Cove server.' },
+    )
   }
 
   /** Calls `work` again, a bounded number of times, while its error says that it may. */
