@@ -11,14 +11,15 @@ import { chooseBackend, type BackendChoice, type BackendWishes } from './choose-
 import { hostPath } from './companion-paths.ts'
 
 export interface CompanionOptions {
-  readonly runner: Pick<Runner, 'native' | 'installation'>
+  /** Without `nix`, and without the option of that name, nix is not used. */
+  readonly runner: Pick<Runner, 'native' | 'installation'> & Partial<Pick<Runner, 'nix'>>
   /** As of a container: letters, digits, `_`, `.`, `-` and `/`. */
   readonly name: string
   /** What a container would be made from. */
   readonly image?: string
   /** Absolute; a folder that may have a flake. */
   readonly flake?: string
-  /** Opens the shell of a flake; without it nix is not used. */
+  /** Opens the shell of a flake. Default: the runner's. */
   readonly nix?: (options: {
     readonly flake: string
     readonly directory: string | undefined
@@ -62,7 +63,7 @@ export async function openCompanion(options: CompanionOptions): Promise<Companio
     only,
     signal,
     hostEnvironment: options.hostEnvironment ?? process.env,
-    canNix: options.nix !== undefined,
+    canNix: (options.nix ?? options.runner.nix) !== undefined,
   })
   return new ChosenCompanion(options, backend, choices, engine)
 }
@@ -76,6 +77,8 @@ class ChosenCompanion implements CompanionRunner {
   readonly #ports: PublishedPort[] = []
   readonly #variables: Record<string, string> = {}
   #directory: string | undefined
+  /** Where processes run, when the environment itself is elsewhere. */
+  #startIn: string | undefined
   #pause = false
   #opening: Promise<RunnerEnvironment> | undefined
   #opened: RunnerEnvironment | undefined
@@ -145,7 +148,8 @@ class ChosenCompanion implements CompanionRunner {
 
   async newProcess(program: string, ...args: readonly string[]): Promise<Proc> {
     const environment = await this.#open()
-    return await environment.newProcess(program, ...args)
+    const proc = await environment.newProcess(program, ...args)
+    return this.#startIn === undefined ? proc : proc.withDirectory(this.#startIn)
   }
 
   async withBinary(program: string): Promise<void> {
@@ -201,7 +205,11 @@ class ChosenCompanion implements CompanionRunner {
     const { runner, name, image = '', flake = '', docker = {}, nix } = this.#options
     const path = this.#directory
     const directory = path === undefined ? undefined : hostPath(path, this.#mounts)
-    if (this.backend === 'nix' && nix !== undefined) return nix({ flake, directory })
+    if (this.backend === 'nix' && nix !== undefined) return await nix({ flake, directory })
+    if (this.backend === 'nix' && runner.nix !== undefined) {
+      this.#startIn = directory
+      return await runner.nix({ directory: flake, host: this.#options.hostEnvironment ?? process.env })
+    }
     if (this.backend !== 'docker') return runner.native(directory === undefined ? {} : { directory })
     this.#container = await openDockerEnvironment({
       ...docker,

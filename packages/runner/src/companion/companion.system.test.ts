@@ -26,7 +26,11 @@ afterAll(async () => {
 })
 
 const open = (more: Partial<CompanionOptions>): Promise<CompanionRunner> =>
-  openCompanion({ runner, name: 'companion', hostEnvironment: NOWHERE, ...more })
+  openCompanion({ runner: withoutNix(), name: 'companion', hostEnvironment: NOWHERE, ...more })
+
+const withoutNix = (): CompanionOptions['runner'] => {
+  return { native: (options) => runner.native(options), installation: runner.installation }
+}
 
 /** The same for every backend. */
 async function work(companion: CompanionRunner): Promise<{ readonly said: readonly string[]; readonly port: number }> {

@@ -218,8 +218,7 @@ async function needProgram(
   image: Image,
   signal: AbortSignal,
 ): Promise<void> {
-  // A command of one's own does not go with the image's entrypoint's arguments, and an entrypoint of one's own not with
-  // the image's command.
+  // As the engine puts them together: an entrypoint of one's own goes without the image's command.
   const words = [...(entrypoint ?? image.entrypoint), ...(command ?? (entrypoint === undefined ? image.command : []))]
   const program = words[0]
   if (program === undefined)

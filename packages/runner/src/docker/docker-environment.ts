@@ -26,7 +26,7 @@ import { ExecProcess } from './exec-process.ts'
 import { findInContainer } from './find-in-container.ts'
 import { LocalProcesses } from './local-processes.ts'
 import { openContainerProcesses } from './open-container-processes.ts'
-import { SharedWork } from './shared-work.ts'
+import { SharedWork } from '../environment/shared-work.ts'
 import { untilExecRuns } from './start-exec.ts'
 
 const GRACE_MS = 5000

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CoveError } from '@cove/domain'
 import type { ContainerSummary, DockerEngine } from '@cove/docker-engine'
 import { KIND, LABEL } from './container-plan.ts'
-import { ownerFate, parseOwner, type Here } from './container-owner.ts'
+import { ownerFate, parseOwner, readHere, type Here } from './container-owner.ts'
 import type { ContainerProcesses } from './container-processes.ts'
 import { MARK_VARIABLE, parseMark } from './exec-mark.ts'
 import { openContainerProcesses } from './open-container-processes.ts'
@@ -14,10 +14,17 @@ const ROUNDS = 200
 export interface SweepOptions {
   /** Only its containers are looked at. */
   readonly installation: string
-  readonly here: Here
+  /** Default: this machine, as this process sees it. */
+  readonly here?: Here
   readonly signal?: AbortSignal | undefined
   /** From TERM to KILL for processes in containers that stay. Default 3,000. */
   readonly graceMs?: number
+}
+
+interface Sweeping {
+  readonly here: Here
+  readonly signal: AbortSignal | undefined
+  readonly graceMs: number
 }
 
 export interface ContainerSweep {
@@ -37,7 +44,8 @@ export interface ContainerSweep {
  * answer is no error.
  */
 export async function sweepContainers(engine: DockerEngine, options: SweepOptions): Promise<ContainerSweep> {
-  const { installation, signal } = options
+  const { installation, signal, graceMs = GRACE_MS } = options
+  const sweeping: Sweeping = { here: options.here ?? (await readHere()), signal, graceMs }
   let containers: readonly ContainerSummary[]
   try {
     containers = await engine.listContainers({ [LABEL.kind]: KIND, [LABEL.installation]: installation }, signal)
@@ -52,7 +60,7 @@ export async function sweepContainers(engine: DockerEngine, options: SweepOption
     signal?.throwIfAborted()
     const name = container.names[0] ?? container.id
     try {
-      const fate = await sweepOne(engine, container, options)
+      const fate = await sweepOne(engine, container, sweeping)
       if (fate === 'removed') removed.push(name)
       else ended += fate
     } catch (error) {
@@ -67,7 +75,7 @@ export async function sweepContainers(engine: DockerEngine, options: SweepOption
 async function sweepOne(
   engine: DockerEngine,
   { id, labels, state }: ContainerSummary,
-  options: SweepOptions,
+  options: Sweeping,
 ): Promise<'removed' | number> {
   const owner = parseOwner(labels[LABEL.owner])
   if (owner === undefined) throw new CoveError('config-invalid', 'its owner cannot be read, so it is left alone')
@@ -80,7 +88,7 @@ async function sweepOne(
 }
 
 /** Processes whose own program is gone, in a container that stays. */
-async function endOrphans(processes: ContainerProcesses, options: SweepOptions): Promise<number> {
+async function endOrphans(processes: ContainerProcesses, options: Sweeping): Promise<number> {
   const orphans = async (): Promise<readonly number[]> => {
     const found: number[] = []
     for (const { pid, mark } of await processes.list()) {
@@ -94,7 +102,7 @@ async function endOrphans(processes: ContainerProcesses, options: SweepOptions):
   const count = living.length
   if (count === 0) return 0
   await processes.signal(living, 'TERM')
-  const deadline = performance.now() + (options.graceMs ?? GRACE_MS)
+  const deadline = performance.now() + options.graceMs
   for (let round = 0; round < ROUNDS; round += 1) {
     await delay(LOOK_AGAIN_MS, undefined, { signal: options.signal })
     living = await orphans()

@@ -1,5 +1,5 @@
 import { CoveError } from '@cove/domain'
-import type { InitOptions } from '../environment/runner-environment.ts'
+import type { InitOptions } from './runner-environment.ts'
 
 /** Work that is done once, however many ask for it: given up when the last of them has gone. */
 export class SharedWork {
