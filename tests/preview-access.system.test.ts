@@ -220,7 +220,7 @@ describe('a WebSocket', () => {
   it('a client that offers HTTP/2 is served as it is, with its body', async () => {
     const socket = connect(Number(portOf()), '127.0.0.1')
     const head = `POST /upload HTTP/1.1\r\nhost: ${hostOf()}\r\nauthorization: Bearer ${daemon.apiKey}\r\ncontent-length: 5\r\n`
-    socket.write(`${head}connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\nhello`)
+    socket.write(`${head}connection: close, Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\nhello`)
     const text = Buffer.concat((await socket.toArray()) as Buffer[]).toString()
     expect(text).toMatch(/^HTTP\/1\.1 200 /)
     expect(text).toContain('"bytes":5')
