@@ -168,3 +168,10 @@ it('keeps its sandbox from being idle as long as bytes move, and not when it is 
   await gone
   await expect.poll(() => short.refresh()).toMatchObject({ state: 'deleted', endReason: 'idle' })
 })
+
+it('is written down, however the sandbox was named', async () => {
+  await using named = await cove.sandboxes.create({ name: 'tunnelled' })
+  expect((await open('/v1/sandboxes/tunnelled/ports/7009')).status).toBe(502)
+  const [last] = (await cove.audit.list({ action: 'ports/' }).pages().next()).value?.items ?? []
+  expect(last).toMatchObject({ target: named.id, details: { port: '7009' }, outcome: 'connection-refused' })
+})

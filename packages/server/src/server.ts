@@ -166,10 +166,8 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       new HttpDoor({
         sandboxes,
         ports: opened.ports,
-        audit,
         auditor,
         signed: { urls: identity.fileUrls, callers },
-        clock,
         random,
         limits,
         metrics,

@@ -1,5 +1,4 @@
-import { CoveError, type Clock, type Log, type Random } from '@cove/domain'
-import type { Audit } from '../../audit/audit.ts'
+import { CoveError, type Log, type Random } from '@cove/domain'
 import type { AuditNote, CallAuditor } from '../../audit/call-auditor.ts'
 import { unauthenticated } from '../../auth/credentials.ts'
 import { requireRole, type Principal } from '../../auth/principal.ts'
@@ -20,10 +19,8 @@ import { TUNNEL, openTunnel } from './tunnel.ts'
 export interface HttpDoorOptions {
   readonly sandboxes: Sandboxes
   readonly ports: Ports
-  readonly audit: Audit
   readonly auditor: CallAuditor
   readonly signed: SignedFiles
-  readonly clock: Clock
   readonly random: Random
   readonly limits: ServerLimits
   readonly metrics: MetricsRegistry

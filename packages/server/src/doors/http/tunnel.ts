@@ -1,5 +1,5 @@
-import { CoveError, type Clock } from '@cove/domain'
-import type { Audit } from '../../audit/audit.ts'
+import { CoveError } from '@cove/domain'
+import type { CallAuditor } from '../../audit/call-auditor.ts'
 import { unauthenticated } from '../../auth/credentials.ts'
 import { requireRole } from '../../auth/principal.ts'
 import type { Ports } from '../../ports/ports.ts'
@@ -12,8 +12,7 @@ export const TUNNEL = 'cove-tcp'
 
 interface TunnelParts {
   readonly ports: Ports
-  readonly audit: Audit
-  readonly clock: Clock
+  readonly auditor: CallAuditor
   readonly closing: AbortSignal
 }
 
@@ -22,8 +21,8 @@ interface TunnelParts {
  * directions, and the end of each direction is passed on by itself. It ends with the sandbox, the key and the server.
  */
 export async function openTunnel(upgrade: Upgrade, ref: string, port: number, parts: TunnelParts): Promise<void> {
-  const { request, socket, head, requestId, principal } = upgrade
-  const { ports, closing } = parts
+  const { request, socket, head, requestId, from, principal } = upgrade
+  const { ports, auditor, closing } = parts
   if (principal === undefined) throw unauthenticated()
   if (request.method !== 'GET' || !asksFor(request.headers.upgrade)) {
     const fix = `Send a GET with "Upgrade: ${TUNNEL}".`
@@ -34,32 +33,20 @@ export async function openTunnel(upgrade: Upgrade, ref: string, port: number, pa
   socket.once('close', leave)
   const signals = [gone.signal, closing, ...(principal.ended === undefined ? [] : [principal.ended])]
   const signal = AbortSignal.any(signals)
-  let outcome = 'ok'
+  const facts = { port: String(port) }
+  const note = auditor.onSandbox('ports/open', ref, facts, { caller: principal, requestId, from })
   try {
     requireRole(principal, 'member')
     const { stream, touch } = await ports.connect(principal, ref, port, signal)
     socket.off('close', leave)
+    note.ok({})
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${TUNNEL}\r\nx-request-id: ${requestId}\r\n\r\n`,
     )
     joinStreams({ client: socket, guest: stream, head, signal, onTraffic: touch })
   } catch (error) {
-    outcome = CoveError.from(error).code
+    note.failed(error)
     throw error
-  } finally {
-    const { key, project, role } = principal
-    parts.audit.record({
-      at: parts.clock.now(),
-      project,
-      key,
-      role,
-      action: 'ports/open',
-      target: ref,
-      details: { port: String(port) },
-      from: upgrade.from,
-      outcome,
-      requestId,
-    })
   }
 }
 
