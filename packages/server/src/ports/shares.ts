@@ -16,6 +16,8 @@ export class Shares {
   readonly #clock: Clock
   readonly #log: Log
   readonly #public = new Map<SandboxId, Set<number>>()
+  /** Ports that are being written down: they count, so that many at once are no way around the limit. */
+  readonly #opening = new Map<SandboxId, number>()
 
   constructor(store: Store, view: SandboxView, clock: Clock, log: Log) {
     this.#store = store
@@ -36,13 +38,21 @@ export class Shares {
   async open(address: PortAddress): Promise<void> {
     const ports = this.of(address.sandbox)
     if (ports.has(address.port)) return
-    if (ports.size >= LIMIT) {
+    const opening = this.#opening.get(address.sandbox) ?? 0
+    if (ports.size + opening >= LIMIT) {
       throw new CoveError('limit-reached', `${LIMIT} ports of sandbox ${address.sandbox} are public already`, {
         sandbox: address.sandbox,
       })
     }
-    await this.#store.txn([], [{ type: 'put', key: keyOf(address), value: new Uint8Array() }])
-    this.#set(address, true)
+    this.#opening.set(address.sandbox, opening + 1)
+    try {
+      await this.#store.txn([], [{ type: 'put', key: keyOf(address), value: new Uint8Array() }])
+      this.#set(address, true)
+    } finally {
+      const left = (this.#opening.get(address.sandbox) ?? 1) - 1
+      if (left > 0) this.#opening.set(address.sandbox, left)
+      else this.#opening.delete(address.sandbox)
+    }
     // The sandbox may have ended meanwhile, and what ends it has looked already.
     if (this.#hasEnded(address.sandbox)) await this.#forget(address.sandbox)
   }
