@@ -69,6 +69,21 @@ describe('the command line', () => {
     expect(stderr).toContain(`is invalid. It must be ${expected}`)
   })
 
+  it.each([
+    [['list'], 'Did you mean ls?'],
+    [['ssh', 'work'], 'Did you mean shell?'],
+    [['project', 'delete', 'shop'], 'Did you mean rm?'],
+    [['key', 'delete', 'abc'], 'Did you mean revoke?'],
+    [['config', 'show'], 'Did you mean view?'],
+    [['frobnicate'], 'See `cove --help`.'],
+    [['constructor'], 'See `cove --help`.'],
+  ])('knows for %j what other tools call it', async (argv, fix) => {
+    const { status, stderr } = await cove(...argv)
+    expect(status).toBe(2)
+    expect(stderr).toMatch(/^error: unknown command/)
+    expect(stderr).toContain(`fix: ${fix}\n`)
+  })
+
   it('finds the command behind its own options', async () => {
     const { status, stderr } = await cove('--url', 'ls', 'run')
     expect(status).toBe(2)

@@ -45,7 +45,8 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
         writeOut: (text) => io.stdout.write(text),
         writeErr: (text) => io.stderr.write(text),
         outputError: (text) => {
-          const { message, fix } = readUsageError(text, known ? commandPath(program, argv) : [])
+          const path = known ? commandPath(program, argv) : []
+          const { message, fix } = readUsageError(text, path, namesIn(program, path))
           writeError(io, message, fix)
         },
         getOutHasColors: () => false,
@@ -78,6 +79,13 @@ function commandPath(program: Command | undefined, argv: readonly string[]): str
     command = inner
   }
   return path
+}
+
+/** What may stand behind the path. */
+function namesIn(program: Command | undefined, path: readonly string[]): readonly string[] {
+  let command = program
+  for (const word of path) command = command?.commands.find((one) => one.name() === word)
+  return (command?.commands ?? []).map((one) => one.name())
 }
 
 /** `help x`, `x --help`, `x -h`. */

@@ -24,24 +24,24 @@ export async function detach(dataDir: DataDir, io: Io): Promise<number> {
   }
   const ready = await waitUntilReady(child)
   if (ready === undefined) {
-    const tail = readFileSync(dataDir.daemonLog)
-      .subarray(from)
-      .toString('utf8')
-      .trimEnd()
-      .split('\n')
-      .slice(-LAST_LINES)
-    throw new CoveError(
-      'internal',
-      `the daemon ended before it was ready:\n${tail.join('\n')}`,
-      {},
-      {
-        fix: `See ${dataDir.daemonLog} for all of its log.`,
-      },
-    )
+    throw whyItEnded(readFileSync(dataDir.daemonLog).subarray(from).toString('utf8'), dataDir.daemonLog)
   }
   child.unref()
   io.stdout.write(ready)
   return 0
+}
+
+/** Its own error where it has told one, as it would stand here without `--detach`; else its last lines. */
+export function whyItEnded(output: string, log: string): CoveError {
+  const lines = output.trimEnd().split('\n')
+  const at = lines.findLastIndex((line) => line.startsWith('error: '))
+  const remedy = lines.findIndex((line, index) => index > at && line.startsWith('fix: '))
+  if (at >= 0 && remedy > at) {
+    const message = lines.slice(at, remedy).join('\n').slice('error: '.length)
+    return new CoveError('daemon-not-running', message, {}, { fix: (lines[remedy] ?? '').slice('fix: '.length) })
+  }
+  const message = `the daemon ended before it was ready:\n${lines.slice(-LAST_LINES).join('\n')}`
+  return new CoveError('internal', message, {}, { fix: `See ${log} for all of its log.` })
 }
 
 /** The text to print, or undefined when the child ended first. */

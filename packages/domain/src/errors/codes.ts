@@ -285,7 +285,7 @@ export const ERROR_CODES = {
     http: 500,
     grpc: GRPC.failedPrecondition,
     transient: false,
-    fix: 'Choose another address with --listen, or stop what uses this one.',
+    fix: 'Choose another address, such as --listen 127.0.0.1:8090, or stop what uses this one.',
   },
   'already-running': {
     http: 500,
