@@ -10,6 +10,8 @@ const TEMPORARY = /^cove-test-/
 /** The runtime directories of an installation: of its daemon, and of its supervised processes. */
 const RUNTIME = /^cove-[a-z2-7]{16}(-procs)?$/
 const CGROUP = /^cove/
+/** Of a Docker Engine that a test has started. */
+const CONTAINER = /^[0-9a-f]{64}$/
 
 export function takeSnapshot(): Snapshot {
   return new Set([
@@ -18,6 +20,7 @@ export function takeSnapshot(): Snapshot {
     ...cgroups(),
     ...networkNamespaces(),
     ...loopDevices(),
+    ...networkLinks(),
     ...temporaries(),
   ])
 }
@@ -46,6 +49,10 @@ function* cgroups(): Generator<string> {
   for (const controller of list('/sys/fs/cgroup')) {
     for (const group of list(join('/sys/fs/cgroup', controller))) {
       if (CGROUP.test(group)) yield `cgroup: ${controller}/${group}`
+      if (group !== 'docker') continue
+      for (const container of list(join('/sys/fs/cgroup', controller, group))) {
+        if (CONTAINER.test(container)) yield `cgroup of a container: ${controller}/${group}/${container}`
+      }
     }
     if (CGROUP.test(controller)) yield `cgroup: ${controller}`
   }
@@ -59,6 +66,10 @@ function* networkNamespaces(): Generator<string> {
       // Ended meanwhile, or a kernel thread.
     }
   }
+}
+
+function* networkLinks(): Generator<string> {
+  for (const link of list('/sys/class/net')) yield `network link: ${link}`
 }
 
 function* loopDevices(): Generator<string> {
