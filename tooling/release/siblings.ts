@@ -3,10 +3,11 @@ import { join } from 'node:path'
 
 /**
  * Sources that look for files beside themselves. In a bundle every module stands in `dist`, so each of them has to be
- * right there too: the manifest and the guest program are found above `dist`, the store's thread is an entry of its own.
+ * right there too: the manifest and the guest programs are found above `dist`, the store's thread is an entry of its own.
  */
 const KNOWN: readonly string[] = [
   'packages/cli/src/package-root.ts',
+  'packages/runner/src/native/guest-program.ts',
   'packages/store/src/embedded/open-embedded-store.ts',
 ]
 
