@@ -21,6 +21,7 @@ const NAMES = [
   'mcp-execute',
   'mcp-create',
   'network',
+  'runner-output',
   'runner-sweep',
 ] as const
 /** Of one room alone: run when named. */

@@ -105,10 +105,17 @@ impl Host {
         let unheard = entry.lives() && !procs::exists(entry.record.leader);
         let since =
             if unheard { Instant::now() } else { job.signalled.map_or(entry.known, |time| time.max(entry.known)) };
+        let marked = entry.record.marked;
         let bare = entry.record.cgroups.is_empty();
         let targets = self.targets(id, since);
         // Killed is not gone: the tree that led to a process may have ended before it.
         if targets.is_empty() && job.waiting.is_empty() && !own {
+            // One that ends while it is looked for leaves children that were not its heirs' yet: the second look finds them.
+            if marked && !job.nothing {
+                job.nothing = true;
+                job.signalled = Some(Instant::now());
+                return Step::Wait(FIRST_DELAY);
+            }
             job.phase = Phase::Cgroups;
             if self.entries.get(id).map_or(false, Entry::lives) {
                 self.adopted_ended(id);
@@ -120,6 +127,7 @@ impl Host {
             }
             return Step::Again;
         }
+        job.nothing = false;
         if Instant::now() >= job.deadline {
             let left = job.killed.iter().filter(|key| procs::alive(**key));
             let pids: Vec<_> = left.take(8).map(|key| key.pid.to_string()).collect();

@@ -43,6 +43,8 @@ pub struct Job {
     pub stopping_until: Instant,
     /// Everything known was standing still before the last look.
     pub settled: bool,
+    /// The last look has found nothing.
+    pub nothing: bool,
     /// The last time: only a later look tells what that has led to.
     pub signalled: Option<Instant>,
 }
@@ -60,6 +62,7 @@ impl Job {
             killed: HashSet::new(),
             stopping_until: now + STOPPING,
             settled: false,
+            nothing: false,
             signalled: None,
         }
     }

@@ -2,7 +2,14 @@
 //! The name is random and known to nobody else: whoever carries it was started by that process.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
 
+use super::procs;
+
+/// How often, and how long between, one is looked at that is just becoming another program.
+const LOOKS: usize = 50;
+const PAUSE: Duration = Duration::from_micros(200);
 const VARIABLE: &[u8] = b"COVE_RECORD=";
 
 /// The record that one `K=V` names.
@@ -12,7 +19,14 @@ pub fn of(word: &[u8]) -> Option<&str> {
 
 /// The record that a process's environment names.
 pub fn mark_of(pid: i32) -> Option<String> {
-    let bytes = fs::read(format!("/proc/{}/environ", pid)).ok()?;
+    let mut bytes = Vec::new();
+    for _ in 0..LOOKS {
+        bytes = fs::read(format!("/proc/{}/environ", pid)).ok()?;
+        if !bytes.is_empty() || !procs::stat(pid).map_or(false, |stat| stat.unsettled) {
+            break;
+        }
+        sleep(PAUSE);
+    }
     let mark = bytes.split(|byte| *byte == 0).find_map(of);
     mark.map(String::from)
 }

@@ -11,6 +11,8 @@ pub struct Stat {
     pub zombie: bool,
     /// Stopped or ended. One that waits in the kernel may be in the middle of a fork and does not count.
     pub still: bool,
+    /// In the middle of exec: its environment cannot be read yet.
+    pub unsettled: bool,
 }
 
 /// None when there is no such process.
@@ -31,7 +33,15 @@ fn parse_stat(bytes: &[u8]) -> Option<Stat> {
         still: matches!(*fields.first()?, "T" | "t" | "Z" | "X"),
         session: fields.get(3)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,
+        unsettled: !matches!(*fields.first()?, "Z" | "X") && is_unsettled(&fields),
     })
+}
+
+/// A program's environment has an end, even when it is empty; a thread of the kernel never has one.
+fn is_unsettled(fields: &[&str]) -> bool {
+    const KERNEL_THREAD: u64 = 0x0020_0000;
+    let number = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok());
+    number(6).map_or(false, |flags| flags & KERNEL_THREAD == 0) && number(48) == Some(0)
 }
 
 pub fn key_of(pid: i32) -> Option<ProcessKey> {

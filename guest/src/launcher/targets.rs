@@ -26,7 +26,8 @@ impl Host {
         if leads {
             queue.push(record.leader);
         }
-        if leads || record.marked {
+        let ours = record.launcher == self.me;
+        if ours && (leads || record.marked) {
             let leaders = self.own_leaders();
             for pid in procs::children(self.me.pid).into_iter().filter(|pid| !leaders.contains(pid)) {
                 let same_session = leads && procs::stat(pid).map_or(false, |stat| stat.session == session);
@@ -36,8 +37,7 @@ impl Host {
             }
         }
         // What a dead launcher has started is not below this one when it has lost its parents.
-        let foreign = record.launcher != self.me && record.cgroups.is_empty();
-        if foreign && (leads || record.marked) {
+        if !ours && record.cgroups.is_empty() && (leads || record.marked) {
             self.living.look(since);
             if leads {
                 queue.extend(self.living.in_session(session));

@@ -109,7 +109,9 @@ export class HostProcessHandle implements HostProcess {
     try {
       await this.#call(OPERATION.pipesOpen, { fields: this.#fields() })
     } catch (error) {
-      for (const stream of [pipes.stdin, pipes.stdout, pipes.stderr]) stream?.destroy()
+      pipes.stdin?.destroy()
+      pipes.stdout.close()
+      pipes.stderr.close()
       throw error
     }
     return pipes

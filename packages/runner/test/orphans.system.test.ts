@@ -14,7 +14,7 @@ import { marked, TEST_MARK } from './support/marked.ts'
 const PROGRAM = fileURLToPath(new URL('support/doomed-program.ts', import.meta.url))
 /** A failure can be repeated with the seed that it prints. */
 const SEED = Number(process.env['COVE_TEST_SEED'] ?? Date.now() % 1_000_000)
-const ROUNDS = Number(process.env['COVE_TEST_ROUNDS'] ?? 16)
+const ROUNDS = Number(process.env['COVE_TEST_ROUNDS'] ?? 10)
 
 /** A state folder, and a mark on everything that is started in the test. */
 class Ground implements AsyncDisposable {
@@ -36,7 +36,7 @@ class Ground implements AsyncDisposable {
     const env = { ...process.env, [TEST_MARK]: this.mark }
     const child = spawn(process.execPath, [PROGRAM, this.state, GUEST_PROGRAM, point], {
       env,
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'ignore'],
     })
     await Promise.race([once(child.stdout ?? child, 'data'), once(child, 'exit')])
     return child

@@ -1,8 +1,11 @@
 import { LONGEST_LINE_BYTES, type Line } from './line.ts'
 
 const NEWLINE = 10
-/** Bytes decoded at once: a line that is kept holds on to as much, for it is a part of what was decoded. */
-const STEP_BYTES = 256 * 1024
+/**
+ * Bytes decoded at once. More is slower, for it falls out of the processor's caches; and a line that is kept holds on to
+ * as much, for it is a part of what was decoded.
+ */
+const STEP_BYTES = 64 * 1024
 const NONE: readonly Line[] = []
 
 /**

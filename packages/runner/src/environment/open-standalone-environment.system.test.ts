@@ -10,6 +10,9 @@ import { openStandaloneEnvironment } from './open-standalone-environment.ts'
 
 const missing = missingForNix()
 
+const docker = (): Promise<never> => Promise.reject(new CoveError('driver-failed', 'no engine answers'))
+const nix = (): Promise<never> => Promise.reject(new CoveError('command-not-found', 'nix is not installed'))
+
 async function withRunner(tell: (runner: Runner, folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cove-test-'))
   const runner = await openRunner({ stateFolder: join(folder, 's'), guestProgram: GUEST_PROGRAM })
@@ -25,8 +28,6 @@ async function withRunner(tell: (runner: Runner, folder: string) => Promise<void
 
 test('there is always an environment, and it says which and why', async () => {
   await withRunner(async (runner, folder) => {
-    const docker = (): Promise<never> => Promise.reject(new CoveError('driver-failed', 'no engine answers'))
-    const nix = (): Promise<never> => Promise.reject(new CoveError('command-not-found', 'nix is not installed'))
     const open = async (...args: [asked?: 'auto' | 'native' | 'nix' | 'docker', options?: object]) => {
       await using found = await openStandaloneEnvironment(runner, folder, ...args)
       expect(await (await found.environment.newProcess('/bin/true')).run()).toEqual({ kind: 'exited', code: 0 })
@@ -59,9 +60,9 @@ describe.skipIf(missing !== undefined)('with a real nix', () => {
   test('a directory with a flake gets its shell', async () => {
     await withRunner(async (runner, folder) => {
       using real = new TestNix()
-      const nix = (directory: string) =>
+      const openReal = (directory: string) =>
         runner.nix({ directory, nix: TestNix.program, host: real.env, cacheFolder: join(folder, 'cache') })
-      await using found = await openStandaloneEnvironment(runner, real.flake, 'auto', { nix })
+      await using found = await openStandaloneEnvironment(runner, real.flake, 'auto', { nix: openReal })
       expect(found).toMatchObject({ fallback: false, reason: expect.stringContaining('shell from nix') })
     })
   })

@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Writable } from 'node:stream'
 import type { Exit } from '@cove/domain'
 import type { LaunchedProc, OutputSource } from '../environment/launched-proc.ts'
-import { ReadableSource } from '../environment/readable-source.ts'
 import type { HostProcess } from '../host-process.ts'
 import type { HostProcessPipes } from '../host-process-pipes.ts'
 import type { Launcher } from '../launcher.ts'
@@ -27,8 +26,8 @@ export class NativeProcess implements LaunchedProc {
     this.#host = host
     this.pid = host.pid
     this.stdin = pipes.stdin
-    this.stdout = new ReadableSource(pipes.stdout)
-    this.stderr = new ReadableSource(pipes.stderr)
+    this.stdout = pipes.stdout
+    this.stderr = pipes.stderr
     this.exited = waitOn === undefined ? host.exited : this.#exitedWith(waitOn)
   }
 
