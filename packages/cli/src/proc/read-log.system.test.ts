@@ -24,7 +24,7 @@ const write = (log: ProcLog, from: number, to: number): void => {
   for (let number = from; number < to; number += 1) log.line({ stream: 'stdout', text: `${number}`, continued: false })
 }
 
-const line = (text: string): string => `2026-01-31T12:34:56.789Z o ${text}\n`
+const kept = (text: string): string => `2026-01-31T12:34:56.789Z o ${text}\n`
 
 it('reads what was written, from both files, or the end of it', async () => {
   expect(await texts()).toEqual([])
@@ -77,15 +77,27 @@ it('follows over turns of the files without losing or repeating a line', async (
 })
 
 it('says where lines were thrown away before they could be read', async () => {
-  appendFileSync(folder.log, line('a'))
+  appendFileSync(folder.log, kept('a'))
   const lines = readLog(folder, { tail: undefined, over: () => Promise.resolve(false), signal })
   expect(await lines.next()).toMatchObject({ value: { text: 'a' } })
   for (const text of ['b', 'c']) {
     renameSync(folder.log, `${folder.log}.1`)
-    appendFileSync(folder.log, line(text))
+    appendFileSync(folder.log, kept(text))
   }
   expect(await lines.next()).toMatchObject({ value: 'gap' })
   expect(await lines.next()).toMatchObject({ value: { text: 'b' } })
   expect(await lines.next()).toMatchObject({ value: { text: 'c' } })
+  await lines.return(undefined)
+})
+
+it('waits for a file that is just taking the place of another', async () => {
+  appendFileSync(folder.log, kept('a'))
+  const lines = readLog(folder, { tail: undefined, over: () => Promise.resolve(false), signal })
+  expect(await lines.next()).toMatchObject({ value: { text: 'a' } })
+  renameSync(folder.log, `${folder.log}.1`)
+  const next = lines.next()
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  appendFileSync(folder.log, kept('b'))
+  expect(await next).toMatchObject({ value: { text: 'b' } })
   await lines.return(undefined)
 })

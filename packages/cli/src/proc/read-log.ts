@@ -86,9 +86,11 @@ class LogReader implements AsyncDisposable {
       const replaced = this.#files.length === 1 && (await inodeAt(this.#path)) !== (await inode(file))
       yield* this.#linesOf(file)
       if (this.#files.length === 1) {
-        if (!replaced) return
-        const gap = await this.#follow(file)
-        if (gap) yield 'gap'
+        const next = replaced ? await this.#next(file) : undefined
+        // What takes its place may just be on its way.
+        if (next === undefined) return
+        this.#files.push(...next.files)
+        if (next.gap) yield 'gap'
       }
       await file.close()
       this.#files.shift()
@@ -100,18 +102,16 @@ class LogReader implements AsyncDisposable {
     this.#files = []
   }
 
-  /** Opens what comes behind the file; true when something between was thrown away. */
-  async #follow(file: FileHandle): Promise<boolean> {
+  /** What comes behind the file; `gap` when something between was thrown away. Undefined while there is nothing. */
+  async #next(file: FileHandle): Promise<{ readonly files: readonly FileHandle[]; readonly gap: boolean } | undefined> {
     const newest = await openIfThere(this.#path)
+    if (newest === undefined) return undefined
     const before = await openIfThere(`${this.#path}.1`)
-    const own = await inode(file)
-    if (before !== undefined && (await inode(before)) === own) {
-      await before.close()
-      if (newest !== undefined) this.#files.push(newest)
-      return false
-    }
-    for (const next of [before, newest]) if (next !== undefined) this.#files.push(next)
-    return before !== undefined
+    if (before === undefined) return { files: [newest], gap: false }
+    const [own, between] = [await inode(file), await inode(before)]
+    if (between !== own && between !== (await inode(newest))) return { files: [before, newest], gap: true }
+    await before.close()
+    return { files: [newest], gap: between !== own }
   }
 
   async *#linesOf(file: FileHandle): AsyncGenerator<LogLine> {

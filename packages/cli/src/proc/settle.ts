@@ -38,7 +38,7 @@ function failure({ name, state, reason, exit, code, readyCheck }: ProcInfo): Cov
   const early = readyCheck === undefined ? '' : ' before it was ready'
   return new CoveError(
     code ?? 'driver-failed',
-    reason === undefined ? `${name} ${ended}${early}` : `${name} ${reason}`,
+    reason === undefined ? `${name} ${ended}${early}` : `${name}: ${reason}`,
     { name },
     { fix: `Read what it said with \`cove proc logs ${name}\`.` },
   )

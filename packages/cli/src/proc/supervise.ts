@@ -6,12 +6,12 @@ import {
   parseReadyCheck,
   parseRestartPolicy,
   Supervisor,
-  type RunnerEnvironment,
+  type CompanionRunner,
   type SupervisedStatus,
 } from '@cove/runner'
 import { bootId } from '../daemon/daemon-file.ts'
 import type { Io } from '../io.ts'
-import { openProcEnvironment } from './open-environment.ts'
+import { describeEnvironment, openProcEnvironment } from './open-environment.ts'
 import { ProcFolder } from './proc-folder.ts'
 import { ProcLog } from './proc-log.ts'
 import type { ProcSpec } from './proc-spec.ts'
@@ -31,7 +31,7 @@ export async function supervise(args: SuperviseArgs, io: Io): Promise<number> {
   using log = new ProcLog(folder.log, spec.logBytes)
   const runner = await openRunner({ stateFolder: args.stateFolder, guestProgram: args.guestProgram })
   await using _runner = runner
-  let environment: RunnerEnvironment | undefined
+  let environment: CompanionRunner | undefined
   const tell = teller(folder, spec, log, () => environment)
   try {
     environment = await openProcEnvironment(spec, runner, args.installation)
@@ -41,7 +41,7 @@ export async function supervise(args: SuperviseArgs, io: Io): Promise<number> {
     tell({ ...NOTHING, phase: 'failed', since: Date.now(), reason: message, code })
     return 0
   }
-  log.note(environment.description)
+  log.note(describeEnvironment(environment))
   const supervisor = new Supervisor({
     environment,
     program: spec.program,
@@ -85,10 +85,12 @@ function teller(
   folder: ProcFolder,
   spec: ProcSpec,
   log: ProcLog,
-  environment: () => RunnerEnvironment | undefined,
+  environment: () => CompanionRunner | undefined,
 ): (status: SupervisedStatus) => void {
   return (status) => {
-    const { backend, description } = environment() ?? {}
+    const chosen = environment()
+    const backend = chosen?.backend
+    const description = chosen === undefined ? undefined : describeEnvironment(chosen)
     try {
       folder.writeState({ supervisor: spec.supervisor, bootId: bootId(), backend, description, status })
     } catch (thrown) {
