@@ -39,6 +39,22 @@ describe.skipIf(!hasTools)('the network of a sandbox', () => {
     expect((await daemon.cove(['run', ...ask('198.19.255.2')])).status).not.toBe(0)
   })
 
+  it('has an end to its connections, for they are paid for by the host, and works again behind it', async () => {
+    const host = `host.cove.internal`
+    const program = `
+import socket
+def count():
+    opened = []
+    try:
+        while len(opened) < 1500: opened.append(socket.create_connection(('${host}', ${port}), 2))
+    except OSError: pass
+    return len(opened)
+print(count(), count() > 900)`
+    const asked = ['run', '--network', 'internet', '--allow', `host:${port}`]
+    const { stdout } = await daemon.cove([...asked, 'python3', '-c', program])
+    expect(stdout).toMatch(/^(?:9\d\d|10[0-2]\d) True$/m)
+  })
+
   it('outlives the daemon, is shown, and ends with the sandbox', async () => {
     const made = await daemon.cove([
       'create',

@@ -19,6 +19,12 @@ export interface KeeperRequest {
   readonly ids: 'root' | 'self'
 }
 
+/**
+ * Connections of one machine at a time, less a dozen: what carries them is outside of the machine's memory limit, and
+ * each may hold 256 KiB on its way.
+ */
+const DESCRIPTORS = 1_024
+
 const SOCKET_FD = 3
 const RULES_FD = 4
 
@@ -47,7 +53,10 @@ export function keeperSpec(request: KeeperRequest): HostProcessSpec {
     listen: [{ fd: SOCKET_FD, path: socketOf(request.folder, request.machine), mode: 0o600 }],
     blobs: [{ fd: RULES_FD, data: Buffer.from(request.rules) }],
     ...(request.ids === 'self' ? { userNamespace: { kind: 'self', uid: 0, gid: 0 } } : {}),
-    rlimits: [{ name: 'core', soft: 0, hard: 0 }],
+    rlimits: [
+      { name: 'core', soft: 0, hard: 0 },
+      { name: 'nofile', soft: DESCRIPTORS, hard: DESCRIPTORS },
+    ],
     removeOnDestroy: [folder],
   }
 }
