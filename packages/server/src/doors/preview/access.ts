@@ -146,7 +146,9 @@ function stranger(): CoveError {
     'unauthenticated',
     'a key or a preview link is needed for this address',
     {},
-    { fix: 'Open a preview link, or send the API key as "Authorization: Bearer <key>" or "Cove-Key: <key>".' },
+    {
+      fix: 'Open a link that `cove ports url <sandbox> <port>` prints. Programs send the API key as "Authorization: Bearer <key>" or "Cove-Key: <key>".',
+    },
   )
 }
 

@@ -68,7 +68,7 @@ export async function logIn(exchange: Exchange, address: PortAddress, token: str
 }
 
 function worthless(): StatusError {
-  const fix = 'Make a new link: each is good for one use within 10 minutes.'
+  const fix = 'Make a new link with `cove ports url <sandbox> <port>`: each is good for one use within 10 minutes.'
   const message = 'this preview link was used already, has expired, or belongs to another address'
   return new StatusError(403, new CoveError('permission-denied', message, {}, { fix }))
 }
