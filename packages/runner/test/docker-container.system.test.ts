@@ -51,6 +51,19 @@ describe.skipIf(missing !== undefined)('a container', () => {
     expect(await third.state()).toBe('deleted')
   })
 
+  test('that has ended behind the back of its environment is brought back by the next `init`', async () => {
+    await using environment = await bench.ready()
+    await bench.engine.stopContainer(environment.container, 0)
+    const proc = await environment.newProcess('true')
+    await expect(proc.start()).rejects.toMatchObject({ code: 'wrong-state' })
+    await environment.init()
+    expect(environment.description).toMatch(/, started again$/)
+    await bench.engine.removeContainer(environment.container)
+    await environment.init()
+    expect(environment.description).toMatch(/, created$/)
+    expect(await say(environment, 'echo back')).toBe('back')
+  })
+
   test('is made once when two ask for it at the same time', async () => {
     const made = { name: bench.options().name, owner: 'durable' as const }
     const both = await Promise.all([bench.open(made), bench.open(made)])

@@ -3,6 +3,7 @@ import type { DockerEngine, EngineEvent } from '@cove/docker-engine'
 
 const ACTIONS = ['exec_die', 'oom', 'die', 'destroy']
 const AGAIN_MS = 100
+const LONGEST_AGAIN_MS = 5000
 
 /** Listens to what happens to one container, so that nobody has to ask again and again. */
 export class ContainerWatch implements Disposable {
@@ -46,6 +47,7 @@ export class ContainerWatch implements Disposable {
   async #listen(): Promise<void> {
     const { signal } = this.#closing
     let newest = 0
+    let again = AGAIN_MS
     while (!signal.aborted) {
       try {
         const since = newest === 0 ? {} : { sinceSeconds: Math.floor(newest / 1000) }
@@ -53,13 +55,15 @@ export class ContainerWatch implements Disposable {
         for await (const event of events) {
           if (event.at <= newest) continue
           newest = event.at
+          again = AGAIN_MS
           this.#take(event)
         }
       } catch {
         // Whoever waits asks the engine, and so learns what has become of it.
       }
       this.#wakeAll()
-      await delay(AGAIN_MS, undefined, { signal }).catch(() => {})
+      await delay(again, undefined, { signal }).catch(() => {})
+      again = Math.min(again * 2, LONGEST_AGAIN_MS)
     }
   }
 

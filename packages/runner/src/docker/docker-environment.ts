@@ -18,7 +18,7 @@ import { StagedProc } from '../environment/staged-proc.ts'
 import { bringUpContainer, type BroughtUp } from './bring-up-container.ts'
 import { readContainerLogs } from './container-logs.ts'
 import { containerName } from './container-plan.ts'
-import type { ContainerProcesses } from './container-processes.ts'
+import { belongingTo, type ContainerProcesses } from './container-processes.ts'
 import { ContainerWatch } from './container-watch.ts'
 import type { DockerEnvironmentOptions } from './docker-options.ts'
 import { formatMark, MARK_VARIABLE } from './exec-mark.ts'
@@ -77,6 +77,9 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
     // Without a pause where nothing is to be waited for: a `stop` right behind this call must find it under way.
     while (this.#stopping !== undefined) await this.#stopping.catch(() => {})
     if (this.#closing !== undefined) throw wasShutDown()
+    const ready = this.#ready
+    // Its container may have ended behind its back.
+    if (ready !== undefined && (await this.state(options.signal)) !== 'running' && this.#ready === ready) this.#leave()
     const getting = (this.#getting ??= new SharedWork((signal, progress) => this.#getReady(signal, progress)))
     try {
       await getting.join(options)
@@ -168,13 +171,14 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
     // From here on it is started whatever the signal says, and ended by the caller: half a start could not be undone.
     const attached = await engine.startExec(id, spec)
     try {
-      const { pid } = await untilExecRuns(engine, id, attached, spec)
+      const { pid } = await untilExecRuns(engine, id, attached, spec, signal)
       const hostPid = processes instanceof LocalProcesses ? pid : undefined
       const { stdin, waitOn } = plan
       const exec = { engine, container: container.id, watch, processes, id, attached, mark, hostPid, stdin, waitOn }
       return new ExecProcess({ ...exec, memoryDeaths })
     } catch (error) {
       attached[Symbol.dispose]()
+      await endMarked(processes, mark)
       throw error
     }
   }
@@ -230,6 +234,19 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
     this.#ready?.holding?.[Symbol.dispose]()
     this.#ready = undefined
     this.#getting = undefined
+  }
+}
+
+/** What could not be followed while it started, should it have started nevertheless. */
+async function endMarked(processes: ContainerProcesses, mark: string): Promise<void> {
+  try {
+    const found = belongingTo(await processes.list(), mark)
+    await processes.signal(
+      found.map(({ pid }) => pid),
+      'KILL',
+    )
+  } catch {
+    // Then it has not started either, or the engine cannot be asked: the sweep ends it with this program.
   }
 }
 

@@ -5,6 +5,8 @@ import type { Attached, DockerEngine, ExecSpec, ExecState } from '@cove/docker-e
 const FIRST_LOOK_MS = 2
 const LONGEST_LOOK_MS = 20
 const STARTS_WITHIN_MS = 60_000
+/** Whoever gives up waits so long for it to begin, so that it can be ended. */
+const SETTLES_WITHIN_MS = 10_000
 const MESSAGE_BYTES = 16 * 1024
 
 /**
@@ -16,15 +18,23 @@ export async function untilExecRuns(
   exec: string,
   attached: Attached,
   { argv }: ExecSpec,
+  signal: AbortSignal,
 ): Promise<ExecState> {
-  const deadline = performance.now() + STARTS_WITHIN_MS
-  for (let wait = FIRST_LOOK_MS; performance.now() < deadline; wait = Math.min(wait * 2, LONGEST_LOOK_MS)) {
+  const begun = performance.now()
+  let abortedAt: number | undefined
+  for (
+    let wait = FIRST_LOOK_MS;
+    performance.now() - begun < STARTS_WITHIN_MS;
+    wait = Math.min(wait * 2, LONGEST_LOOK_MS)
+  ) {
+    if (signal.aborted) abortedAt ??= performance.now()
+    if (abortedAt !== undefined && performance.now() - abortedAt > SETTLES_WITHIN_MS) break
     const state = await engine.inspectExec(exec)
     if (state.pid > 0) return state
     if (!state.running && state.exitCode !== undefined) throw refusal(await messageOf(attached), argv[0] ?? '')
     await delay(wait)
   }
-  throw new CoveError('deadline-exceeded', `the Docker Engine did not start ${argv[0]} within a minute`)
+  throw new CoveError('deadline-exceeded', `the Docker Engine did not start ${argv[0]} in time`)
 }
 
 async function messageOf(attached: Attached): Promise<string> {
