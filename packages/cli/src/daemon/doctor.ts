@@ -7,6 +7,7 @@ import { loadConfig } from '../config/load.ts'
 import type { Io } from '../io.ts'
 import { writeData } from '../render/data.ts'
 import { ensureGuestProgram } from '../setup/guest-program.ts'
+import { limitLine } from '../render/sandbox.ts'
 import { driverLines } from './banner.ts'
 import { daemonFilePath } from './data-dir.ts'
 import { readLivingDaemon } from './daemon-file.ts'
@@ -31,6 +32,8 @@ export async function doctor(args: ReportArgs, io: Io): Promise<number> {
     `Daemon    ${daemon === undefined ? 'not running' : daemon.url}`,
     ...driverLines(reports).map((line, index) => `${index === 0 ? 'Drivers  ' : '         '} ${line}`),
   ]
+  const chosen = reports.find((report) => report.chosen)?.fingerprint
+  if (chosen?.proven === true) lines.push(`Limits    ${limitLine(chosen.enforces)}`)
   for (const { fingerprint } of reports) {
     const network = fingerprint.proven ? fingerprint.details['network'] : undefined
     if (network !== undefined) lines.push(`Network   ${network}`)

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { unenforced } from './sandbox.ts'
+import { limitLine, unenforced } from './sandbox.ts'
 
 it('tells each reason why limits are not enforced once', () => {
   const reason = 'the user of Cove may not make cgroups'
@@ -11,4 +11,12 @@ it('tells each reason why limits are not enforced once', () => {
       { name: 'diskBytes', value: 1, enforced: false },
     ]),
   ).toEqual([`no limit here for memory, processes: ${reason}`, 'no limit here for disk'])
+})
+
+it.each([
+  [['memoryBytes', 'cpus', 'processes', 'diskBytes'], 'memory, processors, processes, disk'],
+  [['processes'], 'processes (cannot be enforced here: memory, processors, disk)'],
+  [[], 'none (cannot be enforced here: memory, processors, processes, disk)'],
+] as const)('tells of the limits %j', (enforces, line) => {
+  expect(limitLine(enforces)).toBe(line)
 })

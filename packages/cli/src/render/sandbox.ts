@@ -51,6 +51,18 @@ export function sandboxDetails(sandbox: SandboxInfo): string {
 
 const LIMIT_TITLES = { memoryBytes: 'memory', cpus: 'processors', processes: 'processes', diskBytes: 'disk' } as const
 
+/** Which limits a driver enforces on this machine, and which it does not. */
+export function limitLine(enforces: readonly LimitReport['name'][]): string {
+  const names = Object.keys(LIMIT_TITLES) as LimitReport['name'][]
+  const titles = (enforced: boolean): string =>
+    names
+      .filter((name) => enforces.includes(name) === enforced)
+      .map((name) => LIMIT_TITLES[name])
+      .join(', ')
+  const [yes, no] = [titles(true), titles(false)]
+  return no === '' ? yes : `${yes === '' ? 'none' : yes} (cannot be enforced here: ${no})`
+}
+
 /** A sentence for each reason why limits are not enforced. */
 export function unenforced(limits: readonly LimitReport[]): readonly string[] {
   const titles = new Map<string, string[]>()
