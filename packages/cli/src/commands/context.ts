@@ -5,11 +5,11 @@ import type { Command } from 'commander'
 import type { Context } from '../context.ts'
 import {
   CONTEXT_NAME,
+  changeContexts,
   contextsPath,
   findContext,
   LOCAL,
   readContexts,
-  writeContexts,
   type Contexts,
   type ServerContext,
 } from '../contexts/contexts-file.ts'
@@ -110,10 +110,11 @@ async function showContext(command: Command, io: Io, chosen: string | undefined)
 }
 
 async function useContext(io: Io, name: string): Promise<number> {
-  const all = await readContexts(io.env)
-  if (name !== LOCAL) findContext(all, name)
-  const { contexts } = all
-  await writeContexts(io.env, name === LOCAL ? { contexts } : { current: name, contexts })
+  await changeContexts(io.env, (all) => {
+    if (name !== LOCAL) findContext(all, name)
+    const { contexts } = all
+    return name === LOCAL ? { contexts } : { current: name, contexts }
+  })
   io.stdout.write(`${name}\n`)
   return STATUS.ok
 }
@@ -124,37 +125,45 @@ async function addContext(command: Command, io: Io, name: string): Promise<numbe
     throw new UsageError(`${JSON.stringify(name)} cannot be the name of a context`, 'Use letters, digits and dashes.')
   }
   if (keyFile !== undefined && keyStdin) throw new UsageError('there are two keys', 'Take --key-file or --key-stdin.')
-  const all = await readContexts(io.env)
-  const before = Object.hasOwn(all.contexts, name) ? all.contexts[name] : undefined
-  if (before !== undefined && !force) {
-    const fix = 'Use another name, or change this one with --force.'
-    throw new CoveError('already-exists', `there is a context ${name} already`, { context: name }, { fix })
-  }
+  // Told before a key is asked for.
+  const known = await readContexts(io.env)
+  checkNew(known, name, force)
   const key = keyStdin ? await readKey(io) : undefined
-  const project = inProject ?? before?.project
-  const entry: ServerContext = {
-    url: checkUrl(url ?? before?.url),
-    ...(keyFile === undefined && key === undefined
-      ? keyOf(before)
-      : keyOf({ key, keyFile: keyFile && readable(resolve(keyFile)) })),
-    ...(project === undefined ? {} : { project }),
-  }
-  const current = use ? name : all.current
-  const contexts = { ...all.contexts, [name]: entry }
-  await writeContexts(io.env, { ...(current === undefined ? {} : { current }), contexts })
+  const kept = keyFile === undefined && key === undefined
+  const given = keyOf({ key, keyFile: keyFile && readable(resolve(keyFile)) })
+  await changeContexts(io.env, (all) => {
+    const before = checkNew(all, name, force)
+    const project = inProject ?? before?.project
+    const entry: ServerContext = {
+      url: checkUrl(url ?? before?.url),
+      ...(kept ? keyOf(before) : given),
+      ...(project === undefined ? {} : { project }),
+    }
+    const current = use ? name : all.current
+    return { ...(current === undefined ? {} : { current }), contexts: { ...all.contexts, [name]: entry } }
+  })
   io.stdout.write(`${name}\n`)
-  if (!use && current === undefined && io.stderr.isTTY === true) {
+  if (!use && known.current === undefined && io.stderr.isTTY === true) {
     io.stderr.write(`Use it with \`cove --context ${name} …\`, or from now on with \`cove context use ${name}\`.\n`)
   }
   return STATUS.ok
 }
 
+/** What is there by this name, which only `--force` may change. */
+function checkNew({ contexts }: Contexts, name: string, force: boolean): ServerContext | undefined {
+  const before = Object.hasOwn(contexts, name) ? contexts[name] : undefined
+  if (before === undefined || force) return before
+  const fix = 'Use another name, or change this one with --force.'
+  throw new CoveError('already-exists', `there is a context ${name} already`, { context: name }, { fix })
+}
+
 async function removeContexts(io: Io, names: readonly string[]): Promise<number> {
-  const all = await readContexts(io.env)
-  for (const name of names) findContext(all, name)
-  const contexts = Object.fromEntries(Object.entries(all.contexts).filter(([name]) => !names.includes(name)))
-  const { current } = all
-  await writeContexts(io.env, current === undefined || names.includes(current) ? { contexts } : { current, contexts })
+  await changeContexts(io.env, (all) => {
+    for (const name of names) findContext(all, name)
+    const contexts = Object.fromEntries(Object.entries(all.contexts).filter(([name]) => !names.includes(name)))
+    const { current } = all
+    return current === undefined || names.includes(current) ? { contexts } : { current, contexts }
+  })
   io.stdout.write(names.map((name) => `${name}\n`).join(''))
   return STATUS.ok
 }

@@ -1,6 +1,17 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CoveError } from '@cove/domain'
 import type { Io } from '../io.ts'
 
@@ -22,6 +33,9 @@ export interface Contexts {
 export const LOCAL = 'local'
 export const CONTEXT_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/i
 const MAX_BYTES = 1024 * 1024
+/** A change takes a few milliseconds: what is older was left by a command that has died. */
+const LEFT_MS = 5_000
+const LOOK_EVERY_MS = 20
 
 /** Each user's own, also root's: it holds keys of a person and not of a machine. */
 export function contextsPath(env: Io['env']): string {
@@ -52,20 +66,57 @@ export async function readContexts(env: Io['env']): Promise<Contexts> {
   }
 }
 
-/** In one step, readable for the user alone. */
-export async function writeContexts(env: Io['env'], { current, contexts }: Contexts): Promise<void> {
+/** Changes the file in one step, readable for the user alone; of several commands each waits for the one before it. */
+export async function changeContexts(env: Io['env'], change: (contexts: Contexts) => Contexts): Promise<void> {
   const { stringify } = await import('yaml')
-  const path = contextsPath(env)
-  const aside = `${path}.${process.pid}`
+  const path = whole(contextsPath(env))
+  const aside = `${path}.new`
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    writeFileSync(aside, stringify({ ...(current === undefined ? {} : { current }), contexts }), { mode: 0o600 })
-    chmodSync(aside, 0o600)
-    renameSync(aside, path)
+    closeSync(await openAlone(aside))
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new CoveError('io-error', `${path} cannot be written: ${why}`, { path }, { cause })
+    throw unwritable(path, cause)
   }
+  try {
+    const { current, contexts } = change(await readContexts(env))
+    try {
+      writeFileSync(aside, stringify({ ...(current === undefined ? {} : { current }), contexts }))
+      renameSync(aside, path)
+    } catch (cause) {
+      throw unwritable(path, cause)
+    }
+  } catch (error) {
+    rmSync(aside, { force: true })
+    throw error
+  }
+}
+
+/** Where it leads to when it is a link, as those who keep their configuration elsewhere have it. */
+function whole(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}
+
+/** Makes a file that is not there; waits while another command has it, but not for one that has died. */
+async function openAlone(path: string): Promise<number> {
+  for (;;) {
+    try {
+      return openSync(path, 'wx', 0o600)
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    }
+    const since = statSync(path, { throwIfNoEntry: false })?.mtimeMs
+    if (since !== undefined && Math.abs(Date.now() - since) > LEFT_MS) rmSync(path, { force: true })
+    await sleep(LOOK_EVERY_MS)
+  }
+}
+
+function unwritable(path: string, cause: unknown): CoveError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new CoveError('io-error', `${path} cannot be written: ${why}`, { path }, { cause })
 }
 
 /** The context of this name; `context-not-found` names those that are there. */
