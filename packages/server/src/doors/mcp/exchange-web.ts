@@ -6,6 +6,9 @@ const HOP: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-
 /** What no tool has to see. */
 const SECRET: ReadonlySet<string> = new Set(['authorization', 'x-api-key', 'cookie'])
 
+/** Milliseconds that an answer may take until its stream is opened before it. */
+const OPEN_MS = 50
+
 /** The request in the form that the protocol's library takes; the body goes beside it, parsed. */
 export function toWebRequest({ request }: Exchange, signal: AbortSignal): Request {
   const headers = new Headers()
@@ -17,7 +20,7 @@ export function toWebRequest({ request }: Exchange, signal: AbortSignal): Reques
 }
 
 /** Writes the answer at the client's pace; a client that goes away ends what produces it. */
-export async function sendWebResponse({ response }: Exchange, answer: Response): Promise<void> {
+export async function sendWebResponse({ request, response }: Exchange, answer: Response): Promise<void> {
   response.statusCode = answer.status
   for (const [name, value] of answer.headers) if (!HOP.has(name)) response.setHeader(name, value)
   if (answer.body === null) {
@@ -37,11 +40,21 @@ export async function sendWebResponse({ response }: Exchange, answer: Response):
   }
   response.once('close', leave)
   try {
-    // A comment: the client learns at once that its stream is open.
-    if (!response.write(':\n\n')) await drained(response)
-    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    let next = read(reader)
+    const waits = request.method === 'POST' ? (await soon(next, OPEN_MS)) === undefined : true
+    // A comment: who waits learns that the stream is open.
+    if (waits && !response.write(':\n\n')) await drained(response)
+    for (;;) {
+      const { done, value } = await next
+      if (done) break
       if (isGone(response)) throw new CoveError('cancelled', 'the client went away')
-      if (!response.write(next.value)) await drained(response)
+      next = read(reader)
+      if ((await soon(next, 0))?.done === true) {
+        // The last piece and the end in one write, and where nothing was sent before them the head too.
+        response.end(value)
+        return
+      }
+      if (!response.write(value)) await drained(response)
     }
     response.end()
   } catch (error) {
@@ -49,5 +62,26 @@ export async function sendWebResponse({ response }: Exchange, answer: Response):
   } finally {
     response.off('close', leave)
     leave()
+  }
+}
+
+type Reader = ReadableStreamDefaultReader<Uint8Array>
+type Piece = Awaited<ReturnType<Reader['read']>>
+
+/** A failure is told to whoever awaits it, which may be nobody any more. */
+function read(reader: Reader): Promise<Piece> {
+  const piece = reader.read()
+  piece.catch(() => undefined)
+  return piece
+}
+
+/** What comes within so many milliseconds; undefined when nothing does. */
+async function soon(piece: Promise<Piece>, ms: number): Promise<Piece | undefined> {
+  const late = Promise.withResolvers<undefined>()
+  const timer = setTimeout(() => late.resolve(undefined), ms)
+  try {
+    return await Promise.race([piece, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { request, type ClientRequest, type IncomingMessage } from 'node:http'
+import { text as textOf } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CoveError } from '@cove/domain'
 import { KEY, openHouse, type House } from '../../../test/support/harness.ts'
@@ -250,6 +251,25 @@ describe.each(ERAS)('a client of the %s era', (era) => {
   })
 })
 
+test('a call that is done at once is answered in one piece, and one that goes on opens its stream', async () => {
+  const runtimes = new StubRuntimes()
+  await using own = await openHouse({ mcp: { runtimes } })
+  const server = await own.listen()
+  await using caller = await connectMcp(server, 'modern')
+  const id = await createEnvironment(caller)
+  const { answer: soon } = await askRaw(server, 'execute', { environment_id: id, code: 'x' })
+  expect(soon.headers).toMatchObject({ 'content-type': expect.stringContaining('event-stream') as string })
+  expect(Number(soon.headers['content-length'])).toBeGreaterThan(100)
+  expect(await textOf(soon)).toMatch(/^event: message\ndata: \{.*"ran python\\\\n.*\n\n$/)
+  const { answer: late, sent } = await askRaw(server, 'execute', { environment_id: id, code: 'wait' })
+  expect(late.headers['content-length']).toBeUndefined()
+  const [first] = (await once(late, 'data')) as [Buffer]
+  expect(first.toString()).toBe(':\n\n')
+  late.on('error', () => undefined)
+  sent.destroy()
+  await runtimes.ended.promise
+})
+
 test('what changes something is in the audit log, without content', async () => {
   await using caller = await connectMcp(base, 'modern')
   const id = await createEnvironment(caller)
@@ -269,6 +289,12 @@ test('what changes something is in the audit log, without content', async () => 
 
 /** Asks for a file and reads no more of the answer than its head. */
 async function askSlowly(server: string, args: Record<string, unknown>): Promise<ClientRequest> {
+  const { sent, answer } = await askRaw(server, 'read_file', args)
+  answer.pause().on('error', () => undefined)
+  return sent
+}
+
+async function askRaw(server: string, name: string, args: Record<string, unknown>) {
   const revision = '2026-07-28'
   const _meta = {
     'io.modelcontextprotocol/protocolVersion': revision,
@@ -283,12 +309,11 @@ async function askSlowly(server: string, args: Record<string, unknown>): Promise
       accept: 'application/json, text/event-stream',
       'mcp-protocol-version': revision,
       'mcp-method': 'tools/call',
-      'mcp-name': 'read_file',
+      'mcp-name': name,
     },
   })
-  const params = { name: 'read_file', arguments: args, _meta }
+  const params = { name, arguments: args, _meta }
   sent.end(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }))
   const [answer] = (await once(sent, 'response')) as [IncomingMessage]
-  answer.pause().on('error', () => undefined)
-  return sent
+  return { sent, answer }
 }
