@@ -28,6 +28,7 @@ const CHANGING: readonly (readonly [RegExp, string])[] = [
   [/ready in \S+\./g, 'ready in TIME.'],
   [/Cove \d+\.\d+\.\d+/g, 'Cove VERSION'],
   [/cove_[0-9a-f]{40}/g, 'KEY'],
+  [/\boperator-[0-9a-f]{12}\b/g, 'operator-HASH'],
   [/\b[a-z2-7]{16}\b/g, 'ID'],
   [/\d{4}-\d{2}-\d{2}T[\d:.]+Z/g, 'DATE'],
   [/(?<= )\d+[smh]\b/g, 'AGE'],
