@@ -108,7 +108,9 @@ describe('supervised processes', () => {
     const { pid = 0 } = await procs.get('web')
     const { runtimeDir } = procs
     // As a restart of the machine leaves it: nothing runs, nothing is in memory, and the boot id is another one.
-    for (const one of [...procs.launchers(), ...procs.supervisors(), pid]) process.kill(one, 'SIGKILL')
+    for (const one of procs.supervisors()) process.kill(one, 'SIGKILL')
+    for (const one of procs.launchers()) process.kill(one, 'SIGKILL')
+    if (lives(pid)) process.kill(pid, 'SIGKILL')
     await gone(pid)
     rmSync(runtimeDir, { recursive: true })
     for (const file of [procs.file('web', 'state.json'), join(procs.dataDir, 'procs/runtime-dir')]) {

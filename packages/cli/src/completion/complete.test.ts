@@ -37,6 +37,11 @@ describe('what may stand where something is typed', () => {
       ['viewer', 'member', 'admin'],
     ],
     [['ls', '-o', 'y'], ['yaml']],
+    [
+      ['proc', ''],
+      ['run', 'ls', 'get', 'logs', 'stop', 'restart', 'rm', 'help'],
+    ],
+    [['proc', 'stop', 'we'], ['web']],
     [['ls', '--output=y'], ['--output=yaml']],
     [['create', '--network', 'in'], ['internet']],
     [

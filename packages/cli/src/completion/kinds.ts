@@ -4,6 +4,8 @@ import type { Option } from 'commander'
 export type Kind =
   | 'sandbox'
   | 'process'
+  /** A supervised process of `cove proc`. */
+  | 'proc'
   | 'port'
   | 'key'
   | 'context'
@@ -22,6 +24,8 @@ const ARGUMENTS: Readonly<Record<string, Kind>> = {
   sandboxes: 'sandbox',
   process: 'process',
   processes: 'process',
+  proc: 'proc',
+  procs: 'proc',
   port: 'port',
   ports: 'port',
   keys: 'key',

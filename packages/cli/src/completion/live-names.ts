@@ -29,6 +29,8 @@ async function namesOf(kind: Kind, place: Place, io: Io, signal: AbortSignal): P
       return Object.keys((await import('@cove/sdk')).SIGNALS).map((value) => ({ value }))
     case 'context':
       return contextNames(io)
+    case 'proc':
+      return procNames(place, io)
     case 'place': {
       const here = localFiles(place.typed, io)
       // Files here need no Cove.
@@ -40,6 +42,16 @@ async function namesOf(kind: Kind, place: Place, io: Io, signal: AbortSignal): P
     default:
       return fromServer(kind, place, await connect(place, io), signal)
   }
+}
+
+/** Of this machine, without asking anybody how they are. */
+async function procNames({ options, operands }: Place, io: Io): Promise<Candidate[]> {
+  const { dataDir } = options
+  const { loadConfig } = await import('../config/load.ts')
+  const { settings } = await loadConfig({ env: io.env, flags: dataDir === undefined ? {} : { dataDir } })
+  const { allProcs, procNames: names } = await import('../proc/proc-folder.ts')
+  const found = await names(allProcs(settings.dataDir))
+  return found.filter((name) => !operands.includes(name)).map((value) => ({ value }))
 }
 
 async function contextNames(io: Io): Promise<Candidate[]> {
@@ -65,7 +77,7 @@ async function connect({ options }: Place, io: Io): Promise<Cove> {
 }
 
 async function fromServer(
-  kind: Exclude<Kind, 'file' | 'program' | 'signal' | 'context' | 'place'>,
+  kind: Exclude<Kind, 'file' | 'program' | 'signal' | 'context' | 'place' | 'proc'>,
   place: Place,
   cove: Cove,
   signal: AbortSignal,

@@ -63,6 +63,11 @@ export class ProcFolder {
   }
 }
 
+/** Where the folders of all of them are, one below its name each. */
+export function allProcs(dataDir: string): string {
+  return join(dataDir, 'procs/all')
+}
+
 /** Names of those that are kept below this folder. */
 export async function procNames(folder: string): Promise<readonly string[]> {
   try {

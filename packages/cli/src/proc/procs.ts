@@ -11,7 +11,7 @@ import { writeWarning } from '../render/error.ts'
 import { ensureGuestProgram } from '../setup/guest-program.ts'
 import { withFileLock } from './file-lock.ts'
 import { FolderWatch } from './folder-watch.ts'
-import { ProcFolder, procNames } from './proc-folder.ts'
+import { allProcs, ProcFolder, procNames } from './proc-folder.ts'
 import { isLive, procInfo, type ProcInfo } from './proc-info.ts'
 import { checkProcName, nameAfter } from './proc-name.ts'
 import type { ProcSpec } from './proc-spec.ts'
@@ -32,12 +32,14 @@ export type ProcWish = Omit<ProcSpec, 'version' | 'name' | 'supervisor'>
 export class Procs implements AsyncDisposable {
   readonly #dataDir: DataDir
   readonly #folder: string
+  readonly #all: string
   readonly #io: Io
   #open: Promise<{ readonly runner: Runner; readonly runtimeDir: string; readonly guest: string }> | undefined
 
   private constructor(dataDir: DataDir, io: Io) {
     this.#dataDir = dataDir
     this.#folder = join(dataDir.path, 'procs')
+    this.#all = allProcs(dataDir.path)
     this.#io = io
   }
 
@@ -49,7 +51,7 @@ export class Procs implements AsyncDisposable {
   }
 
   folder(name: string): ProcFolder {
-    return new ProcFolder(join(this.#folder, 'all', checkProcName(name)))
+    return new ProcFolder(join(this.#all, checkProcName(name)))
   }
 
   async list(): Promise<readonly ProcInfo[]> {
@@ -182,7 +184,7 @@ export class Procs implements AsyncDisposable {
   }
 
   names(): Promise<readonly string[]> {
-    return procNames(join(this.#folder, 'all'))
+    return procNames(this.#all)
   }
 
   /** What is known now and after every change, until its supervisor has ended or the signal aborts. */
@@ -288,7 +290,7 @@ export class Procs implements AsyncDisposable {
       await runner.close()
     }
     await removeRuntimeDir(this.#folder, runtimeDir)
-    await rm(join(this.#folder, 'all'), { recursive: true, force: true })
+    await rm(this.#all, { recursive: true, force: true })
   }
 
   #locked<T>(work: () => Promise<T>): Promise<T> {
