@@ -10,6 +10,13 @@ it('has the same fields in both formats', async () => {
   expect(json).toMatchObject({ at: '1970-01-01T00:00:00.000Z', nested: [{ text: 'yes', number: 1 }] })
 })
 
+it('writes YAML that readers of YAML 1.1 understand the same way', async () => {
+  const texts = ['no', 'Yes', 'on', 'off', '~', '12:30:45', '0o17', '017', '1_000', '1e3', '2026-01-01', '=', '<<', '']
+  const labels = Object.fromEntries(texts.map((text) => [text, text]))
+  const text = await dataText('yaml', { labels })
+  for (const version of ['1.1', '1.2'] as const) expect(parse(text, { version })).toEqual({ labels })
+})
+
 it.each(['json', 'yaml'] as const)('lets nothing in %s reach the terminal but text', async (format) => {
   const evil = { text: 'a\u001B[2J\u009B31m\u007Fb' }
   for (const text of [await dataText(format, evil), await streamText(format, evil)]) {

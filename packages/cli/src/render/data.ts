@@ -8,7 +8,8 @@ export async function dataText(format: DataFormat, value: unknown): Promise<stri
   const json = JSON.stringify(value, null, 2).replace(CONTROLS, escaped)
   if (format === 'json') return `${json}\n`
   const { stringify } = await import('yaml')
-  const text = stringify(JSON.parse(json), { lineWidth: 0 })
+  // Many readers know YAML 1.1 only, to which a bare `no` is a truth and `12:30:00` a number.
+  const text = stringify(JSON.parse(json), { lineWidth: 0, compat: 'yaml-1.1' })
   // What the library leaves as it is would reach the terminal; JSON is YAML too.
   return text.search(CONTROLS) >= 0 ? `${json}\n` : text
 }
