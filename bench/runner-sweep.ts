@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { access, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openLauncher, type Launcher } from '@cove/runner'
@@ -22,7 +22,12 @@ export const run: Benchmark = async ({ quick }) => {
 }
 
 async function sweepOnce(): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), 'cove-bench-'))
+  // In memory, as in a user's runtime folder, where the host has a place for that.
+  const memory = await access('/dev/shm').then(
+    () => true,
+    () => false,
+  )
+  const folder = await mkdtemp(join(memory ? '/dev/shm' : tmpdir(), 'cove-bench-'))
   const stateDir = join(folder, 's')
   const open = (): Promise<Launcher> => openLauncher({ binary: GUEST_PROGRAM, stateDir, installation: 'bench' })
   try {

@@ -107,6 +107,11 @@ impl Host {
             if unheard { Instant::now() } else { job.signalled.map_or(entry.known, |time| time.max(entry.known)) };
         let marked = entry.record.marked;
         let bare = entry.record.cgroups.is_empty();
+        if bare && entry.record.launcher != self.me {
+            if let Some(rest) = self.living.rest(since) {
+                return Step::Wait(rest);
+            }
+        }
         let targets = self.targets(id, since);
         // Killed is not gone: the tree that led to a process may have ended before it.
         if targets.is_empty() && job.waiting.is_empty() && !own {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::marks::mark_of;
 use super::procs;
@@ -12,17 +12,27 @@ use super::record::ProcessKey;
 #[derive(Default)]
 pub struct Living {
     taken: Option<Instant>,
+    /// How long the last look took.
+    cost: Duration,
     sessions: HashMap<i32, Vec<ProcessKey>>,
     marks: HashMap<String, Vec<ProcessKey>>,
 }
 
 impl Living {
+    /// How long to wait for the next look, when a new one is needed: half of the time is for other work, and whoever comes
+    /// in the meantime shares it.
+    pub fn rest(&self, since: Instant) -> Option<Duration> {
+        let taken = self.taken.filter(|taken| *taken <= since)?;
+        (taken + self.cost * 2).checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
+    }
+
     /// What is shown from then on is not older than this.
     pub fn look(&mut self, since: Instant) {
         if self.taken.map_or(false, |taken| taken > since) {
             return;
         }
-        self.taken = Some(Instant::now());
+        let begun = Instant::now();
+        self.taken = Some(begun);
         self.sessions.clear();
         self.marks.clear();
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -38,6 +48,7 @@ impl Living {
                 }
             }
         }
+        self.cost = begun.elapsed();
     }
 
     pub fn in_session(&self, session: i32) -> &[ProcessKey] {

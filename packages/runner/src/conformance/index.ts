@@ -13,7 +13,7 @@ export function describeRunner(subject: RunnerSubject): void {
   const open = (): Promise<RunnerStage> => RunnerStage.open(subject)
   describe.skipIf(subject.missing !== undefined)(`the contract of a runner: ${subject.name}`, () => {
     environmentChapter(open, () => subject.open(), subject.capabilities)
-    outputChapter(open)
+    outputChapter(open, subject.capabilities)
     lifeChapter(open, subject.capabilities)
   })
 }

@@ -213,7 +213,7 @@ export function lifeChapter(open: () => Promise<RunnerStage>, capabilities: Runn
 
     it('and both are ended by stop', async () => {
       await using stage = await open()
-      const proc = await stage.shell('sleep 1000 & echo $!; exit 0')
+      const proc = await stage.shell('sleep 1000 & trap "" TERM; echo $!; exit 0')
       proc.withWaitOn('sleep')
       const child = lineOf(proc)
       await proc.start()

@@ -10,6 +10,8 @@ export interface RunnerCapabilities {
   readonly inheritsVariables: boolean
   /** A process that has left its session and lost its parents is found and ended too. */
   readonly findsDetached: boolean
+  /** What a process leaves running finds its output closed when the process has ended. Default: it is read and dropped. */
+  readonly closesOutputOfLeftovers?: boolean
 }
 
 /** One environment for one test, with `sh`, `cat`, `head`, `tr`, `sleep` and `env` in it. */
