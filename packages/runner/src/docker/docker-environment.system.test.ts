@@ -28,6 +28,7 @@ describeRunner({
     takesForeignBinaries: false,
     inheritsVariables: false,
     findsDetached: true,
+    closesOutputOfLeftovers: true,
   },
   async open() {
     count += 1
