@@ -88,6 +88,8 @@ test('a background process is started, read bit by bit, fed and stopped', async 
   await caller.call('write_process', input)
   const second = await read(cat['process_id'], first.facts['next_offset'])
   expect(second.facts).toMatchObject({ output: 'fed\n', running: true })
+  const beyond = await read(cat['process_id'], 1_000_000)
+  expect(beyond).toMatchObject({ isError: true, text: expect.stringMatching(/there are \d+ bytes of output/) })
   await caller.call('write_process', { ...input, input: '', close: true })
   await expect
     .poll(async () => (await read(cat['process_id'], second.facts['next_offset'])).facts)

@@ -115,6 +115,7 @@ describe.each(ERAS)('a client of the %s era', (era) => {
     ['write_file', { environment_id: 'a', path: '/x', content: 'a*', encoding: 'base64' }, /content is not base64/],
     ['write_file', { environment_id: 'a', path: '/x', content: '\ud800' }, /lone surrogate/],
     ['install_packages', { environment_id: 'a', packages: ' ' }, /must name a package/],
+    ['start_process', { environment_id: 'a', command: '€'.repeat(40_000) }, /command has 120000 bytes; at most 100000/],
     ['read_file', { environment_id: 'nope', path: '/x' }, /there is no sandbox "nope"/],
   ])('is told what is wrong with %s %j', async (name, args, problem) => {
     await using caller = await connectMcp(base, era)

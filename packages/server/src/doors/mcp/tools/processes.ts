@@ -13,6 +13,8 @@ import { stop } from './stop.ts'
 const LONGEST_SECONDS = 24 * 86_400
 const LONGEST_WAIT_SECONDS = 60
 const INPUT_BYTES = 1024 * 1024
+/** Linux takes no longer argument, its end included, than 128 KiB. */
+const COMMAND_BYTES = 100_000
 /** How the ids of background processes begin, so that they are told from what `execute` has run. */
 const BACKGROUND = 'bg-'
 
@@ -35,7 +37,7 @@ export const startProcess = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
   input: z.strictObject({
     environment_id: environmentId,
-    command: z.string().min(1, 'must not be empty').max(100_000).describe('Run with sh -c.'),
+    command: z.string().min(1, 'must not be empty').describe('Run with sh -c. At most 100,000 bytes of UTF-8.'),
     cwd: filePath.optional().describe("Absolute path of the directory to run in. Default: the user's home."),
     env: z.record(z.string(), z.string()).optional().describe('Environment variables besides the usual ones.'),
     stdin: z.boolean().optional().describe('Keep its input open for write_process. Default false: it is empty.'),
@@ -44,6 +46,12 @@ export const startProcess = defineTool({
   facts: processFacts,
   async run({ environment_id: ref, command, cwd, env = {}, stdin = false, timeout_seconds: timeout }, call) {
     if (command.includes('\0')) throw new CoveError('invalid-argument', 'command must not contain NUL')
+    const bytes = Buffer.byteLength(command)
+    if (bytes > COMMAND_BYTES) {
+      const fix = 'Write it into a file with write_file and start that.'
+      const message = `command has ${bytes} bytes; at most ${COMMAND_BYTES} are allowed`
+      throw new CoveError('payload-too-large', message, { field: 'command', bytes, limit: COMMAND_BYTES }, { fix })
+    }
     if (cwd !== undefined) checkPath(cwd, 'cwd')
     checkEnv(env, 'env')
     using lease = await guestOf(ref, call)

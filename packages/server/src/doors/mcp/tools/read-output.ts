@@ -1,4 +1,4 @@
-import type { Exit, Guest, ProcessId } from '@cove/domain'
+import { CoveError, type Exit, type Guest, type ProcessId } from '@cove/domain'
 import { wholeCharacters } from '../text.ts'
 
 interface ReadRequest {
@@ -33,6 +33,16 @@ export async function readOutput(
 ): Promise<ReadResult> {
   const enough = new AbortController()
   const { info, events } = await guest.attach(id, offset, AbortSignal.any([signal, enough.signal]))
+  if (offset > info.outputTo) {
+    enough.abort()
+    const fix = 'Pass next_offset of the last answer, or 0 for what is kept from the beginning.'
+    throw new CoveError(
+      'invalid-argument',
+      `offset is ${offset}, and there are ${info.outputTo} bytes of output`,
+      {},
+      { fix },
+    )
+  }
   let at = offset
   let missed = 0
   let kept = 0
