@@ -16,7 +16,8 @@ export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [nu
   'mcp-create': { over_ms: [-1000, 3] },
   adopt: { ratio: [0, 8] },
   network: { ratio: [0, 12], extra_mib: [0, 8], gbit_per_s: [0.5, 1000] },
-  preview: { ratio: [0.12, 10], throughput_ratio: [0.12, 10], per_second: [1_000, 1_000_000] },
+  // Four processes take turns on the way in, one on the way beside it: on a busy machine the ratios fall to a third.
+  preview: { ratio: [0.04, 10], throughput_ratio: [0.08, 10], per_second: [400, 1_000_000] },
   'runner-output': { ratio: [0.15, 10], endless_line_growth_mib: [-1000, 250] },
   'runner-sweep': { p50_ms: [0, 4000] },
   install: { p50_ms: [0, 15_000], package_mib: [0, 4] },

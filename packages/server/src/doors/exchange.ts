@@ -15,6 +15,8 @@ export interface Response extends EventEmitter {
   readonly writableFinished?: boolean
   readonly writableEnded?: boolean
   readonly destroyed?: boolean
+  /** Bytes that wait for the client. */
+  readonly writableLength?: number
   /** Present with HTTP/2. */
   readonly stream?: ServerHttp2Stream
   setHeader(name: string, value: string | number | readonly string[]): unknown

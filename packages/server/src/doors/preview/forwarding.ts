@@ -22,6 +22,8 @@ export interface Errand {
   readonly onTraffic: () => void
 }
 
+/** Bytes that may wait for the client before the guest does: it would stand still behind every piece else. */
+const AHEAD = 128 * 1024
 const CRLF = Buffer.from('\r\n')
 const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
@@ -40,6 +42,8 @@ export class Forwarding implements Waiting {
   #sent = false
   #pending: Buffer | undefined
   #flushing = false
+  /** The guest waits for the client. */
+  #held = false
 
   constructor(errand: Errand) {
     this.#errand = errand
@@ -202,10 +206,15 @@ export class Forwarding implements Waiting {
 
   #write(bytes: Buffer): void {
     const { response } = this.#errand.exchange
-    if (response.write(bytes)) return
-    const stream = this.#connection?.stream
-    stream?.pause()
-    response.once('drain', () => stream?.resume())
+    if (response.write(bytes) || this.#held || (response.writableLength ?? AHEAD) < AHEAD) return
+    this.#held = true
+    this.#connection?.stream.pause()
+    response.once('drain', this.#goOn)
+  }
+
+  readonly #goOn = (): void => {
+    this.#held = false
+    this.#connection?.stream.resume()
   }
 
   readonly #clientLeft = (): void => {
