@@ -153,15 +153,15 @@ describe('the command line of cove', () => {
     [['rnu', 'x'], "unknown command 'rnu'", 'Did you mean run?'],
     [['ls', '--stat'], "unknown option '--stat'", 'Did you mean --state?'],
     [['run'], "missing required argument 'program'", 'cove run --help'],
-    [['run', '--timeout', 'soon', 'true'], '"soon" is not a duration', 'cove run --help'],
+    [['run', '--timeout', 'soon', 'true'], "'soon' is invalid. It must be a time", 'cove run --help'],
     [['create', '--label', 'x'], 'NAME=value', 'cove create --help'],
-    [['create', '--limit-memory', 'much'], '"much" is not a size', 'cove create --help'],
+    [['create', '--limit-memory', 'much'], "'much' is invalid. It must be a number of bytes", 'cove create --help'],
     [['create', '--isolation', 'wall'], 'Allowed choices are process, namespace', 'cove create --help'],
     [['ls', 'extra'], 'too many arguments', 'cove ls --help'],
     [['rm'], 'which sandboxes?', '--all'],
     [['cp', 'a', 'b'], 'one of the two must be in a sandbox', '<sandbox>:<path>'],
     [['cp', 'a', 'web:relative'], 'not absolute', 'web:/home/user/relative'],
-    [['key', 'rotate'], "too many arguments for 'key'", 'cove key --help'],
+    [['key', 'rotate'], "unknown command 'rotate'", 'cove key --help'],
   ])('answers %j with status 2, the cause and a remedy', async (args, cause, fix) => {
     const { status, stdout, stderr } = await runCove(args)
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
