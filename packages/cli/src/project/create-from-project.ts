@@ -7,9 +7,21 @@ import type { FoundProject } from './find-project.ts'
 
 const HOME = '/home/user'
 const TAIL_LINES = 20
+/** What comes with a repository must not decide that its commands run with the rights of this machine. */
+const NO_WALL = 'native'
 
 /** What a project says, with what the command line says over it. A throw-away sandbox has no name. */
-export function projectOptions({ project }: FoundProject, flags: CreateOptions, named: boolean): CreateOptions {
+export function projectOptions({ path, project }: FoundProject, flags: CreateOptions, named: boolean): CreateOptions {
+  if (project.driver === NO_WALL && flags.driver === undefined) {
+    throw new CoveError(
+      'config-invalid',
+      `${path} asks for the driver ${NO_WALL}, which is no wall around what it runs`,
+      { path },
+      {
+        fix: `Say so yourself with --driver ${NO_WALL} where you trust all of it, or ignore it with --no-project-file.`,
+      },
+    )
+  }
   const { template, name, isolation, driver, network, allow, env, labels, limits = {}, timeouts = {} } = project
   const own = {
     ...(template === undefined ? {} : { template }),
