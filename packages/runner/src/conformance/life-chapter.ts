@@ -92,6 +92,15 @@ export function lifeChapter(open: () => Promise<RunnerStage>, capabilities: Runn
       }
     })
 
+    it('is not held up by somebody who has forgotten to read', async () => {
+      await using stage = await open()
+      const proc = await stage.shell('head -c 9000000 /dev/zero | tr "\\0" "\\n"; sleep 1000')
+      const forgotten = proc.lines()[Symbol.asyncIterator]()
+      await proc.start()
+      await forgotten.next()
+      expect(await proc.stop({ graceMs: 500 })).toMatchObject({ kind: 'signaled' })
+    })
+
     it('is safe before the start, which then never happens', async () => {
       await using stage = await open()
       const proc = await stage.shell('echo never')

@@ -28,7 +28,10 @@ export interface Proc extends AsyncDisposable {
    * The process's stdin. Without this call it is empty. Once, and before the start.
    */
   stdinPipe(): Writable
-  /** The raw bytes of stdout, which then go to no sink. Once, and before the start. */
+  /**
+   * The raw bytes of stdout, which then go to no sink; they can still be read when the process has ended. `Readable.toWeb`
+   * makes a web stream of it. Once, and before the start.
+   */
   stdoutPipe(): Readable
 
   /** Resolves when it runs. `command-not-found`, `path-invalid` for a directory that is not there, … */
@@ -39,18 +42,22 @@ export interface Proc extends AsyncDisposable {
    */
   run(signal?: AbortSignal): Promise<Exit>
   /**
-   * How it ended: one shared answer for every caller, after the last byte of output. Never rejects because of how it
-   * ended. `wrong-state` before the start.
+   * How it ended: one shared answer for every caller, after the last line of output. Output that something it has left
+   * running keeps open is waited for a short time only. Never rejects because of how it ended. `wrong-state` before the
+   * start; after a start that failed, its error.
    */
   wait(): Promise<Exit>
   /**
    * TERM to the whole group, KILL after the grace; answers how it ended. Before the start: it will never start. Twice and
-   * at the same time: the same answer.
+   * at the same time: the same answer, after the shortest grace. Output that nobody has taken 5 s later is thrown away.
    */
   stop(options?: StopOptions): Promise<Exit | undefined>
   isRunning(): Promise<boolean>
   /** On this machine; undefined before the start and after the end. */
   readonly pid: number | undefined
-  /** Lines from now on, until the process ends. The slowest reader sets the pace. */
+  /**
+   * Lines from now on, until the process ends. The slowest reader sets the pace: one that is neither read nor left makes
+   * the process wait when a mebibyte has come.
+   */
   lines(): AsyncIterable<Line>
 }

@@ -10,6 +10,8 @@ import type { Proc } from './proc.ts'
 import type { StopOptions } from './runner-environment.ts'
 
 const GRACE_MS = 5000
+/** How long readers of the output have after a stop; what they have not taken by then is thrown away. */
+const TAKE_MS = 5000
 /** What a timer of Node can hold. */
 const LONGEST_MS = 0x7fffffff
 
@@ -42,6 +44,7 @@ export class StagedProc implements Proc {
   #stage: Stage = { kind: 'new' }
   #stopping: Stopping | undefined
   #untrack: (() => void) | undefined
+  readonly #abandoned = Promise.withResolvers<void>()
 
   constructor(backend: ProcLauncher, program: string, args: readonly string[]) {
     this.#backend = backend
@@ -222,7 +225,7 @@ export class StagedProc implements Proc {
 
   async #finish(launched: LaunchedProc, drains: readonly OutputDrain[]): Promise<Exit> {
     const exit = await launched.exited
-    await Promise.all(drains.map((drain) => drain.finish()))
+    await Promise.race([Promise.all(drains.map((drain) => drain.finish())), this.#abandoned.promise])
     this.#fanOut.close()
     this.#stdin?.destroy()
     if (this.#stage.kind === 'running') this.#stage = { ...this.#stage, kind: 'ended' }
@@ -244,7 +247,12 @@ export class StagedProc implements Proc {
       hurry.abort()
       await launched.destroy()
       this.#untrack?.()
-      return await result
+      const timer = setTimeout(() => this.#abandoned.resolve(), TAKE_MS)
+      try {
+        return await result
+      } finally {
+        clearTimeout(timer)
+      }
     }
     const done = end().catch((error: unknown) => {
       // Somebody may try again: what cannot be ended now can perhaps later.
