@@ -110,7 +110,12 @@ export class McpService {
       return { response: rpcError(404, RPC.sessionNotFound, error, requestIdOfMessage(body)), using: nothing }
     }
     const using = this.#sessions.use(id)
-    return { response: await session.transport.handleRequest(request, parsed(body)), using }
+    try {
+      return { response: await session.transport.handleRequest(request, parsed(body)), using }
+    } catch (error) {
+      using[Symbol.dispose]()
+      throw error
+    }
   }
 
   async #open(request: Request, body: unknown, sender: Sender): Promise<ServiceAnswer> {
