@@ -66,6 +66,8 @@ export function buildServices(all: AllMethods, options: ServiceOptions): Service
   const lane = new Map<string, UnaryMethod>()
   const router = createConnectRouter({
     acceptCompression: [],
+    // A misspelt field would be taken for its absence, and what it asks for would be missing without a word.
+    jsonOptions: { ignoreUnknownFields: false },
     readMaxBytes: limits.unaryBytes,
     requestGate: (context) => checkRequest(context, limits.unaryBytes),
   })

@@ -81,7 +81,7 @@ export async function handleUnary(
 function parse(input: DescMessage, body: Buffer, format: Format): Message {
   try {
     if (format === 'binary') return fromBinary(input, body)
-    return body.length === 0 ? create(input) : fromJsonString(input, body.toString(), { ignoreUnknownFields: true })
+    return body.length === 0 ? create(input) : fromJsonString(input, body.toString())
   } catch (error) {
     const message = `the request is not a ${input.typeName}: ${CoveError.from(error).message}`
     throw new CoveError('invalid-argument', message, { field: 'body' }, { cause: error })

@@ -61,7 +61,7 @@ async function readStart({ request }: Exchange, limits: BodyLimits): Promise<Sta
   try {
     if (type === 'application/proto') return fromBinary(StartProcessRequestSchema, body)
     if (type === 'application/json') {
-      return fromJsonString(StartProcessRequestSchema, body.toString(), { ignoreUnknownFields: true })
+      return fromJsonString(StartProcessRequestSchema, body.toString())
     }
   } catch (error) {
     throw bad('body', `is not a StartProcessRequest: ${CoveError.from(error).message}`)
