@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { findFreePort } from '../packages/runner/src/host/ports.ts'
 import { MAIN } from './support/daemon.ts'
 import { lives, TestProcs } from './support/procs.ts'
@@ -154,6 +154,16 @@ describe('supervised processes', () => {
     expect(await procs.get('mule')).toMatchObject({ state: 'stopped', exit: { kind: 'signaled', signal: 9 } })
   })
 
+  it('are ended also when their supervisor does not answer', async () => {
+    await procs.ok('run', '-q', '--name', 'web', '--', ...STAYS)
+    const { pid = 0 } = await procs.get('web')
+    for (const supervisor of procs.supervisors()) process.kill(supervisor, 'SIGSTOP')
+    await procs.ok('stop', '--grace', '0s', 'web')
+    expect(procs.supervisors()).toEqual([])
+    await gone(pid)
+    expect(await procs.get('web')).toMatchObject({ state: 'lost', exit: { kind: 'lost' } })
+  })
+
   it('are waited for until they are ready', async () => {
     const port = await findFreePort()
     const serve = `setTimeout(() => require('http').createServer((q, a) => a.end('hi')).listen(${port}), 300)`
@@ -284,6 +294,33 @@ describe('supervised processes', () => {
     expect(readdirSync(join(procs.dataDir, 'procs'))).toEqual(['lock'])
   })
 
+  it('whose files hold nonsense do not hide the others, and can be removed', async () => {
+    await procs.ok('run', '-q', '--name', 'good', '--', 'sleep', '1000')
+    await procs.ok('run', '-q', '--name', 'bad', '--', ...STAYS)
+    const { pid = 0 } = await procs.get('bad')
+    writeFileSync(procs.file('bad', 'spec.json'), '{"version":2}')
+    const { status, stdout, stderr } = await procs.proc('ls', '-q')
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'good\n' })
+    expect(stderr).toContain('does not hold what Cove wrote there')
+    await procs.ok('rm', '-f', 'bad')
+    await gone(pid)
+    // As a command leaves it that is killed before it has said what is to run.
+    mkdirSync(procs.file('half', '.'))
+    expect(await procs.ok('ls', '-q')).toBe('good\n')
+    await procs.ok('rm', '-f', 'half')
+    await procs.ok('run', '-q', '--name', 'half', '--', 'true')
+  })
+})
+
+describe('command lines about supervised processes that make no sense are refused', () => {
+  let procs: TestProcs
+  beforeAll(() => {
+    procs = new TestProcs()
+  })
+  afterAll(async () => {
+    await procs[Symbol.asyncDispose]()
+  })
+
   it.each([
     [['run'], 2, "missing required argument 'program'"],
     [['run', '--restart', 'never', '--', 'x'], 2, 'It must be no, on-failure'],
@@ -298,22 +335,10 @@ describe('supervised processes', () => {
     [['stop', 'nobody'], 1, 'there is no supervised process nobody'],
     [['stop'], 2, 'no process is named'],
     [['rm', '../x'], 1, 'cannot name a process'],
-  ])('refuse %j', async (args, status, text) => {
+  ])('%j', async (args, status, text) => {
     const ended = await procs.proc(...args)
     expect(ended).toMatchObject({ status, stdout: '' })
     expect(ended.stderr).toContain(text)
     expect(ended.stderr).toContain('fix: ')
-  })
-
-  it('whose files hold nonsense do not hide the others, and can be removed', async () => {
-    await procs.ok('run', '-q', '--name', 'good', '--', 'sleep', '1000')
-    await procs.ok('run', '-q', '--name', 'bad', '--', ...STAYS)
-    const { pid = 0 } = await procs.get('bad')
-    writeFileSync(procs.file('bad', 'spec.json'), '{"version":2}')
-    const { status, stdout, stderr } = await procs.proc('ls', '-q')
-    expect({ status, stdout }).toEqual({ status: 0, stdout: 'good\n' })
-    expect(stderr).toContain('does not hold what Cove wrote there')
-    await procs.ok('rm', '-f', 'bad')
-    await gone(pid)
   })
 })

@@ -13,6 +13,14 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.exit(1)
 }
 
+if (major < 24) {
+  // What this version still calls experimental, SQLite, is no news to a user.
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) => {
+    if (name !== 'ExperimentalWarning') process.stderr.write(`${name}: ${message}\n`)
+  })
+}
+
 const base = process.env.XDG_CACHE_HOME
 const cache = join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.cache'), 'cove', 'compiled')
 try {

@@ -51,7 +51,7 @@ export function define(command: Command, { io }: Context, run: Run): void {
         await using procs = await openProcs(remove, io)
         const { all = false, force = false } = remove.opts<Parsed>()
         return forEachName(await chosen(procs, names, all), io, async (name) => {
-          if (force) await procs.stopIfReadable(name)
+          if (force) await procs.stopAnyway(name)
           await procs.remove(name)
         })
       }),

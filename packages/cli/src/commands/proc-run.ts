@@ -19,6 +19,7 @@ import { readLog } from '../proc/read-log.ts'
 import { settle } from '../proc/settle.ts'
 import { renderError } from '../render/error.ts'
 import { writeData } from '../render/data.ts'
+import { printable } from '../render/text.ts'
 import { UsageError } from '../usage-error.ts'
 import type { Run } from './registry.ts'
 
@@ -87,6 +88,7 @@ async function start(command: Command, io: Io, argv: readonly string[]): Promise
   const format = outputFormat(command)
   await using procs = await openProcs(command, io)
   using interrupts = new Interrupts(io)
+  const begun = Date.now()
   const name = await procs.start(wish(parsed, argv, io), parsed.name)
   if (parsed.detach === true) return await answer(procs, name, io, format)
   const progress = new ProcProgress(name, io, parsed.quiet === true)
@@ -100,7 +102,7 @@ async function start(command: Command, io: Io, argv: readonly string[]): Promise
     progress.done(settled.info)
     return await answer(procs, name, io, format)
   }
-  await showLastLines(procs, name, io, signal)
+  await showLastLines(procs, name, io, begun)
   renderError(settled.error, io)
   return STATUSES[settled.error.code] ?? STATUS.failure
 }
@@ -156,9 +158,12 @@ function wish(parsed: Parsed, argv: readonly string[], io: Io): ProcWish {
   }
 }
 
-async function showLastLines(procs: Procs, name: string, io: Io, signal: AbortSignal): Promise<void> {
+/** Of this start: what was before it in the log is of another one. */
+async function showLastLines(procs: Procs, name: string, io: Io, begun: number): Promise<void> {
+  const { signal } = new AbortController()
   for await (const line of readLog(procs.folder(name), { tail: LAST_LINES, signal })) {
-    if (line !== 'gap' && line.stream !== 'cove') io.stderr.write(`${line.text}\n`)
+    if (line === 'gap' || line.stream === 'cove' || line.time.getTime() < begun) continue
+    io.stderr.write(`${printable(line.text)}\n`)
   }
 }
 

@@ -151,13 +151,14 @@ export class Procs implements AsyncDisposable {
     timer.abort()
   }
 
-  /** For one whose files may hold anything: its supervisor is what counts. */
-  async stopIfReadable(name: string): Promise<void> {
+  /** The same for one whose files hold nothing or anything: its supervisor is what counts. */
+  async stopAnyway(name: string): Promise<void> {
     try {
       await this.stop(name, undefined)
     } catch (thrown) {
       const error = CoveError.from(thrown)
-      if (error.code !== 'config-invalid') throw error
+      if (error.code !== 'config-invalid' && error.code !== 'process-not-found') throw error
+      if (!(await this.names()).includes(name)) throw error
       const { runner } = await this.#opened()
       await runner.launcher.destroy(recordOf(name))
     }
