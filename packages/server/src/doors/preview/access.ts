@@ -42,6 +42,8 @@ export interface Target {
 /** A request that may go in. */
 export interface Opened extends Target {
   readonly sandbox: Sandbox
+  /** The port is public: nobody was asked who they are. */
+  readonly toEverybody?: true
   /** Aborts when what opened it is taken back. */
   readonly ended?: AbortSignal
 }
@@ -64,7 +66,8 @@ export class PreviewAccess {
     if (address === undefined) return this.#byHeader(request, from)
     // The way of most requests: what is public and known has nothing to wait for.
     const sandbox = shares.isPublic(address) ? known(address.sandbox) : undefined
-    return sandbox === undefined ? this.#byHost(address, request, from, isUpgrade) : { address, byHost: true, sandbox }
+    if (sandbox === undefined) return this.#byHost(address, request, from, isUpgrade)
+    return { address, byHost: true, sandbox, toEverybody: true }
   }
 
   async #byHost(address: PortAddress, request: Request, from: string, isUpgrade: boolean): Promise<Opened> {
@@ -72,7 +75,7 @@ export class PreviewAccess {
     const target: Target = { address, byHost: true }
     if (shares.isPublic(address)) {
       const sandbox = await sandboxes.find(address.sandbox)
-      if (sandbox !== undefined) return { ...target, sandbox }
+      if (sandbox !== undefined) return { ...target, sandbox, toEverybody: true }
     }
     const principal = await this.#principal(request, from)
     if (principal !== undefined) return this.#forPrincipal(target, principal)
@@ -109,7 +112,7 @@ export class PreviewAccess {
     const named = portAddress(digits, ref)
     if (named !== undefined && shares.isPublic(named)) {
       const sandbox = await sandboxes.find(named.sandbox)
-      if (sandbox !== undefined) return { address: named, byHost: false, sandbox }
+      if (sandbox !== undefined) return { address: named, byHost: false, sandbox, toEverybody: true }
     }
     const principal = await this.#principal(request, from)
     if (principal === undefined) throw stranger()

@@ -1,3 +1,4 @@
+import { CoveError } from '@cove/domain'
 import { systemClock } from '@cove/domain/system'
 import { MemoryStore } from '@cove/store'
 import { expect, test } from 'vitest'
@@ -55,6 +56,27 @@ test('a sandbox that is being made asks for patience, one that failed says why',
   expect(failed.status).toBe(410)
   expect(String(failed.body)).toContain('This sandbox has')
   expect(String(failed.body)).not.toContain('<b>')
+})
+
+test('strangers on a public port are told that the sandbox has failed, and not what the host said of it', async () => {
+  await using house = await openHouse()
+  const base = await house.listen()
+  const gate = Promise.withResolvers<void>()
+  const reached = Promise.withResolvers<string>()
+  house.node.onCreate = ({ spec }) => {
+    reached.resolve(spec.id)
+    return gate.promise
+  }
+  const making = call(base, 'SandboxService/CreateSandbox', {})
+  const id = await reached.promise
+  await call(base, 'PortService/SharePort', { sandbox: id, port: 3000, public: true })
+  gate.reject(new CoveError('driver-failed', 'no room in /secret/path'))
+  await making
+  const answer = async (port: number, key?: null) =>
+    String((await ask(base, { ...(key === null ? { key } : {}), headers: { host: `${port}-${id}.localhost` } })).body)
+  expect(await answer(3001)).toContain('/secret/path')
+  expect(await answer(3000, null)).toContain('sandbox-gone')
+  expect(await answer(3000, null)).not.toContain('/secret/path')
 })
 
 test('a connection that the server has closed costs the next request nothing', async () => {

@@ -98,7 +98,7 @@ export class PreviewDoor implements HostDoor {
   }
 
   #running(opened: Opened): Opened {
-    const problem = stateProblem(opened.sandbox)
+    const problem = stateProblem(opened.sandbox, opened.toEverybody === true)
     if (problem !== undefined) throw new Refusal(problem)
     return opened
   }

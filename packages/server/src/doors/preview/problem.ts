@@ -10,9 +10,10 @@ export interface Problem {
   readonly retryAfter?: number
 }
 
-/** Undefined when the sandbox runs. */
-export function stateProblem({ spec, status }: Sandbox): Problem | undefined {
-  const { state, reason, message } = status
+/** Undefined when the sandbox runs. Strangers are told the reason, and not what the host said of it. */
+export function stateProblem({ spec, status }: Sandbox, toStranger: boolean): Problem | undefined {
+  const { state, reason } = status
+  const message = toStranger ? undefined : status.message
   const context = { sandbox: spec.id, state }
   const why = `${reason === undefined ? '' : ` (${reason})`}${message === undefined ? '' : `: ${message}`}`
   switch (state) {
