@@ -154,6 +154,22 @@ describe('supervised processes', () => {
     expect(await procs.get('mule')).toMatchObject({ state: 'stopped', exit: { kind: 'signaled', signal: 9 } })
   })
 
+  it('are whole or not there when the command that starts them is killed anywhere', async () => {
+    for (let delay = 150; delay < 900; delay += 75) {
+      const command = procs.begin('run', '-q', '--name', 'web', '--', ...STAYS)
+      const ended = command.ended.catch(() => undefined)
+      await new Promise((resolve) => setTimeout(resolve, delay))
+      command.kill('SIGKILL')
+      await ended
+      const isThere = (await procs.ok('ls', '-q')) === 'web\n'
+      const shown = isThere ? await procs.until('web', ({ state }) => state !== 'starting') : undefined
+      // Nothing had begun, or all goes on.
+      expect({ delay, runs: shown?.state === 'running' }).toEqual({ delay, runs: lives(shown?.pid ?? 0) })
+      await procs.ok('rm', '-f', '--all')
+      expect(procs.supervisors()).toEqual([])
+    }
+  })
+
   it('are ended also when their supervisor does not answer', async () => {
     await procs.ok('run', '-q', '--name', 'web', '--', ...STAYS)
     const { pid = 0 } = await procs.get('web')

@@ -1,4 +1,5 @@
 import { CoveError, describeExit, type Clock, type ErrorCode, type Exit } from '@cove/domain'
+import { systemClock } from '@cove/domain/system'
 import type { Line } from '../environment/line.ts'
 import type { Proc } from '../environment/proc.ts'
 import type { RunnerEnvironment } from '../environment/runner-environment.ts'
@@ -22,13 +23,14 @@ export interface SupervisorOptions {
   readonly readyTimeoutMs?: number | undefined
   /** From TERM to KILL. Default 5,000. */
   readonly graceMs?: number | undefined
-  readonly clock: Clock
+  /** Default: the real one. */
+  readonly clock?: Clock
   /** Every change, in order. */
-  readonly onStatus: (status: SupervisedStatus) => void
+  readonly onStatus?: (status: SupervisedStatus) => void
   /** Every line of output of every run. One that waits makes the process wait. */
-  readonly onLine: (line: Line) => void | Promise<void>
+  readonly onLine?: (line: Line) => void | Promise<void>
   /** What the supervisor does, in words. */
-  readonly onNote: (text: string) => void
+  readonly onNote?: (text: string) => void
 }
 
 const READY_TIMEOUT_MS = 60_000
@@ -51,6 +53,7 @@ interface Ended extends RunEnd {
 /** Runs one command in an environment, and again as its policy says, until it is over for good. */
 export class Supervisor {
   readonly #options: SupervisorOptions
+  readonly #clock: Clock
   readonly #restarts: Restarts
   #status: SupervisedStatus
   #wish: Wish | undefined
@@ -63,11 +66,12 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#clock = options.clock ?? systemClock
     this.#restarts = new Restarts(options.restart, options.backoff)
     this.#graceMs = options.graceMs ?? GRACE_MS
     this.#status = {
       phase: 'starting',
-      since: options.clock.now(),
+      since: this.#clock.now(),
       ready: options.ready === undefined ? undefined : false,
       pid: undefined,
       runs: 0,
@@ -107,7 +111,7 @@ export class Supervisor {
   }
 
   async #run(): Promise<SupervisedStatus> {
-    this.#options.onStatus(this.#status)
+    this.#options.onStatus?.(this.#status)
     for (;;) {
       const end = await this.#once()
       if (this.#wish === 'stop') return this.#over('stopped')
@@ -136,7 +140,8 @@ export class Supervisor {
 
   /** From its start to its end. */
   async #once(): Promise<Ended> {
-    const { environment, ready: check, directory, clock } = this.#options
+    const { environment, ready: check, directory } = this.#options
+    const clock = this.#clock
     const signal = this.#interrupt.signal
     const ready = this.#status.ready === undefined ? undefined : false
     this.#enter('starting', { ready, reason: undefined, runs: this.#status.runs + 1 })
@@ -177,17 +182,17 @@ export class Supervisor {
     if (variables !== undefined) proc.withEnvironment(variables)
     return proc.withOutput((line) => {
       readiness?.line(line)
-      return onLine(line)
+      return onLine?.(line)
     })
   }
 
   /** Never resolves for a process that is, or may become, ready; else with the reason why it is not. */
   async #becomeReady(readiness: Readiness | undefined, over: AbortSignal): Promise<Why> {
-    const { ready: check, readyTimeoutMs = READY_TIMEOUT_MS, clock } = this.#options
+    const { ready: check, readyTimeoutMs = READY_TIMEOUT_MS } = this.#options
     if (readiness !== undefined && check !== undefined) {
       const looking = new AbortController()
       const both = AbortSignal.any([looking.signal, over])
-      const timeout = clock.sleep(readyTimeoutMs, both).then(() => 'late' as const)
+      const timeout = this.#clock.sleep(readyTimeoutMs, both).then(() => 'late' as const)
       const found = await Promise.race([readiness.wait(both).then(() => 'ready' as const), timeout]).catch(
         (thrown: unknown) => CoveError.from(thrown),
       )
@@ -216,7 +221,7 @@ export class Supervisor {
           return (await proc.stop({ graceMs: this.#graceMs })) ?? (await proc.wait())
         } catch (thrown) {
           this.#note(`could not be ended: ${CoveError.from(thrown).message}; trying again`)
-          await this.#options.clock.sleep(1000)
+          await this.#clock.sleep(1000)
         }
       }
     } finally {
@@ -228,7 +233,7 @@ export class Supervisor {
     const inTime = delayMs < 1000 ? `${delayMs} ms` : `${Math.round(delayMs / 1000)} s`
     this.#note(`${why}; starting again in ${inTime}`)
     this.#enter('waiting', { reason: `${why}; starts again in ${inTime}` })
-    await this.#options.clock.sleep(delayMs, this.#interrupt.signal).catch(() => {})
+    await this.#clock.sleep(delayMs, this.#interrupt.signal).catch(() => {})
   }
 
   #wanted(): Wish | undefined {
@@ -249,17 +254,17 @@ export class Supervisor {
   }
 
   #enter(phase: SupervisedPhase, more: Partial<SupervisedStatus> = {}): void {
-    this.#set({ phase, since: this.#options.clock.now(), ...more })
+    this.#set({ phase, since: this.#clock.now(), ...more })
   }
 
   #set(change: Partial<SupervisedStatus>): void {
     if (isOver(this.#status)) return
     this.#status = { ...this.#status, ...change }
-    this.#options.onStatus(this.#status)
+    this.#options.onStatus?.(this.#status)
   }
 
   #note(text: string): void {
-    this.#options.onNote(text)
+    this.#options.onNote?.(text)
   }
 }
 
