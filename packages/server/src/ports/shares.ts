@@ -136,11 +136,14 @@ export class Shares {
   async #forget(id: SandboxId): Promise<void> {
     const ports = [...this.of(id)]
     this.#public.delete(id)
-    if (ports.length === 0) return
-    await this.#store.txn(
-      [],
-      ports.map((port) => ({ type: 'delete', key: keyOf({ sandbox: id, port }) })),
-    )
+    // Several servers at once may have gone beyond the limit, and a transaction has one of its own.
+    while (ports.length > 0) {
+      const some = ports.splice(0, LIMIT)
+      await this.#store.txn(
+        [],
+        some.map((port) => ({ type: 'delete', key: keyOf({ sandbox: id, port }) })),
+      )
+    }
   }
 }
 
