@@ -32,6 +32,8 @@ export interface DockerEngine extends Disposable {
   readonly version: string
   /** As in `1.41`. */
   readonly apiVersion: string
+  /** Where it listens. */
+  readonly address: EngineAddress
 
   createContainer(spec: ContainerSpec, signal?: AbortSignal): Promise<Created>
   /** One that runs is no error. */
@@ -119,7 +121,7 @@ export async function openDockerEngine(address: EngineAddress, signal?: AbortSig
     const told = toObject(await connection.json({ method: 'GET', path: '/version', signal }), 'version')
     const apiVersion = agree(toText(told, 'ApiVersion'), toText(told, 'MinAPIVersion'))
     connection.prefix = `/v${apiVersion}`
-    return new Engine(connection, toText(told, 'Version'), apiVersion)
+    return new Engine(connection, address, toText(told, 'Version'), apiVersion)
   } catch (error) {
     connection.close()
     throw error
@@ -146,10 +148,12 @@ function minor(version: string): number {
 class Engine implements DockerEngine {
   readonly version: string
   readonly apiVersion: string
+  readonly address: EngineAddress
   readonly #connection: EngineConnection
 
-  constructor(connection: EngineConnection, version: string, apiVersion: string) {
+  constructor(connection: EngineConnection, address: EngineAddress, version: string, apiVersion: string) {
     this.#connection = connection
+    this.address = address
     this.version = version
     this.apiVersion = apiVersion
   }

@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CoveError } from '@cove/domain'
 import { missingForDockerd, TestDockerd } from '@cove/docker-engine/testing'
 import { formatOwner, thisProcess } from '../src/docker/container-owner.ts'
 import { KIND, LABEL } from '../src/docker/container-plan.ts'
@@ -82,6 +83,7 @@ describe.skipIf(missing !== undefined)('a container', () => {
       {},
       label('other', 'durable'),
       label('test', 'who knows'),
+      { ...label('test', 'durable'), [LABEL.name]: 'a/name/that/looks/the/same' },
       // Alive, and not this program: in another pid namespace nobody can tell.
       label('test', formatOwner({ ...me, pidNamespace: '1' })),
     ]
@@ -94,6 +96,36 @@ describe.skipIf(missing !== undefined)('a container', () => {
       expect((await engine.inspectContainer(id)).state).toBe('created')
       await engine.removeContainer(id)
     }
+  })
+
+  test('that has taken the name of one that is gone is not ended in its place', async () => {
+    const environment = await bench.ready()
+    const { container: name } = environment
+    await bench.engine.removeContainer(name)
+    const spec = { name, image: TestDockerd.image, network: 'none', command: ['sleep', '1000'] }
+    const { id } = await bench.engine.createContainer(spec)
+    await bench.engine.startContainer(id)
+    await environment.stop()
+    await environment.shutdown()
+    expect((await bench.engine.inspectContainer(id)).state).toBe('running')
+    await bench.engine.removeContainer(id)
+  })
+
+  test('in which nobody can see the processes is not left behind', async () => {
+    const { engine } = bench
+    let looks = 0
+    const failing = changedEngine(engine, {
+      // The first look at a running one is that of its start, the second that for its processes.
+      inspectContainer: async (container, signal) => {
+        const found = await engine.inspectContainer(container, signal)
+        if (found.state === 'running' && looks++ > 0) throw new CoveError('connection-lost', 'the engine has gone')
+        return found
+      },
+    })
+    const environment = await bench.open({ engine: failing })
+    await expect(environment.init()).rejects.toMatchObject({ code: 'connection-lost' })
+    await environment.shutdown()
+    expect(await bench.names()).not.toContain(environment.container)
   })
 
   test('that cannot be started leaves nothing behind, and says why', async () => {
@@ -164,15 +196,19 @@ describe.skipIf(missing !== undefined)('a container', () => {
     symlinkSync(daemon.folder, join(folder, 'link/there'))
     for (const source of ['/', daemon.folder, daemon.socket, join(folder, 'link/there')]) {
       const mounts = [{ source, target: '/host', readOnly: true }]
-      await expect(openDockerEnvironment({ ...options, hostEnvironment, mounts })).rejects.toMatchObject({
-        code: 'permission-denied',
-        fix: expect.stringContaining('dockerSocket'),
-      })
+      for (const engine of [{ hostEnvironment }, { engine: bench.engine }]) {
+        await expect(openDockerEnvironment({ ...options, ...engine, mounts })).rejects.toMatchObject({
+          code: 'permission-denied',
+          fix: expect.stringContaining('dockerSocket'),
+        })
+      }
     }
     const look = '[ -S /var/run/docker.sock ] && echo there || echo none'
     await using asked = await openDockerEnvironment({ ...options, hostEnvironment, dockerSocket: true })
     await asked.init()
     expect(await say(asked, look)).toBe('there')
+    await using given = await bench.ready({ dockerSocket: true })
+    expect(await say(given, look)).toBe('there')
     await using plain = await bench.ready()
     expect(await say(plain, look)).toBe('none')
   })

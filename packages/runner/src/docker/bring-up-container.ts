@@ -41,7 +41,7 @@ interface Bringing {
  */
 export async function bringUpContainer(
   engine: DockerEngine,
-  { options, socket }: { readonly options: DockerEnvironmentOptions; readonly socket: string | undefined },
+  options: DockerEnvironmentOptions,
   signal: AbortSignal,
   progress: (step: string) => void,
 ): Promise<BroughtUp> {
@@ -51,6 +51,8 @@ export async function bringUpContainer(
   planContainer(options, { owner, imageId: '' })
   if (me !== 'durable') await sweepContainers(engine, { installation: options.installation, here: me, signal })
   const image = await ensureImage(engine, options, signal, progress)
+  const { address } = engine
+  const socket = address.kind === 'unix' ? address.path : undefined
   const spec = planContainer(options, { owner, imageId: image.id, socket })
   const bringing: Bringing = { engine, options, spec, image, signal, progress }
   let recreated = false
@@ -104,6 +106,9 @@ async function isUsable(found: Container, { labels = {} }: ContainerSpec): Promi
   const isOurs = found.labels[LABEL.kind] === KIND && found.labels[LABEL.installation] === labels[LABEL.installation]
   const owner = isOurs ? parseOwner(found.labels[LABEL.owner]) : undefined
   if (owner === undefined) throw taken(found, 'it belongs to somebody else')
+  // `a/b` and `a-b` make the same name of a container.
+  const name = found.labels[LABEL.name] ?? ''
+  if (name !== labels[LABEL.name]) throw taken(found, `it is that of ${JSON.stringify(name)}`)
   if (owner !== 'durable' && formatOwner(owner) !== labels[LABEL.owner]) {
     if ((await ownerFate(owner, await readHere())) !== 'dead') throw taken(found, `process ${owner.pid} has it`)
     return false

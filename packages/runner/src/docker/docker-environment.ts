@@ -45,27 +45,21 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
   readonly container: string
   readonly #options: DockerEnvironmentOptions
   readonly #engine: DockerEngine
-  readonly #socket: string | undefined
   readonly #closeEngine: () => void
   readonly #variables: Record<string, string> = {}
   readonly #procs = new ProcSet()
   #getting: SharedWork | undefined
   #ready: Ready | undefined
   #how = 'not started'
-  #made = false
+  /** Its id: another one may have taken its name by now, which is not ours to end. */
+  #made: string | undefined
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(
-    options: DockerEnvironmentOptions,
-    engine: DockerEngine,
-    socket: string | undefined,
-    closeEngine: () => void,
-  ) {
+  constructor(options: DockerEnvironmentOptions, engine: DockerEngine, closeEngine: () => void) {
     this.container = containerName(options.name)
     this.#options = options
     this.#engine = engine
-    this.#socket = socket
     this.#closeEngine = closeEngine
   }
 
@@ -189,11 +183,17 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
   }
 
   async #getReady(signal: AbortSignal, progress: (step: string) => void): Promise<void> {
-    const up = await bringUpContainer(this.#engine, { options: this.#options, socket: this.#socket }, signal, progress)
-    const watch = new ContainerWatch(this.#engine, up.container.id)
-    this.#ready = { ...up, watch, processes: await openContainerProcesses(this.#engine, up.container.id) }
+    const up = await bringUpContainer(this.#engine, this.#options, signal, progress)
+    const { id } = up.container
+    this.#made = id
     this.#how = up.how
-    this.#made = true
+    try {
+      const processes = await openContainerProcesses(this.#engine, id)
+      this.#ready = { ...up, processes, watch: new ContainerWatch(this.#engine, id) }
+    } catch (error) {
+      up.holding?.[Symbol.dispose]()
+      throw error
+    }
   }
 
   #needReady(): Ready {
@@ -211,8 +211,8 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
     await this.#getting?.cancel()
     await this.#procs.stop({ graceMs, ...(signal === undefined ? {} : { signal }) })
     this.#leave()
-    if (!this.#made) return
-    await unlessGone(this.#engine.stopContainer(this.container, graceMs / 1000))
+    if (this.#made === undefined) return
+    await unlessGone(this.#engine.stopContainer(this.#made, graceMs / 1000))
     this.#how = 'stopped'
   }
 
@@ -222,7 +222,7 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
       await this.#getting?.cancel()
       await this.#procs.stop().catch(() => {})
       this.#leave()
-      if (this.#made) await this.#engine.removeContainer(this.container)
+      if (this.#made !== undefined) await this.#engine.removeContainer(this.#made)
       this.#how = 'removed'
     } finally {
       this.#closeEngine()

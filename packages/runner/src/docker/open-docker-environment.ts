@@ -15,13 +15,9 @@ export async function openDockerEnvironment(
 ): Promise<DockerEnvironment> {
   planContainer(options, { owner: 'durable', imageId: '' })
   const { engine, mounts = [], dockerSocket = false } = options
-  if (engine !== undefined) {
-    if (!dockerSocket) await keepSocketOut(mounts, undefined)
-    return new DockerEnvironment(options, engine, undefined, () => {})
-  }
-  const address = await findEngineAddress(options.hostEnvironment ?? process.env)
+  const address = engine?.address ?? (await findEngineAddress(options.hostEnvironment ?? process.env))
   if (!dockerSocket) await keepSocketOut(mounts, address)
+  if (engine !== undefined) return new DockerEnvironment(options, engine, () => {})
   const opened = await openDockerEngine(address, signal)
-  const socket = address.kind === 'unix' ? address.path : undefined
-  return new DockerEnvironment(options, opened, socket, () => opened[Symbol.dispose]())
+  return new DockerEnvironment(options, opened, () => opened[Symbol.dispose]())
 }
