@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { findFreePort } from '../packages/runner/src/host/ports.ts'
@@ -299,6 +299,28 @@ describe('supervised processes', () => {
       expect(readFileSync(join(records, name), 'utf8')).not.toMatch(/secret-3|ONE/)
     }
   })
+
+  it.skipIf(process.getuid?.() !== 0)(
+    'run on, and can be stopped, on a disk that their output has filled',
+    async () => {
+      mkdirSync(procs.dataDir)
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'none', procs.dataDir])
+      try {
+        const fill = 'i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo "line $i is one of very many"; done; touch full'
+        const ready = ['--ready', 'command:test -e full', '--log-size', '4MiB']
+        await procs.ok('run', '--name', 'big', ...ready, '--', 'sh', '-c', `${fill}; exec sleep 1000`)
+        const disk = statfsSync(procs.dataDir)
+        expect(disk.bavail * disk.bsize).toBeLessThan(8192)
+        expect(await procs.get('big')).toMatchObject({ state: 'running', ready: true })
+        await procs.ok('stop', 'big')
+        expect(await procs.get('big')).toMatchObject({ state: 'stopped', exit: { kind: 'signaled', signal: 15 } })
+        await procs.ok('rm', 'big')
+      } finally {
+        await procs.proc('rm', '--all', '--force')
+        execFileSync('umount', [procs.dataDir])
+      }
+    },
+  )
 
   it('leave nothing when the last one is removed', async () => {
     await procs.ok('run', '-q', '--', 'sleep', '1000')

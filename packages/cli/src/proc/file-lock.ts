@@ -31,6 +31,8 @@ export async function withFileLock<T>(file: string, work: () => Promise<T>): Pro
 
 function tryLock(database: { exec(sql: string): void }): boolean {
   try {
+    // Nothing of it is ever written, so that it works on a full disk too.
+    database.exec('PRAGMA journal_mode = MEMORY')
     database.exec('BEGIN EXCLUSIVE')
     return true
   } catch (error) {

@@ -1,15 +1,45 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { CoveError } from '@cove/domain'
 
-/** Written whole and put into place, with 0600: whoever reads sees the one before or this one. */
+/**
+ * Written whole and put into place, with 0600: whoever reads sees the one before or this one. On a full disk it takes
+ * the room of the one before.
+ */
 export function writePrivateJson(file: string, value: unknown): void {
   const aside = `${file}.${process.pid}`
+  const text = `${JSON.stringify(value)}\n`
   try {
-    writeFileSync(aside, `${JSON.stringify(value)}\n`, { mode: 0o600 })
+    writeFileSync(aside, text, { mode: 0o600 })
     renameSync(aside, file)
-  } catch (error) {
+  } catch (thrown) {
     rmSync(aside, { force: true })
+    const error = CoveError.from(thrown, 'io-error')
+    if (error.code !== 'no-space' || !existsSync(file)) throw error
+    writeInPlace(file, text)
+  }
+}
+
+/** In one piece, padded with blanks, which mean nothing, to the length of what was there. */
+function writeInPlace(file: string, text: string): void {
+  const descriptor = openSync(file, 'r+')
+  try {
+    const bytes = Buffer.from(text)
+    const rest = Math.max(0, fstatSync(descriptor).size - bytes.length)
+    writeSync(descriptor, Buffer.concat([bytes, Buffer.alloc(rest, ' ')]), 0, bytes.length + rest, 0)
+  } catch (error) {
     throw CoveError.from(error, 'io-error')
+  } finally {
+    closeSync(descriptor)
   }
 }
 

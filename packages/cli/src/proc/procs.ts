@@ -133,7 +133,7 @@ export class Procs implements AsyncDisposable {
       const own = folder.readSpec()?.graceMs ?? 0
       const found = await this.#supervisor(name)
       if (found?.state !== 'running') return { supervisor: undefined, grace: 0 }
-      if (graceMs !== undefined) folder.writeGrace(graceMs)
+      if (graceMs !== undefined) this.#sayGrace(folder, graceMs)
       await found.signal(SIGTERM, 'leader')
       return { supervisor: found, grace: graceMs ?? own }
     })
@@ -254,6 +254,15 @@ export class Procs implements AsyncDisposable {
     }
     const said = Buffer.from(await supervisor.output('stderr')).toString('utf8')
     throw new CoveError('internal', `the supervisor of ${spec.name} has not come up: ${said.trim().slice(-1000)}`)
+  }
+
+  /** On a full disk too it is to be ended. */
+  #sayGrace(folder: ProcFolder, graceMs: number): void {
+    try {
+      folder.writeGrace(graceMs)
+    } catch (thrown) {
+      writeWarning(this.#io, `it is ended with its usual grace: ${CoveError.from(thrown).message}`)
+    }
   }
 
   async #freeName(program: string): Promise<string> {
