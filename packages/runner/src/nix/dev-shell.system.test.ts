@@ -1,5 +1,15 @@
 import { execFile } from 'node:child_process'
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { systemRandom } from '@cove/domain/system'
 import { describe, expect, test } from 'vitest'
@@ -59,13 +69,49 @@ describe.skipIf(missing !== undefined)('a development shell by a real nix', () =
     const path = join(nix.folder, 'cache/nix-devshell.json')
     expect(statSync(path).mode & 0o777).toBe(0o600)
     const whole = readFileSync(path, 'utf8')
-    const others = ['', '{', whole.slice(0, -20), whole.replace('"version":1', '"version":2'), '[]', '{"env":3}']
+    const others = ['', '{', whole.slice(0, -20), whole.replace('"version":', '"version":9'), '[]', '{"env":3}']
     for (const other of others) {
       writeFileSync(path, other)
       expect(await open(nix, run)).toMatchObject({ from: 'nix' })
     }
     expect(calls()).toBe(1 + others.length)
     expect(readFileSync(path, 'utf8')).not.toBe('')
+  })
+
+  test('its cache is not believed where somebody else could have written it', async () => {
+    using nix = new TestNix()
+    const { run, calls } = tool(nix)
+    await open(nix, run)
+    const path = join(nix.folder, 'cache/nix-devshell.json')
+    const forged = readFileSync(path, 'utf8').replace('"bar"', '"forged"')
+    const elsewhere = join(nix.folder, 'elsewhere')
+    const forgeries = [
+      () => chmodSync(path, 0o622),
+      () => {
+        writeFileSync(elsewhere, forged, { mode: 0o600 })
+        rmSync(path)
+        symlinkSync(elsewhere, path)
+      },
+      ...(process.getuid?.() === 0 ? [() => chownSync(path, 65_534, 65_534)] : []),
+    ]
+    for (const forge of forgeries) {
+      writeFileSync(path, forged)
+      forge()
+      expect(await open(nix, run)).toMatchObject({ from: 'nix', env: { FOO: 'bar' } })
+    }
+    expect(calls()).toBe(1 + forgeries.length)
+  })
+
+  test('is built again when the store has been cleared of it', async () => {
+    using nix = new TestNix()
+    const { run } = tool(nix)
+    const programs = join(nix.folder, 'programs')
+    mkdirSync(programs)
+    nix.writeFlake({ PATH: `${programs}:/usr/bin:/bin:/never/there` })
+    await open(nix, run)
+    expect(await open(nix, run)).toMatchObject({ from: 'cache' })
+    rmSync(programs, { recursive: true })
+    expect(await open(nix, run)).toMatchObject({ from: 'nix' })
   })
 
   test('a shell that cannot be built is wrapped, and the reason is kept', async () => {

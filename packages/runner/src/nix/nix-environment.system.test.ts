@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { GUEST_PROGRAM } from '../../test/support/bench.ts'
@@ -25,11 +25,11 @@ class Bench implements AsyncDisposable {
     return new Bench(nix, runner)
   }
 
-  environment(): Promise<RunnerEnvironment> {
+  environment(nix = TestNix.program): Promise<RunnerEnvironment> {
     return this.runner.nix({
       directory: this.nix.flake,
       cacheFolder: join(this.nix.folder, 'cache'),
-      nix: TestNix.program,
+      nix,
       host: this.nix.env,
     })
   }
@@ -99,6 +99,17 @@ describe.skipIf(missing !== undefined)('processes in a shell of nix', () => {
     expect(environment.description).toMatch(/nix develop.*nix exited with code 1/)
     const proc = await environment.newProcess('sh', '-c', 'echo never')
     expect(await proc.run()).toEqual({ kind: 'exited', code: 1 })
+  })
+
+  test('are wrapped too when what nix prints has no end that could be waited for', async () => {
+    await using bench = await Bench.open()
+    const loud = join(bench.nix.folder, 'nix')
+    writeFileSync(loud, '#!/bin/sh\nhead -c 40000000 /dev/zero | tr "\\0" x | tee /dev/stderr\n', { mode: 0o755 })
+    await using environment = await bench.environment(loud)
+    const steps: string[] = []
+    await environment.init({ progress: (step) => steps.push(step) })
+    expect(environment.description).toContain('says more than')
+    expect(Math.max(...steps.map(({ length }) => length))).toBeLessThanOrEqual(1000)
   })
 
   test('need the shell first, and a flake', async () => {
