@@ -2,6 +2,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CoveError } from '@cove/domain'
 import { readPrivateJson, writePrivateJson } from './private-json.ts'
+import { isProcName } from './proc-name.ts'
 import { readSpec, type ProcSpec } from './proc-spec.ts'
 import { readState, type ProcState } from './proc-state.ts'
 
@@ -71,7 +72,8 @@ export function allProcs(dataDir: string): string {
 /** Names of those that are kept below this folder. */
 export async function procNames(folder: string): Promise<readonly string[]> {
   try {
-    return (await readdir(folder)).toSorted()
+    // A file manager may leave its own there.
+    return (await readdir(folder)).filter(isProcName).toSorted()
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
     throw CoveError.from(error, 'io-error')

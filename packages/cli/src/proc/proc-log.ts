@@ -20,10 +20,12 @@ export class ProcLog implements Disposable {
 
   line({ stream, text, continued }: Line): void {
     const time = new Date()
-    for (let at = 0; at === 0 || at < text.length; at += MOST_LINE) {
-      const last = at + MOST_LINE >= text.length
-      this.#add({ time, stream, text: text.slice(at, at + MOST_LINE), continued: continued || !last })
-    }
+    let at = 0
+    do {
+      const end = cutAt(text, at + MOST_LINE)
+      this.#add({ time, stream, text: text.slice(at, end), continued: continued || end < text.length })
+      at = end
+    } while (at < text.length)
   }
 
   /** What the supervisor did. */
@@ -51,4 +53,10 @@ export class ProcLog implements Disposable {
     if (this.#waiting !== '') this.#file.write(this.#waiting)
     this.#waiting = ''
   }
+}
+
+/** There, or one before it where that would cut a character in two. */
+function cutAt(text: string, at: number): number {
+  if (at >= text.length) return text.length
+  return (text.codePointAt(at - 1) ?? 0) > 0xffff ? at - 1 : at
 }

@@ -4,9 +4,11 @@ import { CoveError } from '@cove/domain'
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?$/
 const LONGEST_MADE = 40
 
+export const isProcName = (name: string): boolean => NAME.test(name)
+
 /** `invalid-argument` for what cannot name a process: names are parts of paths, of containers and perhaps of hosts. */
 export function checkProcName(name: string): string {
-  if (NAME.test(name)) return name
+  if (isProcName(name)) return name
   throw new CoveError(
     'invalid-argument',
     `${JSON.stringify(name.slice(0, 60))} cannot name a process`,

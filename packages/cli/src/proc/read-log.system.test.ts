@@ -56,6 +56,15 @@ it('cuts long lines and says so', async () => {
   ])
 })
 
+it('cuts no character in two', async () => {
+  const text = `x${'🙂'.repeat(20_000)}`
+  {
+    using log = new ProcLog(folder.log, 1_000_000)
+    log.line({ stream: 'stdout', text, continued: false })
+  }
+  expect((await texts()).join('') === text).toBe(true)
+})
+
 it('follows over turns of the files without losing or repeating a line', async () => {
   const log = new ProcLog(folder.log, 200_000)
   let over = false
