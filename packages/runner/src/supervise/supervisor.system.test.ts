@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -102,6 +103,26 @@ describe('a supervised process', () => {
     await until(always, ({ restarts }) => restarts >= 3)
     always.stop()
     expect(await over).toMatchObject({ phase: 'stopped', exit: { kind: 'exited', code: 0 } })
+  })
+
+  it('leaves nothing of its earlier runs, however many there were', async () => {
+    const environment = runner.native({ directory: folder })
+    const listening: number[] = []
+    const init = environment.init.bind(environment)
+    environment.init = (options) => {
+      if (options?.signal !== undefined) listening.push(getEventListeners(options.signal, 'abort').length)
+      return init(options)
+    }
+    const supervisor = supervise(':', {
+      environment,
+      restart: { kind: 'always' },
+      backoff: { firstMs: 1, longestMs: 1 },
+    })
+    const over = supervisor.run()
+    await until(supervisor, ({ runs }) => runs >= 20)
+    supervisor.stop()
+    await over
+    expect(new Set(listening)).toEqual(new Set([0]))
   })
 
   it('that cannot be started at first has failed, whatever its policy', async () => {

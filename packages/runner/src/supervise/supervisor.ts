@@ -166,7 +166,11 @@ export class Supervisor {
     this.#note(`started${proc.pid === undefined ? '' : `, pid ${proc.pid}`}`)
     const over = new AbortController()
     const becoming = this.#becomeReady(readiness, over.signal)
-    const why = await Promise.race([proc.wait().then(() => undefined), becoming, aborted(signal)])
+    const why = await Promise.race([
+      proc.wait().then(() => undefined),
+      becoming,
+      aborted(AbortSignal.any([signal, over.signal])),
+    ])
     const exit = await this.#end(proc, signal.aborted || why !== undefined)
     const upMs = clock.monotonic() - begun
     over.abort()
