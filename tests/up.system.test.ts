@@ -74,7 +74,7 @@ describe('cove up', () => {
   it('offers native only where that is allowed, and says each time that it is no wall', async () => {
     const refused = await daemon.cove(['create', '--driver', 'native'])
     expect(refused).toMatchObject({ status: 1, stdout: '' })
-    expect(refused.stderr).toContain("native: not one of this node's drivers")
+    expect(refused.stderr).toContain('native: there is no such driver, only bubblewrap')
     await using other = await TestDaemon.start(['--allow-native'])
     expect(other.output).toMatch(/native +process .*no wall/)
     const made = await other.cove(['create', '--driver', 'native', '--name', 'open'])
