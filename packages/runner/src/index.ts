@@ -15,5 +15,15 @@ export * from './environment/line.ts'
 export * from './environment/open-standalone-environment.ts'
 export * from './environment/proc.ts'
 export * from './environment/runner-environment.ts'
+export * from './host/ports.ts'
+export {
+  readUsage,
+  sampleProcess,
+  type ProcessSample,
+  type ProcessState,
+  type ProcessUsage,
+  type SampleOptions,
+} from './host/process-sample.ts'
+export * from './host/requirements.ts'
 export * from './native/open-runner.ts'
 export * from './supervise/index.ts'

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { CoveError, type Clock } from '@cove/domain'
+import { systemClock } from '@cove/domain/system'
 
 const run = promisify(execFile)
 
@@ -61,7 +62,7 @@ export async function readUsage(pid: number, expectedStartTime?: number): Promis
 /** Samples every `everyMs` milliseconds, until the process is gone or the signal aborts. */
 export async function* sampleProcess(
   pid: number,
-  { everyMs, clock, signal, startTime }: SampleOptions,
+  { everyMs, clock = systemClock, signal, startTime }: SampleOptions,
 ): AsyncGenerator<ProcessSample> {
   let before: { readonly cpuMs: number; readonly monotonic: number } | undefined
   for (;;) {
@@ -80,7 +81,8 @@ export async function* sampleProcess(
 
 export interface SampleOptions {
   readonly everyMs: number
-  readonly clock: Clock
+  /** Default: the system's. */
+  readonly clock?: Clock
   readonly signal?: AbortSignal
   /** Field 22 of `/proc/<pid>/stat`: ends when the pid belongs to another process. */
   readonly startTime?: number
