@@ -67,6 +67,15 @@ describe.skipIf(noDocker !== undefined)('supervised processes in containers', ()
     expect(await containers()).toBe(0)
   })
 
+  it('leave no container when their supervisor was killed and they are removed', async () => {
+    await procs.ok('run', '--name', 'gone', '--image', TestDockerd.image, '--', 'sleep', '1000')
+    for (const pid of procs.supervisors()) process.kill(pid, 'SIGKILL')
+    await procs.until('gone', ({ state }) => state === 'lost')
+    expect(await containers()).toBe(1)
+    await procs.ok('rm', 'gone')
+    expect(await containers()).toBe(0)
+  })
+
   it('fail with the reason when the image is not there', async () => {
     const { status, stderr } = await procs.proc('run', '--image', '127.0.0.1:9/no-such/image:0', '--', 'sleep', '1')
     expect(status).toBe(1)

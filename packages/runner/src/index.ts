@@ -4,6 +4,7 @@ export type { ContainerPresence, DockerEnvironment } from './docker/docker-envir
 export * from './docker/docker-options.ts'
 export * from './docker/open-docker-environment.ts'
 export { sweepContainers, type ContainerSweep, type SweepOptions } from './docker/sweep-containers.ts'
+export * from './docker/sweep-docker.ts'
 export * from './host-process.ts'
 export type { HostProcessPipes } from './host-process-pipes.ts'
 export type { PipeEnd } from './pipe-end.ts'

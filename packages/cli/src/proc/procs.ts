@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CoveError, randomId } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
-import { openRunner, type HostProcess, type Runner } from '@cove/runner'
+import { openRunner, sweepDocker, type HostProcess, type Runner } from '@cove/runner'
 import { openDataDir, type DataDir } from '../daemon/data-dir.ts'
 import { openRuntimeDir, removeRuntimeDir } from '../daemon/runtime-dir.ts'
 import type { Io } from '../io.ts'
@@ -179,6 +179,7 @@ export class Procs implements AsyncDisposable {
         )
       }
       if (supervisor !== undefined) await (await this.#opened()).runner.launcher.destroy(supervisor.id)
+      await this.#sweepContainers(folder)
       await folder.remove()
       if ((await this.names()).length === 0) await this.#endLauncher()
     })
@@ -285,6 +286,16 @@ export class Procs implements AsyncDisposable {
     const runtimeDir = await openRuntimeDir(this.#folder, `${this.#dataDir.installation}-procs`)
     const runner = await openRunner({ stateFolder: runtimeDir, guestProgram: guest })
     return { runner, runtimeDir, guest }
+  }
+
+  /** What a supervisor that was killed could not remove any more. */
+  async #sweepContainers(folder: ProcFolder): Promise<void> {
+    try {
+      if (folder.readSpec()?.image === undefined) return
+      await sweepDocker({ installation: this.#dataDir.installation, hostEnvironment: this.#io.env })
+    } catch {
+      // The next one in a container tries again.
+    }
   }
 
   /** Nothing is left that needs one. */
