@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CoveError } from '@cove/domain'
 import { missingForDockerd, TestDockerd } from '@cove/docker-engine/testing'
 import { formatOwner, thisProcess } from '../src/docker/container-owner.ts'
-import { KIND, LABEL } from '../src/docker/container-plan.ts'
+import { cacheVolume, KIND, LABEL } from '../src/docker/container-plan.ts'
+import { ContainerWatch } from '../src/docker/container-watch.ts'
 import { openDockerEnvironment } from '../src/docker/open-docker-environment.ts'
 import { changedEngine } from './support/changed-engine.ts'
 import { collect, DockerBench, say } from './support/docker-bench.ts'
@@ -17,6 +19,8 @@ if (missing !== undefined) console.log(`skipped: containers from start to end: $
 const label = (installation: string, owner: string): Record<string, string> => {
   return { [LABEL.kind]: KIND, [LABEL.installation]: installation, [LABEL.owner]: owner }
 }
+
+const told = (execID: string, at: number) => ({ action: 'exec_die', container: 'x', attributes: { execID }, at })
 
 describe.skipIf(missing !== undefined)('a container', () => {
   const folder = mkdtempSync(join(tmpdir(), 'cove-test-'))
@@ -96,6 +100,19 @@ describe.skipIf(missing !== undefined)('a container', () => {
       expect((await engine.inspectContainer(id)).state).toBe('created')
       await engine.removeContainer(id)
     }
+  })
+
+  test('is listened to whatever the order in which its engine tells what happens', async () => {
+    const engine = changedEngine(bench.engine, {
+      async *containerEvents(_container, _options, signal) {
+        yield told('second', 2)
+        yield told('first', 1)
+        if (signal !== undefined) await once(signal, 'abort')
+      },
+    })
+    using watch = new ContainerWatch(engine, 'x')
+    const ended = Promise.all(['first', 'second'].map((exec) => watch.untilEnded(exec)))
+    await expect(ended).resolves.toHaveLength(2)
   })
 
   test('that has taken the name of one that is gone is not ended in its place', async () => {
@@ -235,7 +252,7 @@ describe.skipIf(missing !== undefined)('a container', () => {
     await using last = await bench.ready({ ...made, environment: { NEW: '1' } })
     expect(await say(last, 'cat /cache/file')).toBe('cached')
     await bench.engine.removeContainer(last.container)
-    await bench.engine.removeVolume(`cove-cache-test-${name}-build`)
+    await bench.engine.removeVolume(cacheVolume({ installation: 'test', name }, 'build'))
   })
 
   test.each([false, true])('tells what its own first process says, with a terminal: %s', async (terminal) => {

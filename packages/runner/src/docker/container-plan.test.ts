@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { LABEL, planContainer } from './container-plan.ts'
+import { cacheVolume, LABEL, planContainer } from './container-plan.ts'
 import type { DockerEnvironmentOptions } from './docker-options.ts'
 
 const base: DockerEnvironmentOptions = { name: 'api/web', image: 'box:1', installation: 'test' }
@@ -53,6 +53,16 @@ test('ports are of loopback and the socket is not shown, unless it is asked for'
     { kind: 'bind', source: '/run/other.sock', target: '/var/run/docker.sock', readOnly: false },
   ])
   expect(wide.extraHosts).toEqual(['host.docker.internal:127.0.0.1'])
+})
+
+test('no two containers share a cache', () => {
+  const pairs = [
+    ['a', 'b-c'],
+    ['a-b', 'c'],
+    ['a/b', 'c'],
+  ] as const
+  const names = pairs.map(([name, key]) => cacheVolume({ installation: 'test', name }, key))
+  expect(new Set(names).size).toBe(pairs.length)
 })
 
 test('labels have an owner that is more than a pid', () => {

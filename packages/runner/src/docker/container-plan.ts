@@ -87,8 +87,13 @@ export function planContainer(
   }
 }
 
-export function cacheVolume({ installation, name }: DockerEnvironmentOptions, key: string): string {
-  return `cove-cache-${installation}-${name.replaceAll('/', '-')}-${key}`
+/** The last part tells `a` and `b-c` from `a-b` and `c`. */
+export function cacheVolume(
+  { installation, name }: Pick<DockerEnvironmentOptions, 'installation' | 'name'>,
+  key: string,
+): string {
+  const mark = createHash('sha256').update(`${name}\0${key}`).digest('hex').slice(0, 12)
+  return `cove-cache-${installation}-${name.replaceAll('/', '-')}-${key}-${mark}`
 }
 
 /** Where the name of the host leads, as it does with Docker Desktop. */

@@ -49,12 +49,14 @@ export class ContainerWatch implements Disposable {
     let newest = 0
     let again = AGAIN_MS
     while (!signal.aborted) {
+      // What has been told before is told again by a new connection, for it begins with a whole second.
+      const known = newest
       try {
         const since = newest === 0 ? {} : { sinceSeconds: Math.floor(newest / 1000) }
         const events = this.#engine.containerEvents(this.#container, { actions: ACTIONS, ...since }, signal)
         for await (const event of events) {
-          if (event.at <= newest) continue
-          newest = event.at
+          if (event.at <= known) continue
+          newest = Math.max(newest, event.at)
           again = AGAIN_MS
           this.#take(event)
         }
