@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -63,6 +63,18 @@ it('cuts no character in two', async () => {
     log.line({ stream: 'stdout', text, continued: false })
   }
   expect((await texts()).join('') === text).toBe(true)
+})
+
+it('keeps no more than was asked for, however little that is', async () => {
+  {
+    using log = new ProcLog(folder.log, 8192)
+    write(log, 0, 5000)
+    log.line({ stream: 'stdout', text: '€'.repeat(20_000), continued: false })
+    write(log, 5000, 5010)
+  }
+  const sizes = [folder.log, `${folder.log}.1`].map((file) => statSync(file).size)
+  expect(sizes.reduce((sum, size) => sum + size)).toBeLessThanOrEqual(8192)
+  expect((await texts(2)).at(-1)).toBe('5009')
 })
 
 it('follows over turns of the files without losing or repeating a line', async () => {
