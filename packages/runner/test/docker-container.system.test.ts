@@ -115,6 +115,16 @@ describe.skipIf(missing !== undefined)('a container', () => {
     await expect(ended).resolves.toHaveLength(2)
   })
 
+  test('that somebody else has made anew is made anew again by the next `init`', async () => {
+    const made = { name: bench.options().name, owner: 'durable' as const }
+    await using first = await bench.ready({ ...made, environment: { A: '1' } })
+    await using second = await bench.ready({ ...made, environment: { A: '2' } })
+    await first.init()
+    expect(await say(first, 'echo $A')).toBe('1')
+    await second.init()
+    expect(await say(second, 'echo $A')).toBe('2')
+  })
+
   test('that has taken the name of one that is gone is not ended in its place', async () => {
     const environment = await bench.ready()
     const { container: name } = environment

@@ -72,8 +72,9 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
     while (this.#stopping !== undefined) await this.#stopping.catch(() => {})
     if (this.#closing !== undefined) throw wasShutDown()
     const ready = this.#ready
-    // Its container may have ended behind its back.
-    if (ready !== undefined && (await this.state(options.signal)) !== 'running' && this.#ready === ready) this.#leave()
+    // Its container may have ended behind its back, or another one have taken its name.
+    const presence = ready === undefined ? undefined : await this.#presence(ready.container.id, options.signal)
+    if (ready !== undefined && presence !== 'running' && this.#ready === ready) this.#leave()
     const getting = (this.#getting ??= new SharedWork((signal, progress) => this.#getReady(signal, progress)))
     try {
       await getting.join(options)
@@ -126,8 +127,12 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
   }
 
   async state(signal?: AbortSignal): Promise<ContainerPresence> {
+    return await this.#presence(this.container, signal)
+  }
+
+  async #presence(container: string, signal?: AbortSignal): Promise<ContainerPresence> {
     try {
-      const { state } = await this.#engine.inspectContainer(this.container, signal)
+      const { state } = await this.#engine.inspectContainer(container, signal)
       if (state === 'removing') return 'deleted'
       return state === 'running' || state === 'paused' ? 'running' : 'present'
     } catch (error) {
