@@ -192,6 +192,22 @@ describe("the ports of a sandbox, from the client's side", () => {
     expect(String(await send(forward.port, Buffer.from('now')))).toBe('now')
   })
 
+  it('are let go of at once when the forward closes, also where a client has its whole answer and stays', async () => {
+    const forward = await sandbox.ports.forward(7000, { localPort: 0 })
+    const socket = connect({ port: forward.port, host: '127.0.0.1', allowHalfOpen: true })
+    const ended = once(socket, 'end')
+    socket.end('all')
+    socket.resume()
+    await ended
+    const idle = connect({ port: forward.port, host: '127.0.0.1', allowHalfOpen: true })
+    idle.on('error', () => {})
+    await once(idle, 'connect')
+    await forward.close()
+    expect(forward.connections).toBe(0)
+    socket.destroy()
+    idle.destroy()
+  })
+
   it('hold what was asked of a forward: its port, its number of connections, its signal', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')

@@ -120,7 +120,9 @@ class Forward implements PortForward {
 /** Carries bytes both ways until both are closed. One side may end long before the other; a fault on one ends both. */
 async function join(socket: Socket, tunnel: Duplex, signal: AbortSignal): Promise<void> {
   const end = (): void => {
-    socket.resetAndDestroy()
+    // One that has got everything is closed: Node never closes what is reset after its end.
+    if (socket.writableEnded) socket.destroy()
+    else socket.resetAndDestroy()
     tunnel.destroy()
   }
   if (signal.aborted) end()

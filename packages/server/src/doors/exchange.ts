@@ -60,9 +60,12 @@ export function cut(response: Response): void {
   else response.destroy()
 }
 
-/** Ends a connection in a way that its other end cannot take for the end of what was sent. */
+/**
+ * Ends a connection in a way that its other end cannot take for the end of what was sent. One whose end has been sent
+ * already is only closed: Node never says of a reset after the end that it is done.
+ */
 export function breakOff(stream: Duplex | null): void {
-  if (stream instanceof Socket) stream.resetAndDestroy()
+  if (stream instanceof Socket && !stream.writableEnded) stream.resetAndDestroy()
   else stream?.destroy()
 }
 
