@@ -125,6 +125,30 @@ describe.skipIf(missing !== undefined)('a container', () => {
     expect(await say(second, 'echo $A')).toBe('2')
   })
 
+  test('does not come back when its environment is shut down while it is asked whether it still runs', async () => {
+    const asked = Promise.withResolvers<void>()
+    const answer = Promise.withResolvers<void>()
+    let isHeld = false
+    const engine = changedEngine(bench.engine, {
+      inspectContainer: async (container, signal) => {
+        if (isHeld) {
+          asked.resolve()
+          await answer.promise
+        }
+        return await bench.engine.inspectContainer(container, signal)
+      },
+    })
+    const environment = await bench.ready({ engine })
+    isHeld = true
+    const again = environment.init()
+    await asked.promise
+    isHeld = false
+    await environment.shutdown()
+    answer.resolve()
+    await expect(again).rejects.toMatchObject({ code: 'wrong-state' })
+    expect(await bench.names()).not.toContain(environment.container)
+  })
+
   test('that has taken the name of one that is gone is not ended in its place', async () => {
     const environment = await bench.ready()
     const { container: name } = environment

@@ -69,12 +69,9 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
 
   async init(options: InitOptions = {}): Promise<void> {
     // Without a pause where nothing is to be waited for: a `stop` right behind this call must find it under way.
-    while (this.#stopping !== undefined) await this.#stopping.catch(() => {})
+    if (this.#stopping !== undefined) await this.#untilStopped()
     if (this.#closing !== undefined) throw wasShutDown()
-    const ready = this.#ready
-    // Its container may have ended behind its back, or another one have taken its name.
-    const presence = ready === undefined ? undefined : await this.#presence(ready.container.id, options.signal)
-    if (ready !== undefined && presence !== 'running' && this.#ready === ready) this.#leave()
+    if (this.#ready !== undefined) await this.#leaveUnlessRunning(this.#ready, options.signal)
     const getting = (this.#getting ??= new SharedWork((signal, progress) => this.#getReady(signal, progress)))
     try {
       await getting.join(options)
@@ -128,6 +125,19 @@ export class DockerEnvironment implements RunnerEnvironment, ProcLauncher {
 
   async state(signal?: AbortSignal): Promise<ContainerPresence> {
     return await this.#presence(this.container, signal)
+  }
+
+  /** Its container may have ended behind its back, or another one have taken its name. */
+  async #leaveUnlessRunning(ready: Ready, signal: AbortSignal | undefined): Promise<void> {
+    const presence = await this.#presence(ready.container.id, signal)
+    if (presence !== 'running' && this.#ready === ready) this.#leave()
+    // Both may have come while it was asked.
+    await this.#untilStopped()
+    if (this.#closing !== undefined) throw wasShutDown()
+  }
+
+  async #untilStopped(): Promise<void> {
+    while (this.#stopping !== undefined) await this.#stopping.catch(() => {})
   }
 
   async #presence(container: string, signal?: AbortSignal): Promise<ContainerPresence> {
