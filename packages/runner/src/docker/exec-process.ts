@@ -99,12 +99,21 @@ export class ExecProcess implements LaunchedProc {
       this.#ended = true
       // The engine closes the streams when it has told the end, whoever else has them still.
       await Promise.race([this.#output.ended, delay(SETTLES_WITHIN_MS, undefined, { ref: false })])
-      if (this.#output.isEnded) await this.#output.delivered()
+      // A reader that has forgotten to read holds up its own output, and not the end.
+      if (this.#output.isEnded) await Promise.race([this.#output.delivered(), this.#destroyed()])
       if (waitOn !== undefined) await this.#untilEnded(waitOn)
       return exit
     } finally {
       watch.forget(id)
     }
+  }
+
+  #destroyed(): Promise<void> {
+    const { signal } = this.#over
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    })
   }
 
   async #engineExit(outputEnded: Promise<void>): Promise<Exit> {
