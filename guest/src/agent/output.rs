@@ -122,12 +122,16 @@ impl Agent {
                 }
             }
             let keep = process.readers.iter().map(|reader| reader.cursor).min().unwrap_or_else(|| process.ring.end());
-            let room = process.ring.room(keep);
+            let mut room = process.ring.room(keep);
             let more = LARGE.saturating_sub(process.ring.capacity());
-            if more > 0 && process.ring.end() >= SMALL as u64 && self.processes.ring_bytes + more <= MAX_RINGS {
-                self.processes.ring_bytes += more;
-                process.ring.resize(LARGE);
-                continue;
+            if more > 0 && self.processes.ring_bytes + more <= MAX_RINGS {
+                if process.ring.end() >= SMALL as u64 {
+                    self.processes.ring_bytes += more;
+                    process.ring.resize(LARGE);
+                    continue;
+                }
+                // A ring that can still grow forgets nothing, also when nobody is there to read.
+                room = room.min(SMALL - process.ring.end() as usize);
             }
             if room == 0 {
                 // The readers are behind: the process waits.

@@ -17,7 +17,7 @@ pub const OUT: u8 = 1;
 pub const ERR: u8 = 2;
 
 const F_SETPIPE_SZ: i32 = 1031;
-const PIPE_BYTES: i32 = 1 << 20;
+const PIPE_BYTES: i32 = 1 << 18;
 
 pub struct Pipe {
     /// The process's.
@@ -36,7 +36,8 @@ pub fn make(state: &Path, id: &str, stream: u8) -> io::Result<Pipe> {
     };
     // For both first: then neither end waits for the other.
     let kept = open(true, true)?;
-    // As large as may be: fewer turns between writer and reader. A refusal leaves the usual size.
+    // Fewer turns between writer and reader, and small enough for the share of all pipes that an ordinary user has. A
+    // refusal leaves the usual size.
     unsafe { c::fcntl(kept.as_raw_fd(), F_SETPIPE_SZ, PIPE_BYTES) };
     let end = open(stream == IN, stream != IN)?;
     sys::set_nonblocking(end.as_raw_fd(), false).map_err(os)?;
