@@ -1,9 +1,7 @@
 import {
   STORE_LIMITS,
-  type Change,
   type Clock,
   type Compare,
-  type KeyValue,
   type LeaseId,
   type Log,
   type Op,
@@ -11,6 +9,7 @@ import {
   type WatchBatch,
 } from '@cove/domain'
 import { followStore } from '../follow-store.ts'
+import { changesOf, readStore } from '../read-store.ts'
 import type { AccessView } from './access-view.ts'
 import { ACCESS_PREFIX } from './records.ts'
 
@@ -31,7 +30,7 @@ export class AccessStore {
   /** False when a compare failed; nothing has happened then. */
   async commit(compare: readonly Compare[], ops: readonly Op[]): Promise<boolean> {
     const { ok, revision } = await this.#store.txn(compare, ops)
-    if (ok) this.view.apply(toChanges(ops, revision), revision)
+    if (ok) this.view.apply(changesOf(ops, revision), revision)
     return ok
   }
 
@@ -71,15 +70,7 @@ export class AccessStore {
 
   /** Loads everything; returns the revision to watch from. */
   async load(): Promise<number> {
-    const items: KeyValue[] = []
-    let page = await this.#store.range({ prefix: ACCESS_PREFIX })
-    const { revision } = page
-    items.push(...page.items)
-    while (page.more) {
-      const after = page.items.at(-1)?.key ?? ''
-      page = await this.#store.range({ prefix: ACCESS_PREFIX, after, revision })
-      items.push(...page.items)
-    }
+    const { items, revision } = await readStore(this.#store, ACCESS_PREFIX)
     this.view.reset(items, revision)
     return revision
   }
@@ -97,12 +88,4 @@ export class AccessStore {
     }
     return followStore(followed, loaded, signal)
   }
-}
-
-function toChanges(ops: readonly Op[], revision: number): readonly Change[] {
-  return ops.map((op) =>
-    op.type === 'delete'
-      ? { type: 'delete', key: op.key }
-      : { type: 'put', item: { key: op.key, value: op.value, createRevision: revision, modRevision: revision } },
-  )
 }

@@ -3,7 +3,6 @@ import {
   STORE_LIMITS,
   assertTransition,
   isLive,
-  type Change,
   type Clock,
   type Compare,
   type KeyValue,
@@ -17,6 +16,7 @@ import {
   type WatchBatch,
 } from '@cove/domain'
 import { followStore } from '../follow-store.ts'
+import { changesOf, readStore } from '../read-store.ts'
 import { SANDBOX_PREFIX, idempotencyKey, nameKey, slotKey, specKey, statusKey, tombstoneKey } from './keys.ts'
 import { encodeRecord } from './records.ts'
 import type { Entry, SandboxView } from './view.ts'
@@ -41,7 +41,7 @@ export class Ledger {
   /** False when a compare failed; nothing has happened then. */
   async commit(compare: readonly Compare[], ops: readonly Op[]): Promise<boolean> {
     const { ok, revision } = await this.#store.txn(compare, ops)
-    if (ok) this.view.apply(toChanges(ops, revision), revision)
+    if (ok) this.view.apply(changesOf(ops, revision), revision)
     return ok
   }
 
@@ -147,15 +147,7 @@ export class Ledger {
 
   /** Loads everything; returns the revision to watch from. */
   async load(): Promise<number> {
-    const items: KeyValue[] = []
-    let page = await this.#store.range({ prefix: SANDBOX_PREFIX })
-    const { revision } = page
-    items.push(...page.items)
-    while (page.more) {
-      const after = page.items.at(-1)?.key ?? ''
-      page = await this.#store.range({ prefix: SANDBOX_PREFIX, after, revision })
-      items.push(...page.items)
-    }
+    const { items, revision } = await readStore(this.#store, SANDBOX_PREFIX)
     this.view.reset(items, revision)
     return revision
   }
@@ -208,15 +200,4 @@ function releaseReservation({ spec, slot }: Entry): readonly Op[] {
   const ops: Op[] = [{ type: 'delete', key: slotKey(spec.project, slot) }]
   if (spec.name !== undefined) ops.push({ type: 'delete', key: nameKey(spec.project, spec.name) })
   return ops
-}
-
-function toChanges(ops: readonly Op[], revision: number): readonly Change[] {
-  return ops.map((op) =>
-    op.type === 'delete'
-      ? { type: 'delete', key: op.key }
-      : {
-          type: 'put',
-          item: { key: op.key, value: op.value, createRevision: revision, modRevision: revision },
-        },
-  )
 }
