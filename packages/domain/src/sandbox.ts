@@ -1,5 +1,5 @@
 import type { EndReason, SandboxState } from './life.ts'
-import type { SandboxId } from './ids.ts'
+import type { ImageId, SandboxId, SnapshotId, VolumeId } from './ids.ts'
 import type { Isolation } from './isolation.ts'
 import type { LimitReport, Limits } from './limits.ts'
 import type { Network } from './network.ts'
@@ -7,20 +7,65 @@ import type { Network } from './network.ts'
 /** Milliseconds, or `never`. */
 export type Timeout = number | 'never'
 
+/** What a sandbox's machine is made from, once the server has looked up the template's name. */
+export type Origin =
+  /** The host's own programs. */
+  | { readonly kind: 'host' }
+  /** Fetched by the node when it is not there, for example `oci:alpine:3.20`. */
+  | { readonly kind: 'source'; readonly source: string }
+  /** On the node: a template's version, or a `filesystem` snapshot. */
+  | { readonly kind: 'image'; readonly image: ImageId }
+  /** A `memory` snapshot on the node. */
+  | { readonly kind: 'snapshot'; readonly snapshot: SnapshotId }
+
+/** What runs in a sandbox from its start on, and how one knows that it is ready. */
+export interface StartCommand {
+  readonly argv: readonly string[]
+  /** Default: ready when it has been started. */
+  readonly ready?: ReadyCheck
+}
+
+export type ReadyCheck = { readonly timeoutMs: number } &
+  /** Something listens on this TCP port of the sandbox. */
+  (
+    | { readonly kind: 'port'; readonly port: number }
+    /** This command ends with 0; tried again until it does. */
+    | { readonly kind: 'command'; readonly argv: readonly string[] }
+  )
+
+/** A volume as one sandbox sees it. */
+export interface VolumeUse {
+  readonly volume: VolumeId
+  /** As it was asked for. */
+  readonly name: string
+  /** Inside, absolute. */
+  readonly path: string
+  readonly readOnly: boolean
+}
+
 /** What was asked for. Written once by the server; only the timeouts change afterwards. */
 export interface SandboxSpec {
   readonly id: SandboxId
   readonly project: string
   /** Unique among the live sandboxes of its project, when given. */
   readonly name?: string
+  /** The name that was asked for. */
   readonly template: string
+  /** What that name meant when the sandbox was created. */
+  readonly from: Origin
+  readonly volumes: readonly VolumeUse[]
   /** The weakest wall that is acceptable. */
   readonly isolation?: Isolation
   /** Names one driver instead of leaving the choice to the node. */
   readonly driver?: string
   readonly limits: Limits
   readonly network: Network
+  /** Added to what the image says; wins over it. */
   readonly env: Readonly<Record<string, string>>
+  /** Whose processes and where they start, unless a call says otherwise; default: what the image says. */
+  readonly user?: string
+  readonly workdir?: string
+  readonly start?: StartCommand
   readonly labels: Readonly<Record<string, string>>
   /** From the last activity to the end. */
   readonly idleTimeout: Timeout

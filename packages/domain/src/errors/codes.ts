@@ -66,7 +66,37 @@ export const ERROR_CODES = {
     http: 404,
     grpc: GRPC.notFound,
     transient: false,
-    fix: 'Check the name of the image; see `docker images` for those that are here.',
+    fix: 'Check the name of the image and of its tag.',
+  },
+  'image-invalid': {
+    http: 422,
+    grpc: GRPC.failedPrecondition,
+    transient: false,
+    fix: 'The image is damaged or hostile; get it from a place that you trust, or build it anew.',
+  },
+  'registry-unavailable': {
+    http: 503,
+    grpc: GRPC.unavailable,
+    transient: true,
+    fix: 'Try again later; what has arrived already is not fetched again.',
+  },
+  'build-not-found': {
+    http: 404,
+    grpc: GRPC.notFound,
+    transient: false,
+    fix: 'Start the build again; its logs are kept as long as its template.',
+  },
+  'snapshot-not-found': {
+    http: 404,
+    grpc: GRPC.notFound,
+    transient: false,
+    fix: 'List the snapshots with `cove snapshot ls`.',
+  },
+  'volume-not-found': {
+    http: 404,
+    grpc: GRPC.notFound,
+    transient: false,
+    fix: 'List the volumes with `cove volume ls`, or make one with `cove volume create`.',
   },
   'template-not-found': {
     http: 404,

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { Exit } from '../exit.ts'
-import type { DiskId, MachineId } from '../ids.ts'
+import type { DiskId, ImageId, MachineId, SnapshotId } from '../ids.ts'
 import type { Isolation } from '../isolation.ts'
 import type { LimitReport, Limits } from '../limits.ts'
 import type { Network } from '../network.ts'
@@ -33,6 +33,8 @@ export interface Machine {
   readonly id: MachineId
   /** What became of the limits that were asked for. */
   readonly limits: readonly LimitReport[]
+  /** The guest stream is one pipe or serial port that outlives sessions, not a connection of its own each time. */
+  readonly singleStream?: boolean
   /** A new byte stream to the guest agent; may be called again after a drop. */
   connectGuest(signal: AbortSignal): Promise<Duplex>
   /** Settles once, when the machine has ended, with how it ended. Never rejects. */
@@ -53,18 +55,43 @@ export interface MachineSpec {
    * Without it, what the machine writes goes away with the machine.
    */
   readonly disk?: DiskId
+  readonly volumes?: readonly VolumeMount[]
+}
+
+/** A directory of the host, a file system of its own, that is shown inside. Files keep their owners' numbers. */
+export interface VolumeMount {
+  /** On the host, absolute; exists. */
+  readonly source: string
+  /** Inside, absolute and normalized; made when it is not there. Not `/`, nor at or below `/proc`, `/sys`, `/dev`, `/run`. */
+  readonly target: string
+  readonly readOnly: boolean
 }
 
 /** A template's root filesystem, as far as a driver needs to know it. */
 export type TemplateRoot =
   /** The host's own `/usr`, read-only, and a generated minimum of `/etc`. */
-  | { readonly kind: 'host' }
-  /** Directories stacked on each other, the first on top, as in overlayfs. */
-  | { readonly kind: 'layers'; readonly lower: readonly string[] }
+  | {
+      readonly kind: 'host'
+      /** Directories laid over it, the first on top. A folder `usr` in one lies over the host's `/usr`. */
+      readonly layers?: readonly string[]
+    }
+  /**
+   * Directories stacked on each other, the first on top, as in overlayfs. Whiteouts are character devices 0:0; opaque
+   * directories carry the attribute in the namespaces `trusted` and `user`. Owners are the image's own numbers.
+   */
+  | {
+      readonly kind: 'layers'
+      readonly lower: readonly string[]
+      /** The image they come from, for drivers that have image stores of their own. */
+      readonly image?: ImageId
+    }
 
+/** A `memory` snapshot that this driver keeps: the machine goes on where it was. */
 export interface SnapshotRef {
   readonly kind: 'snapshot'
-  readonly id: string
+  readonly id: SnapshotId
+  /** The root that the saved machine was made from. */
+  readonly root: TemplateRoot
 }
 
 export interface CreateContext {
@@ -122,16 +149,47 @@ export interface Pausable {
 }
 export const isPausable = (machine: Machine): machine is Machine & Pausable => 'pause' in machine && 'resume' in machine
 
-export interface Snapshotter {
-  snapshot(kind: 'filesystem' | 'memory', context: CreateContext): Promise<SnapshotRef>
+/** Can tell what the machine has written over its root. */
+export interface DiskReader {
+  /**
+   * The machine is frozen until the result is disposed; `quiesce` of the guest is the caller's, before. Nothing of the
+   * host is shown that is not the machine's.
+   */
+  readDisk(context: CreateContext): Promise<DiskContent & AsyncDisposable>
 }
-export const isSnapshotter = (machine: Machine): machine is Machine & Snapshotter => 'snapshot' in machine
+export const readsDisk = (machine: Machine): machine is Machine & DiskReader => 'readDisk' in machine
 
-export interface Forkable {
-  /** Running children of a running machine, one per id, each with its own identity. */
-  fork(ids: readonly MachineId[], context: CreateContext): Promise<readonly Machine[]>
+/** What has been written over a root. */
+export type DiskContent =
+  /**
+   * Upper directories of overlays, each to be put below `at`. Owners on the host are those inside plus `idBase`.
+   * Whiteouts are character devices 0:0; opaque directories have `trusted.overlay.opaque` or `user.overlay.opaque`.
+   */
+  | {
+      readonly kind: 'upper'
+      readonly parts: readonly { readonly path: string; readonly at: string }[]
+      readonly idBase: number
+    }
+  /** A layer as in the OCI image specification, not compressed: `.wh.` names are whiteouts. */
+  | { readonly kind: 'tar'; readonly tar: AsyncIterable<Uint8Array> }
+
+/** Saves whole running machines, memory and disk, from which any number can be made. */
+export interface MemorySnapshotter {
+  /**
+   * The machine goes on afterwards. What was made of a failed or cancelled one is gone. `create` with a `SnapshotRef`
+   * of this id gives machines that go on from here; what they write is their own.
+   */
+  snapshotMemory(id: SnapshotId, context: CreateContext): Promise<{ readonly bytes: number }>
 }
-export const isForkable = (machine: Machine): machine is Machine & Forkable => 'fork' in machine
+export const savesMemory = (machine: Machine): machine is Machine & MemorySnapshotter => 'snapshotMemory' in machine
+
+/** Keeps memory snapshots apart from the machines that they were made of. */
+export interface KeepsSnapshots {
+  listSnapshots(): Promise<readonly SnapshotId[]>
+  /** Idempotent. Machines that were made of it go on. */
+  removeSnapshot(id: SnapshotId): Promise<void>
+}
+export const keepsSnapshots = (driver: Driver): driver is Driver & KeepsSnapshots => 'removeSnapshot' in driver
 
 export interface HasDisplay {
   /** A byte stream that speaks RFB (RFC 6143). */
@@ -146,6 +204,7 @@ export interface HasConsole {
 export const hasConsole = (machine: Machine): machine is Machine & HasConsole => 'consoleTail' in machine
 
 export interface Resizable {
+  /** Changes what it names; required limits that cannot be enforced are refused and nothing is changed. */
   resize(limits: Limits): Promise<readonly LimitReport[]>
 }
 export const isResizable = (machine: Machine): machine is Machine & Resizable => 'resize' in machine

@@ -196,7 +196,14 @@ export interface GuestMetrics {
 /** What makes a machine a particular sandbox: asked for once after every create, claim, restore or fork. */
 export interface GuestIdentity {
   readonly hostname: string
+  /** Defaults for every process. */
   readonly env: Readonly<Record<string, string>>
+  /** Whose processes are when a call names nobody: a name or a number, with `:group` or without. Default `user`. */
+  readonly user?: string
+  /** Where processes start when a call names no directory. Default: the user's home. */
+  readonly workdir?: string
+  /** 32 bytes that later sessions have to show instead of those of this one. */
+  readonly token?: Uint8Array
   /** 32 fresh random bytes for the guest's pool. */
   readonly entropy: Uint8Array
   /** Unix milliseconds; set in machines that have a clock of their own. */

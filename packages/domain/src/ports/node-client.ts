@@ -1,10 +1,11 @@
 import type { Exit } from '../exit.ts'
-import type { SandboxId } from '../ids.ts'
+import type { SandboxId, SnapshotId } from '../ids.ts'
 import type { Isolation } from '../isolation.ts'
-import type { LimitReport } from '../limits.ts'
+import type { LimitReport, Limits } from '../limits.ts'
 import type { SandboxSpec } from '../sandbox.ts'
-import type { Fingerprint } from './driver.ts'
+import type { Fingerprint, MachineStats } from './driver.ts'
 import type { Guest } from './guest.ts'
+import type { NodeBuilds, NodeImages, NodePools, NodeSnapshots, NodeVolumes, SavedSnapshot } from './node-facets.ts'
 
 /**
  * How the control plane reaches one node: a function call in `cove up`, a remote call in a cluster.
@@ -32,6 +33,26 @@ export interface NodeClient {
   watch(signal: AbortSignal): AsyncIterable<NodeEvent>
   /** The data path. Rejects with `stale-incarnation`, `sandbox-not-found` or `wrong-state`. */
   guest(id: SandboxId, incarnation: number): Promise<Guest>
+  /** What the running machine uses now. Rejects as `guest` does. */
+  stats(id: SandboxId, incarnation: number): Promise<MachineStats>
+  /** Freezes the machine; idempotent. `unsupported` where the driver cannot. */
+  pause(id: SandboxId, incarnation: number): Promise<void>
+  resume(id: SandboxId, incarnation: number): Promise<void>
+  /** Changes the limits that it names. `unsupported`, or `limit-not-enforceable` and nothing is changed. */
+  resize(id: SandboxId, incarnation: number, limits: Limits): Promise<readonly LimitReport[]>
+  /** Saves a running machine, which goes on afterwards. What was made of one that failed is gone. */
+  snapshot(id: SandboxId, incarnation: number, request: NodeSnapshot, signal: AbortSignal): Promise<SavedSnapshot>
+  readonly snapshots: NodeSnapshots
+  readonly images: NodeImages
+  readonly builds: NodeBuilds
+  readonly volumes: NodeVolumes
+  readonly pools: NodePools
+}
+
+export interface NodeSnapshot {
+  readonly id: SnapshotId
+  readonly kind: 'filesystem' | 'memory'
+  readonly progress?: (step: string) => void
 }
 
 export interface NodeCreate {
@@ -46,7 +67,9 @@ export interface NodeSandbox {
   readonly driver: string
   readonly isolation: Isolation
   readonly limits: readonly LimitReport[]
-  readonly state: 'creating' | 'running' | 'stopped' | 'ended'
+  /** Made ahead and taken from a pool. */
+  readonly pooled?: boolean
+  readonly state: 'creating' | 'running' | 'paused' | 'stopped' | 'ended'
   /** Present when `ended` or `stopped`. */
   readonly exit?: Exit
 }

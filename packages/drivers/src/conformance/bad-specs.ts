@@ -1,4 +1,5 @@
-import type { MachineSpec } from '@cove/domain'
+import { newSnapshotId, type MachineSpec } from '@cove/domain'
+import { systemRandom } from '@cove/domain/system'
 import { describe, expect, it } from 'vitest'
 import { codeOf, PLAIN, type Stage } from './stage.ts'
 
@@ -14,7 +15,12 @@ const BAD: readonly { name: string; spec: Partial<MachineSpec>; field: string; c
     code: 'invalid-argument',
   },
   { name: 'a hostname of 64 letters', spec: { hostname: 'a'.repeat(64) }, field: 'hostname', code: 'invalid-argument' },
-  { name: 'a snapshot', spec: { from: { kind: 'snapshot', id: 'x' } }, field: 'from', code: 'unsupported' },
+  {
+    name: 'a snapshot that it does not have',
+    spec: { from: { kind: 'snapshot', id: newSnapshotId(systemRandom), root: { kind: 'host' } } },
+    field: 'from',
+    code: 'unsupported',
+  },
   { name: 'no layers', spec: { from: { kind: 'layers', lower: [] } }, field: 'from', code: 'invalid-argument' },
   {
     name: 'a layer with a relative path',

@@ -1,4 +1,4 @@
-import type { Driver, Exit, KeepsDisks, LimitName, MachineId } from '@cove/domain'
+import type { Driver, Exit, KeepsDisks, LimitName, MachineId, TemplateRoot } from '@cove/domain'
 
 /** A way to make the next create go wrong inside the driver. */
 export interface Fault {
@@ -10,6 +10,8 @@ export interface Fault {
 /** One driver with its world around it, as a test sees it. */
 export interface DriverRig extends AsyncDisposable {
   readonly driver: Driver & KeepsDisks
+  /** What its machines are made from. Default: the host's own programs. */
+  readonly from?: TemplateRoot
   /** The daemon is gone without a word; another one opens the driver over what is left. */
   restart(): Promise<Driver & KeepsDisks>
   /** Ends the machine's guest agent from outside with KILL; how the driver must tell it. */

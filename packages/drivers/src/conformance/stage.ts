@@ -82,7 +82,7 @@ export class Stage {
 
   create(spec: Partial<MachineSpec> = {}, id = this.newId(), context: Partial<CreateContext> = {}): Promise<Machine> {
     const full: CreateContext = { signal: AbortSignal.timeout(PATIENCE_MS), progress: () => undefined, ...context }
-    return this.driver.create(id, { ...PLAIN, ...spec }, full)
+    return this.driver.create(id, { ...PLAIN, from: this.rig.from ?? PLAIN.from, ...spec }, full)
   }
 
   async restart(): Promise<void> {

@@ -1,0 +1,1 @@
+export type { ImageStore } from '@cove/domain'
