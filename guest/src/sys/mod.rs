@@ -187,9 +187,9 @@ pub fn set_nonblocking_fresh(fd: RawFd) -> Result<()> {
     check(unsafe { c::fcntl(fd, c::F_SETFL, c::O_NONBLOCK) }).map(drop)
 }
 
-/// Marks every descriptor from `first` on as closed on exec.
+/// Marks every descriptor from `first` on as closed on exec. The last one is the largest that gVisor takes for one.
 pub fn cloexec_from(first: RawFd) -> Result<()> {
-    check_long(unsafe { c::syscall(c::SYS_CLOSE_RANGE, first as c::Long, c::UInt::MAX as c::Long, 4 as c::Long) })
+    check_long(unsafe { c::syscall(c::SYS_CLOSE_RANGE, first as c::Long, i32::MAX as c::Long, 4 as c::Long) })
         .map(drop)
 }
 
