@@ -5,10 +5,13 @@ cd "$(dirname "$0")/../.."
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
 mkdir -p docs/reference
-cp -R packages/api/src/gen "$before/gen"
+for room in api containerd-engine; do cp -R "packages/$room/src/gen" "$before/$room"; done
 cp -R docs/reference "$before/reference"
 tooling/codegen/generate.sh
-if ! diff -r "$before/gen" packages/api/src/gen || ! diff -r "$before/reference" docs/reference; then
-  echo "fix: run npm run generate and commit packages/api/src/gen and docs/reference" >&2
+stale=''
+for room in api containerd-engine; do diff -r "$before/$room" "packages/$room/src/gen" || stale=yes; done
+diff -r "$before/reference" docs/reference || stale=yes
+if [ -n "$stale" ]; then
+  echo "fix: run npm run generate and commit packages/*/src/gen and docs/reference" >&2
   exit 1
 fi

@@ -12,6 +12,8 @@ need zsh zsh
 need curl curl
 need fish fish
 need dockerd docker.io
+need containerd containerd
+need runc runc
 need nix nix-bin
 need busybox busybox-static
 need slirp4netns slirp4netns

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes anew whatever is made from the sources: the protocol code in packages/api/src/gen, OpenAPI, and the pages in
-# docs/reference. The generators are kept out of the root install.
+# Makes anew whatever is made from the sources: the protocol code in packages/{api,containerd-engine}/src/gen, OpenAPI,
+# and the pages in docs/reference. The generators are kept out of the root install.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -11,10 +11,12 @@ bin=$here/node_modules/.bin
 image=$(mktemp --suffix=.binpb)
 trap 'rm -f "$image"' EXIT
 
-cd "$root/packages/api"
-"$bin/buf" lint
-rm -rf src/gen
-PATH="$bin:$PATH" "$bin/buf" generate
+for room in containerd-engine api; do
+  cd "$root/packages/$room"
+  "$bin/buf" lint
+  rm -rf src/gen
+  PATH="$bin:$PATH" "$bin/buf" generate
+done
 "$bin/buf" build -o "$image"
 node --disable-warning=ExperimentalWarning "$here/reference/main.ts" "$image"
 
