@@ -35,6 +35,8 @@ export function specOf(sandbox: string): SandboxSpec {
     id: parseSandboxId(sandbox),
     project: 'default',
     template: 'host',
+    from: { kind: 'host' },
+    volumes: [],
     limits: { memoryBytes: { value: 256 * 1024 * 1024, required: false } },
     network: { kind: 'none' },
     env: {},

@@ -1,4 +1,4 @@
-import type { DriverReport, MachineStats, NodeClient, SandboxId } from '@cove/domain'
+import type { DriverReport, NodeClient } from '@cove/domain'
 
 /** One host's machines: what the control plane asks for, and what only the host's own daemon does. */
 export interface CoveNode extends NodeClient, AsyncDisposable {
@@ -9,8 +9,6 @@ export interface CoveNode extends NodeClient, AsyncDisposable {
   ready(signal?: AbortSignal): Promise<void>
   /** Proves every driver anew. */
   diagnose(signal: AbortSignal): Promise<readonly DriverReport[]>
-  /** What the running machine uses now. Rejects as `guest` does. */
-  stats(id: SandboxId, incarnation: number): Promise<MachineStats>
   /** Resolves when nothing is being removed or recorded in the background. */
   settled(): Promise<void>
   /**

@@ -7,12 +7,15 @@ import {
   type DiskId,
   type Driver,
   type Exit,
+  type GuestIdentity,
   type Machine,
   type MachineSpec,
   type NodeSandbox,
   type SandboxSpec,
+  type VolumeMount,
 } from '@cove/domain'
 import { chooseDriver } from './choose-driver.ts'
+import { findGround, type Ground } from './ground.ts'
 import { watchMachine } from './end-machine.ts'
 import { GuestSession } from './guest-session.ts'
 import { isEndedRecord, isLiveRecord, type EndedRecord, type LiveRecord } from './machine-record.ts'
@@ -55,10 +58,20 @@ export async function createMachine(
     )
   }
   await leftoversGone(parts, slot, signal)
-  const driver = await driverFor(parts, wish.spec, record, signal)
+  using ground = await findGround(parts, wish.spec, record, wish.progress, signal)
+  const plan: Plan = { wish, ground, previous: record, volumes: await parts.volumes.mountsFor(wish.spec.volumes) }
+  const driver = await driverFor(parts, plan, signal)
   // A driver that has not told yet what it runs would take the new machine for a stray.
   await parts.recoveries.wait(driver.name, signal)
-  return await make(parts, slot, driver, wish, record, signal)
+  return await make(parts, slot, driver, plan, signal)
+}
+
+/** Everything that is known before a driver is asked. */
+interface Plan {
+  readonly wish: MachineWish
+  readonly ground: Ground
+  readonly previous: EndedRecord | undefined
+  readonly volumes: readonly VolumeMount[]
 }
 
 /** A create that was repeated. A machine that this daemon has not seen configured is configured again. */
@@ -78,7 +91,10 @@ async function found(parts: NodeParts, slot: Slot, wish: MachineWish, signal: Ab
   }
   if (record.state === 'running') await parts.recoveries.wait(record.driver, signal)
   const { session } = slot
-  if (session !== undefined && !session.configured) await session.configure(identity(parts, wish.spec), signal)
+  if (session !== undefined && !session.configured) {
+    using lease = record.image === undefined ? undefined : await parts.images.lease(record.image)
+    await session.configure(identity(parts, wish.spec, lease?.info.defaults ?? { env: {} }), signal)
+  }
   return describeRecord(record)
 }
 
@@ -93,19 +109,20 @@ async function leftoversGone(parts: NodeParts, slot: Slot, signal: AbortSignal):
   }
 }
 
-async function driverFor(
-  parts: NodeParts,
-  spec: SandboxSpec,
-  previous: EndedRecord | undefined,
-  signal: AbortSignal,
-): Promise<Driver> {
-  // What the sandbox has written stays with the driver that keeps its disk.
-  const driver = previous?.disk === undefined ? spec.driver : previous.driver
-  const machineSpec = specFor(spec, previous?.disk)
+async function driverFor(parts: NodeParts, plan: Plan, signal: AbortSignal): Promise<Driver> {
+  const { ground, previous, wish } = plan
+  // What the sandbox has written stays with the driver that keeps its disk, a saved memory with the one that has it.
+  const bound = previous?.disk === undefined ? ground.saved?.driver : previous.driver
+  const named = wish.spec.driver
+  if (ground.saved !== undefined && named !== undefined && named !== ground.saved.driver) {
+    const message = `a memory that ${ground.saved.driver} has saved cannot be woken by ${named}`
+    throw new CoveError('invalid-argument', message, { field: 'driver', driver: ground.saved.driver })
+  }
+  const spec = specFor(plan, previous?.disk)
   return await chooseDriver(
     parts.drivers,
     parts.proofs,
-    { isolation: spec.isolation, driver, spec: machineSpec },
+    { isolation: wish.spec.isolation, driver: bound ?? named, spec },
     signal,
   )
 }
@@ -114,10 +131,10 @@ async function make(
   parts: NodeParts,
   slot: Slot,
   driver: Driver,
-  wish: MachineWish,
-  previous: EndedRecord | undefined,
+  plan: Plan,
   signal: AbortSignal,
 ): Promise<NodeSandbox> {
+  const { wish, ground, previous } = plan
   const disk = keepsDisks(driver) ? (previous?.disk ?? newDiskId(parts.random)) : undefined
   const record: LiveRecord = {
     sandbox: slot.id,
@@ -126,6 +143,8 @@ async function make(
     driver: driver.name,
     isolation: driver.isolation,
     ...(disk === undefined ? {} : { disk }),
+    ...(ground.image === undefined ? {} : { image: ground.image }),
+    ...(wish.spec.volumes.length === 0 ? {} : { volumes: wish.spec.volumes.map(({ volume }) => volume) }),
     limits: [],
     state: 'creating',
     token: parts.random.bytes(TOKEN_BYTES),
@@ -139,11 +158,11 @@ async function make(
       // The record is written while the machine is made: a machine without one is removed by the next daemon.
       const [writing, creating] = await Promise.allSettled([
         parts.records.put(record),
-        driver.create(record.machine, specFor(wish.spec, disk), context),
+        driver.create(record.machine, specFor(plan, disk), context),
       ])
       if (writing.status === 'rejected') throw writing.reason
       if (creating.status === 'rejected') throw creating.reason
-      return await becomeSandbox(parts, slot, record, creating.value, wish.spec, signal)
+      return await becomeSandbox(parts, slot, record, creating.value, plan, signal)
     })
   } catch (thrown) {
     // Outside the gate: a driver that hangs here holds up this sandbox only.
@@ -158,15 +177,18 @@ async function becomeSandbox(
   slot: Slot,
   record: LiveRecord,
   machine: Machine,
-  spec: SandboxSpec,
+  { wish: { spec }, ground }: Plan,
   signal: AbortSignal,
 ): Promise<NodeSandbox> {
   const { previous: _previous, ...own } = record
   const running: LiveRecord = { ...own, state: 'running', limits: machine.limits }
-  const session = new GuestSession(slot.id, machine, record.token, parts.session)
+  const { saved, defaults } = ground
+  const session = new GuestSession(slot.id, machine, saved?.token ?? record.token, parts.session)
   try {
     throwIfAborted(signal)
-    const configured = session.configure(identity(parts, spec), signal)
+    // What wakes from a saved memory takes a token of its own, so that nobody else's opens it.
+    const rebound = saved === undefined ? {} : { token: record.token }
+    const configured = session.configure({ ...identity(parts, spec, defaults), ...rebound }, signal)
     const [configuring, writing] = await Promise.allSettled([configured, parts.records.put(running)])
     if (configuring.status === 'rejected') throw configuring.reason
     if (writing.status === 'rejected') throw writing.reason
@@ -206,27 +228,30 @@ export async function undoCreate(parts: NodeParts, slot: Slot, record: LiveRecor
   void parts.background.track(again).catch(() => {})
 }
 
-function specFor(spec: SandboxSpec, disk: DiskId | undefined): MachineSpec {
-  if (spec.template !== 'host') {
-    throw new CoveError('template-not-found', `there is no template ${JSON.stringify(spec.template.slice(0, 80))}`, {
-      template: spec.template.slice(0, 80),
-    })
-  }
+function specFor({ wish: { spec }, ground, volumes }: Plan, disk: DiskId | undefined): MachineSpec {
   return {
-    from: { kind: 'host' },
+    from: ground.from,
     limits: spec.limits,
     network: spec.network,
     hostname: hostname(spec),
     ...(disk === undefined ? {} : { disk }),
+    ...(volumes.length === 0 ? {} : { volumes }),
   }
 }
 
 const hostname = (spec: SandboxSpec): string =>
   spec.name !== undefined && DNS_LABEL.test(spec.name) ? spec.name : spec.id
 
-const identity = (parts: NodeParts, spec: SandboxSpec) => ({
-  hostname: hostname(spec),
-  env: spec.env,
-  entropy: parts.random.bytes(32),
-  clock: parts.clock.now(),
-})
+/** What the sandbox was created with wins over what its image says. */
+function identity(parts: NodeParts, spec: SandboxSpec, defaults: Ground['defaults']): GuestIdentity {
+  const user = spec.user ?? defaults.user
+  const workdir = spec.workdir ?? defaults.workdir
+  return {
+    hostname: hostname(spec),
+    env: { ...defaults.env, ...spec.env },
+    ...(user === undefined ? {} : { user }),
+    ...(workdir === undefined ? {} : { workdir }),
+    entropy: parts.random.bytes(32),
+    clock: parts.clock.now(),
+  }
+}

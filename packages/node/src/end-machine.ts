@@ -1,4 +1,4 @@
-import { CoveError, describeExit, type Exit } from '@cove/domain'
+import { CoveError, describeExit, isPausable, type Exit } from '@cove/domain'
 import type { GuestSession } from './guest-session.ts'
 import { endRecord, isEndedRecord, type EndedRecord, type MachineRecord } from './machine-record.ts'
 import { driverNamed, type NodeParts } from './node-parts.ts'
@@ -45,6 +45,10 @@ export async function stopMachine(
   if (isEndedRecord(record)) return { ...record.exit }
   await parts.recoveries.wait(record.driver, hurry)
   const session = sessionOf(slot, record)
+  // A frozen guest does not hear it.
+  if (graceMs > 0 && !hurry.aborted && record.paused === true && isPausable(session.machine)) {
+    await session.machine.resume()
+  }
   if (graceMs > 0 && !hurry.aborted) await askToEnd(parts, session, graceMs, hurry)
   const exit = await withDeadline(parts.clock, FORCE_MS, 'ending the machine by force', undefined, () =>
     session.machine.stop(0),

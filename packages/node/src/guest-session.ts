@@ -36,7 +36,7 @@ export interface SessionParts {
 export class GuestSession {
   readonly machine: Machine
   readonly guest: Guest
-  readonly #token: Uint8Array
+  #token: Uint8Array
   readonly #parts: SessionParts
   readonly #over = new AbortController()
   #ended: CoveError | undefined
@@ -85,6 +85,7 @@ export class GuestSession {
       const link = await this.link(limited)
       await link.configure(identity, limited)
     })
+    if (identity.token !== undefined) this.#token = identity.token
     this.#configured = true
   }
 
@@ -127,6 +128,7 @@ export class GuestSession {
         token: this.#token,
         nextEpoch: () => epochs.next(),
         random,
+        ...(this.machine.singleStream === true ? { singleStream: true } : {}),
         signal,
       }),
     )

@@ -3,28 +3,52 @@ import {
   type DriverReport,
   type Exit,
   type Guest,
+  type LimitReport,
+  type Limits,
   type MachineStats,
+  type NodeBuilds,
   type NodeCreate,
   type NodeEvent,
+  type NodeImages,
+  type NodePools,
   type NodeSandbox,
+  type NodeSnapshot,
+  type NodeSnapshots,
+  type NodeVolumes,
   type SandboxId,
+  type SavedSnapshot,
 } from '@cove/domain'
 import type { CoveNode } from './cove-node.ts'
 import { createMachine } from './create-machine.ts'
 import { destroySandbox, recordOf, sessionOf, stopMachine } from './end-machine.ts'
 import type { GuestSession } from './guest-session.ts'
+import { nodeImages } from './images/node-images.ts'
 import type { NodeParts } from './node-parts.ts'
+import { pauseMachine, resizeMachine, resumeMachine } from './power-machine.ts'
 import { SharedCreate } from './shared-create.ts'
 import type { Slot } from './slot.ts'
 import { slotFor } from './slots.ts'
+import { takeSnapshot } from './snapshots/take-snapshot.ts'
 import { anySignal } from './wait.ts'
 
 /** Milliseconds that closing waits for creates and stops that are under way. */
 const CLOSE_MS = 10_000
 
+/** What has rooms of its own beside the machines. */
+export interface NodeFacets {
+  readonly builds: NodeBuilds
+  readonly volumes: NodeVolumes
+  readonly pools: NodePools
+}
+
 /** The port of one node over its parts: who asks twice gets one answer, and nobody waits for another sandbox. */
 export class MachineNode implements CoveNode {
   readonly name: string
+  readonly snapshots: NodeSnapshots
+  readonly images: NodeImages
+  readonly builds: NodeBuilds
+  readonly volumes: NodeVolumes
+  readonly pools: NodePools
   readonly #parts: NodeParts
   readonly #stop: AbortController
   readonly #fresh: Promise<void>
@@ -33,12 +57,18 @@ export class MachineNode implements CoveNode {
   constructor(
     name: string,
     parts: NodeParts,
+    facets: NodeFacets,
     stop: AbortController,
     fresh: Promise<void>,
     signal: AbortSignal | undefined,
   ) {
     this.name = name
     this.#parts = parts
+    this.snapshots = parts.snapshots
+    this.images = nodeImages(parts.images)
+    this.builds = facets.builds
+    this.volumes = facets.volumes
+    this.pools = facets.pools
     this.#stop = stop
     this.#fresh = fresh
     const end = (): void => void this.close()
@@ -124,6 +154,37 @@ export class MachineNode implements CoveNode {
   async stats(id: SandboxId, incarnation: number): Promise<MachineStats> {
     const { machine } = await this.#session(id, incarnation)
     return { ...(await machine.stats()) }
+  }
+
+  async pause(id: SandboxId, incarnation: number): Promise<void> {
+    this.#assertOpen()
+    const slot = this.#slot(id)
+    await slot.run(() => pauseMachine(this.#parts, slot, incarnation))
+  }
+
+  async resume(id: SandboxId, incarnation: number): Promise<void> {
+    this.#assertOpen()
+    const slot = this.#slot(id)
+    await slot.run(() => resumeMachine(this.#parts, slot, incarnation))
+  }
+
+  async resize(id: SandboxId, incarnation: number, limits: Limits): Promise<readonly LimitReport[]> {
+    this.#assertOpen()
+    const slot = this.#slot(id)
+    return await slot.run(() => resizeMachine(this.#parts, slot, incarnation, limits))
+  }
+
+  async snapshot(
+    id: SandboxId,
+    incarnation: number,
+    request: NodeSnapshot,
+    signal: AbortSignal,
+  ): Promise<SavedSnapshot> {
+    this.#assertOpen()
+    const slot = this.#slot(id)
+    // Whoever wants to delete the sandbox does not wait for its snapshot.
+    const ended = anySignal(signal, slot.interrupted, this.#stop.signal)
+    return await slot.run(() => takeSnapshot(this.#parts, slot, incarnation, request, ended))
   }
 
   async settled(): Promise<void> {

@@ -2,14 +2,18 @@ import {
   CoveError,
   isIsolation,
   parseDiskId,
+  parseImageId,
   parseMachineId,
   parseSandboxId,
+  parseVolumeId,
   type DiskId,
   type Exit,
+  type ImageId,
   type Isolation,
   type LimitReport,
   type MachineId,
   type SandboxId,
+  type VolumeId,
 } from '@cove/domain'
 
 interface RecordBase {
@@ -20,6 +24,10 @@ interface RecordBase {
   readonly isolation: Isolation
   /** Absent when the driver keeps no disks. */
   readonly disk?: DiskId
+  /** What it stands on; absent: the host. Stays in use as long as the record is there. */
+  readonly image?: ImageId
+  /** Those that it has mounted. */
+  readonly volumes?: readonly VolumeId[]
   readonly limits: readonly LimitReport[]
 }
 
@@ -28,6 +36,10 @@ export interface LiveRecord extends RecordBase {
   readonly state: 'creating' | 'running'
   /** What the guest agent was bound to. Secret. */
   readonly token: Uint8Array
+  /** It is frozen, or about to be. */
+  readonly paused?: true
+  /** Made ahead and taken from a pool. */
+  readonly pooled?: true
   /** What holds again when this create fails. */
   readonly previous?: EndedRecord
 }
@@ -63,6 +75,8 @@ function plain(record: MachineRecord): object {
     ...base(record),
     state: record.state,
     token: Buffer.from(record.token).toString('base64'),
+    ...(record.paused === true ? { paused: true } : {}),
+    ...(record.pooled === true ? { pooled: true } : {}),
     ...(record.previous === undefined ? {} : { previous: plain(record.previous) }),
   }
 }
@@ -75,6 +89,8 @@ function base(record: MachineRecord): RecordBase {
     driver: record.driver,
     isolation: record.isolation,
     ...(record.disk === undefined ? {} : { disk: record.disk }),
+    ...(record.image === undefined ? {} : { image: record.image }),
+    ...(record.volumes === undefined ? {} : { volumes: record.volumes }),
     limits: record.limits,
   }
 }
@@ -109,6 +125,8 @@ function readRecord(fields: Fields): MachineRecord {
     ...readBase(fields),
     state,
     token: Buffer.from(text(fields['token']), 'base64'),
+    ...(fields['paused'] === true ? { paused: true } : {}),
+    ...(fields['pooled'] === true ? { pooled: true } : {}),
     ...(previous === undefined ? {} : { previous }),
   }
 }
@@ -128,6 +146,10 @@ function readBase(fields: Fields): RecordBase {
     driver: text(fields['driver']),
     isolation,
     ...(fields['disk'] === undefined ? {} : { disk: parseDiskId(text(fields['disk'])) }),
+    ...(fields['image'] === undefined ? {} : { image: parseImageId(text(fields['image'])) }),
+    ...(Array.isArray(fields['volumes'])
+      ? { volumes: fields['volumes'].map((id: unknown) => parseVolumeId(text(id))) }
+      : {}),
     limits: fields['limits'].map((limit: unknown) => readLimit(object(limit))),
   }
 }

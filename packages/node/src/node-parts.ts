@@ -1,4 +1,12 @@
-import { CoveError, type Clock, type Driver, type Log, type Random, type SandboxId } from '@cove/domain'
+import {
+  CoveError,
+  type Clock,
+  type Driver,
+  type ImageStore,
+  type Log,
+  type Random,
+  type SandboxId,
+} from '@cove/domain'
 import type { Background } from './background.ts'
 import type { DriverProofs } from './driver-proofs.ts'
 import type { Events } from './events.ts'
@@ -8,6 +16,8 @@ import type { Leftovers } from './leftovers.ts'
 import type { MachineRecords } from './machine-records.ts'
 import type { Recoveries } from './recoveries.ts'
 import type { Slot } from './slot.ts'
+import type { Snapshots } from './snapshots/snapshots.ts'
+import type { Volumes } from './volumes/volumes.ts'
 
 /** What the steps of a sandbox's life on this node work with. */
 export interface NodeParts {
@@ -15,6 +25,9 @@ export interface NodeParts {
   readonly proofs: DriverProofs
   readonly records: MachineRecords
   readonly recoveries: Recoveries
+  readonly images: ImageStore
+  readonly snapshots: Snapshots
+  readonly volumes: Volumes
   readonly slots: Map<SandboxId, Slot>
   /** Machines and disks of no known sandbox. */
   readonly strays: Leftovers

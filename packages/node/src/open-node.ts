@@ -1,4 +1,13 @@
-import { silentLog, type Clock, type Driver, type Log, type Random, type Store } from '@cove/domain'
+import {
+  silentLog,
+  type Clock,
+  type Driver,
+  type ImageId,
+  type ImageStore,
+  type Log,
+  type Random,
+  type Store,
+} from '@cove/domain'
 import { Background } from './background.ts'
 import type { CoveNode } from './cove-node.ts'
 import { DriverProofs } from './driver-proofs.ts'
@@ -7,12 +16,16 @@ import { Events } from './events.ts'
 import { Gate } from './gate.ts'
 import type { OpenLink } from './guest-session.ts'
 import { Leftovers } from './leftovers.ts'
+import { noImages } from './images/no-images.ts'
 import { MachineRecords } from './machine-records.ts'
 import { MachineNode } from './machine-node.ts'
+import { noFacets } from './no-facets.ts'
 import type { NodeParts } from './node-parts.ts'
 import { Recoveries } from './recoveries.ts'
 import { recoverMachines } from './recover-machines.ts'
 import { slotFor } from './slots.ts'
+import { Snapshots } from './snapshots/snapshots.ts'
+import { Volumes } from './volumes/volumes.ts'
 import { withDeadline } from './wait.ts'
 
 const CONCURRENT_CREATES = 16
@@ -24,6 +37,8 @@ export interface NodeOptions {
   readonly name: string
   /** In order of preference; for requests that name nothing, strength decides. */
   readonly drivers: readonly Driver[]
+  /** The caller's; without it the node has the host's own programs and nothing else. */
+  readonly images?: ImageStore
   /** This node's own machine truth, used by nobody else. */
   readonly store: Store
   readonly clock: Clock
@@ -61,11 +76,15 @@ export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Pr
   })
   try {
     const epochs = new Epochs(await records.nextGeneration())
+    const images = options.images ?? noImages()
     const parts: NodeParts = {
       drivers,
       proofs,
       records,
       recoveries,
+      images,
+      snapshots: await Snapshots.open(store, drivers, images),
+      volumes: new Volumes(),
       slots: new Map(),
       strays: new Leftovers(background, 'removing machines of no sandbox'),
       creates: new Gate(options.maxConcurrentCreates ?? CONCURRENT_CREATES),
@@ -84,14 +103,21 @@ export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Pr
       log,
     }
     for (const record of await records.load()) slotFor(parts, record.sandbox).record = record
+    images.keep(() => imagesInUse(parts))
     const recovered = Promise.all(drivers.map((driver) => recoverFirst(parts, driver, stop.signal)))
     const fresh = proofs.keepFresh()
     await recovered
-    return new MachineNode(options.name, parts, stop, fresh, options.signal)
+    return new MachineNode(options.name, parts, noFacets(), stop, fresh, options.signal)
   } catch (error) {
     stop.abort(error)
     throw error
   }
+}
+
+/** Those that machines and disks stand on, and those that would be needed again. */
+function* imagesInUse(parts: NodeParts): Iterable<ImageId> {
+  for (const { record } of parts.slots.values()) if (record?.image !== undefined) yield record.image
+  yield* parts.snapshots.images()
 }
 
 async function recoverFirst(parts: NodeParts, driver: Driver, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import {
   CoveError,
+  isPausable,
   keepsDisks,
   type DiskId,
   type Driver,
@@ -36,6 +37,7 @@ export async function recoverMachines(parts: NodeParts, driver: Driver, signal: 
   }
   for (const [id, slot] of known) settle(parts, slot, driver, id, undefined)
   if (keepsDisks(driver)) await findStrayDisks(parts, driver)
+  await parts.snapshots.removeStrays(driver)
   parts.strays.removeInBackground()
   parts.log.info('machines recovered', { driver: driver.name, adopted })
 }
@@ -58,12 +60,22 @@ function settle(parts: NodeParts, slot: Slot, driver: Driver, id: MachineId, fou
     const session = new GuestSession(slot.id, found.machine, record.token, parts.session)
     slot.session = session
     watchMachine(parts, slot, session)
+    if (record.paused === true) freezeAgain(parts, slot, session)
   } else {
     const exit: Exit = found?.kind === 'exited' ? found.exit : { kind: 'lost' }
     inBackground(parts, slot, async () => {
       if (slot.record === record && slot.session === undefined) await machineEnded(parts, slot, record, exit)
     })
   }
+}
+
+/** The daemon may have died between writing it down and doing it. */
+function freezeAgain(parts: NodeParts, slot: Slot, session: GuestSession): void {
+  inBackground(parts, slot, async () => {
+    const { record } = slot
+    if (slot.session !== session || record === undefined || !isLiveRecord(record) || record.paused !== true) return
+    if (isPausable(session.machine)) await session.machine.pause()
+  })
 }
 
 function inBackground(parts: NodeParts, slot: Slot, work: () => Promise<void>): void {

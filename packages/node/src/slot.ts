@@ -2,7 +2,7 @@ import type { CoveError, NodeSandbox, SandboxId } from '@cove/domain'
 import type { Background } from './background.ts'
 import type { GuestSession } from './guest-session.ts'
 import { Leftovers } from './leftovers.ts'
-import { isEndedRecord, type MachineRecord } from './machine-record.ts'
+import { isEndedRecord, isLiveRecord, type MachineRecord } from './machine-record.ts'
 import type { SharedCreate } from './shared-create.ts'
 
 /** Everything a node holds of one sandbox. What is done to it happens one after the other. */
@@ -84,7 +84,8 @@ export function describeRecord(record: MachineRecord): NodeSandbox {
     driver: record.driver,
     isolation: record.isolation,
     limits: record.limits.map((limit) => ({ ...limit })),
-    state: record.state,
+    state: isLiveRecord(record) && record.paused === true ? 'paused' : record.state,
+    ...(isLiveRecord(record) && record.pooled === true ? { pooled: true } : {}),
     ...(isEndedRecord(record) ? { exit: { ...record.exit } } : {}),
   }
 }

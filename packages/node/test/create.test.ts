@@ -167,8 +167,10 @@ describe('creating', () => {
     for (const incarnation of [0, -1, 1.5, Number.NaN]) {
       await expect(node.create({ spec, incarnation })).rejects.toMatchObject({ code: 'invalid-argument' })
     }
-    await expect(node.create({ spec: host.spec({ template: 'moon' }), incarnation: 1 })).rejects.toMatchObject({
-      code: 'template-not-found',
+    await expect(
+      node.create({ spec: host.spec({ from: { kind: 'source', source: 'oci:moon' } }), incarnation: 1 }),
+    ).rejects.toMatchObject({
+      code: 'unsupported',
     })
     await node.create({ spec, incarnation: 2 })
     await expect(node.create({ spec, incarnation: 1 })).rejects.toMatchObject({ code: 'stale-incarnation' })

@@ -100,6 +100,8 @@ export class Host {
       id: newSandboxId(this.random),
       project: 'default',
       template: 'host',
+      from: { kind: 'host' },
+      volumes: [],
       limits: { processes: { value: 10, required: false } },
       network: { kind: 'none' },
       env: { GREETING: 'hello' },

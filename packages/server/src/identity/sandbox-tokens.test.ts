@@ -13,6 +13,8 @@ const box: Sandbox = {
     id: newSandboxId(systemRandom),
     project: 'default',
     template: 'host',
+    from: { kind: 'host' },
+    volumes: [],
     limits: {},
     network: { kind: 'none' },
     env: {},

@@ -73,6 +73,8 @@ function openHouse(commands: RuntimeCommands = {}) {
           id: ref as SandboxId,
           project: 'default',
           template: 'host',
+          from: { kind: 'host' },
+          volumes: [],
           limits: {},
           network: { kind: 'none' },
           env: { PYTHONPATH: '/opt/mine' },

@@ -190,6 +190,8 @@ export class Creator {
       project,
       ...(request.name === undefined ? {} : { name: request.name }),
       template,
+      from: { kind: 'host' },
+      volumes: [],
       ...(request.isolation === undefined ? {} : { isolation: request.isolation }),
       ...(request.driver === undefined ? {} : { driver: request.driver }),
       limits: { ...defaults.limits, ...request.limits },

@@ -37,12 +37,24 @@ export function encodeRecord(
   return encoder.encode(JSON.stringify(record))
 }
 
-export const decodeSpec = (key: string, value: Uint8Array): SpecRecord => parse(key, value, isSpecRecord)
+export function decodeSpec(key: string, value: Uint8Array): SpecRecord {
+  const record = parse(key, value, isSpecRecord)
+  return { ...record, spec: completed(record.spec) }
+}
 export const decodeStatus = (key: string, value: Uint8Array): SandboxStatus => parse(key, value, isStatus)
-export const decodeTombstone = (key: string, value: Uint8Array): Sandbox => parse(key, value, isSandbox)
+export function decodeTombstone(key: string, value: Uint8Array): Sandbox {
+  const { spec, status } = parse(key, value, isSandbox)
+  return { spec: completed(spec), status }
+}
 export const decodeIdempotency = (key: string, value: Uint8Array): IdempotencyRecord =>
   parse(key, value, isIdempotencyRecord)
 export const decodeReservation = (key: string, value: Uint8Array): ReservationRecord => parse(key, value, isReservation)
+
+/** Records that are older than images and volumes name neither. */
+function completed(spec: SandboxSpec): SandboxSpec {
+  const { from, volumes }: Partial<SandboxSpec> = spec
+  return { ...spec, from: from ?? { kind: 'host' }, volumes: volumes ?? [] }
+}
 
 function parse<Kind>(key: string, value: Uint8Array, guard: (record: unknown) => record is Kind): Kind {
   let record: unknown

@@ -3,12 +3,18 @@ import {
   type DriverReport,
   type Exit,
   type Guest,
+  type LimitReport,
+  type Limits,
+  type MachineStats,
   type NodeClient,
   type NodeCreate,
   type NodeEvent,
   type NodeSandbox,
+  type NodeSnapshot,
   type SandboxId,
+  type SavedSnapshot,
 } from '@cove/domain'
+import { stubFacets } from './stub-facets.ts'
 import { StubGuest } from './stub-guest.ts'
 
 type Step = (request: NodeCreate, signal: AbortSignal | undefined) => Promise<void>
@@ -19,6 +25,12 @@ export class StubNode implements NodeClient {
   readonly machines = new Map<SandboxId, NodeSandbox>()
   readonly guests = new Map<SandboxId, StubGuest>()
   readonly calls: string[] = []
+  readonly #facets = stubFacets(this.calls)
+  readonly images = this.#facets.images
+  readonly builds = this.#facets.builds
+  readonly volumes = this.#facets.volumes
+  readonly pools = this.#facets.pools
+  readonly snapshots = this.#facets.snapshots
   onCreate: Step = () => Promise.resolve()
   onDestroy: (id: SandboxId) => Promise<void> = () => Promise.resolve()
   readonly #listeners = new Set<(event: NodeEvent) => void>()
@@ -98,6 +110,38 @@ export class StubNode implements NodeClient {
     const machine = this.#machine(id)
     if (machine.incarnation !== incarnation) throw new CoveError('stale-incarnation', 'stale')
     return this.stub(id)
+  }
+
+  async stats(id: SandboxId): Promise<MachineStats> {
+    this.#machine(id)
+    return { memoryBytes: 1_000, cpuMs: 10, processes: 2 }
+  }
+
+  async pause(id: SandboxId, incarnation: number): Promise<void> {
+    this.calls.push(`pause ${id} ${incarnation}`)
+    this.machines.set(id, { ...this.#machine(id), state: 'paused' })
+  }
+
+  async resume(id: SandboxId, incarnation: number): Promise<void> {
+    this.calls.push(`resume ${id} ${incarnation}`)
+    this.machines.set(id, { ...this.#machine(id), state: 'running' })
+  }
+
+  async resize(id: SandboxId, incarnation: number, limits: Limits): Promise<readonly LimitReport[]> {
+    this.calls.push(`resize ${id} ${incarnation}`)
+    const reports = Object.entries(limits).map(([name, { value }]) => ({
+      name: name as LimitReport['name'],
+      value,
+      enforced: true,
+    }))
+    this.machines.set(id, { ...this.#machine(id), limits: reports })
+    return reports
+  }
+
+  async snapshot(id: SandboxId, incarnation: number, request: NodeSnapshot): Promise<SavedSnapshot> {
+    this.calls.push(`snapshot ${id} ${incarnation} ${request.kind}`)
+    this.#machine(id)
+    return await this.#facets.save(request)
   }
 
   stub(id: string): StubGuest {

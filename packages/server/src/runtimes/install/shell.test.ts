@@ -12,6 +12,8 @@ function siteOf(template: string, script: Site['script']): Site {
       id: ID,
       project: 'default',
       template,
+      from: { kind: 'host' },
+      volumes: [],
       limits: {},
       network: { kind: 'none' },
       env: {},
