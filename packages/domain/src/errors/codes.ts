@@ -86,6 +86,18 @@ export const ERROR_CODES = {
     transient: false,
     fix: 'Start the build again; its logs are kept as long as its template.',
   },
+  'build-failed': {
+    http: 422,
+    grpc: GRPC.failedPrecondition,
+    transient: false,
+    fix: 'Read the log of the build with `cove template logs <build>`, correct the step and build again.',
+  },
+  'start-failed': {
+    http: 422,
+    grpc: GRPC.failedPrecondition,
+    transient: false,
+    fix: "Correct the template's start command or its ready check, or give it more time.",
+  },
   'snapshot-not-found': {
     http: 404,
     grpc: GRPC.notFound,
