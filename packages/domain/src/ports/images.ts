@@ -63,6 +63,8 @@ export interface CommitRequest {
   /** `scratch`: nothing below it. `host`: the host's own programs. */
   readonly parent: ImageId | 'scratch' | 'host'
   readonly content?: LayerContent
+  /** Called as soon as the content is no longer needed: whatever is frozen for it can go on. */
+  readonly released?: () => void
   /** Replaces what it names. */
   readonly defaults?: Partial<ImageDefaults>
   /** Kept in the image's history, for people. */
