@@ -1,0 +1,32 @@
+import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
+import type { Duplex } from 'node:stream'
+import { CoveError } from '@cove/domain'
+import type { Compression } from '../registry/image-source.ts'
+
+const CHUNK_BYTES = 262_144
+/** Largest window of a zstd stream, 128 MiB: what every decoder takes without being asked. */
+const ZSTD_WINDOW_LOG = 27
+
+/** A stream that undoes the compression, in pieces of a good size; none for what is not compressed. */
+export function decompressor(compression: Compression): Duplex | undefined {
+  switch (compression) {
+    case 'none':
+      return undefined
+    case 'gzip':
+      // Takes any number of members one after the other.
+      return createGunzip({ chunkSize: CHUNK_BYTES })
+    case 'zstd':
+      return createZstdDecompress({
+        chunkSize: CHUNK_BYTES,
+        params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG },
+      })
+  }
+}
+
+/** What a broken stream means; undefined for errors that are none of the decompressor's. */
+export function decompressionError(thrown: unknown): CoveError | undefined {
+  if (!(thrown instanceof Error) || !('code' in thrown)) return undefined
+  const { code } = thrown
+  if (typeof code !== 'string' || !/^(?:Z_|ZSTD_|ERR_ZLIB_)/.test(code)) return undefined
+  return new CoveError('image-invalid', `the layer does not decompress: ${thrown.message}`, {}, { cause: thrown })
+}
