@@ -22,6 +22,8 @@ import { isEndedRecord, isLiveRecord, type EndedRecord, type LiveRecord } from '
 import { driverNamed, type NodeParts } from './node-parts.ts'
 import { describeRecord, type Slot } from './slot.ts'
 import { staleIncarnation } from './stale-incarnation.ts'
+import { runStartCommand } from './start-command.ts'
+import { startSandbox } from './start-sandbox.ts'
 import { throwIfAborted, withDeadline } from './wait.ts'
 
 /** Milliseconds that a create waits for what an earlier machine of the sandbox has left over. */
@@ -94,6 +96,9 @@ async function found(parts: NodeParts, slot: Slot, wish: MachineWish, signal: Ab
   if (session !== undefined && !session.configured) {
     using lease = record.image === undefined ? undefined : await parts.images.lease(record.image)
     await session.configure(identity(parts, wish.spec, lease?.info.defaults ?? { env: {} }), signal)
+    if (wish.spec.start !== undefined) {
+      await runStartCommand(parts, session.guest, wish.spec.start, signal)
+    }
   }
   return describeRecord(record)
 }
@@ -151,7 +156,7 @@ async function make(
     ...(previous === undefined ? {} : { previous }),
   }
   try {
-    return await parts.creates.run(signal, async () => {
+    const { running, session } = await parts.creates.run(signal, async () => {
       slot.record = record
       slot.doomed = undefined
       const context = { signal, progress: wish.progress }
@@ -162,8 +167,13 @@ async function make(
       ])
       if (writing.status === 'rejected') throw writing.reason
       if (creating.status === 'rejected') throw creating.reason
-      return await becomeSandbox(parts, slot, record, creating.value, plan, signal)
+      return await becomeSandbox(parts, record, creating.value, plan, signal)
     })
+    await startSandbox(parts, session, wish.spec, wish.progress, signal)
+    slot.record = running
+    slot.session = session
+    watchMachine(parts, slot, session)
+    return describeRecord(running)
   } catch (thrown) {
     // Outside the gate: a driver that hangs here holds up this sandbox only.
     if (slot.record === record) await undoCreate(parts, slot, record)
@@ -174,16 +184,15 @@ async function make(
 /** The machine's guest is told who it is while the record is written; both before the answer. */
 async function becomeSandbox(
   parts: NodeParts,
-  slot: Slot,
   record: LiveRecord,
   machine: Machine,
   { wish: { spec }, ground }: Plan,
   signal: AbortSignal,
-): Promise<NodeSandbox> {
+): Promise<{ readonly running: LiveRecord; readonly session: GuestSession }> {
   const { previous: _previous, ...own } = record
   const running: LiveRecord = { ...own, state: 'running', limits: machine.limits }
   const { saved, defaults } = ground
-  const session = new GuestSession(slot.id, machine, saved?.token ?? record.token, parts.session)
+  const session = new GuestSession(record.sandbox, machine, saved?.token ?? record.token, parts.session)
   try {
     throwIfAborted(signal)
     // What wakes from a saved memory takes a token of its own, so that nobody else's opens it.
@@ -197,10 +206,7 @@ async function becomeSandbox(
     session.end(new CoveError('wrong-state', `sandbox ${record.sandbox} did not start`, { state: 'failed' }))
     throw session.exit === undefined ? error : endedEarly(session.exit, error)
   }
-  slot.record = running
-  slot.session = session
-  watchMachine(parts, slot, session)
-  return describeRecord(running)
+  return { running, session }
 }
 
 function endedEarly(exit: Exit, cause: unknown): CoveError {

@@ -9,6 +9,7 @@ import {
   type Store,
 } from '@cove/domain'
 import { Background } from './background.ts'
+import { Builds } from './builds/builds.ts'
 import type { CoveNode } from './cove-node.ts'
 import { DriverProofs } from './driver-proofs.ts'
 import { Epochs } from './epochs.ts'
@@ -50,6 +51,8 @@ export interface NodeOptions {
   readonly maxConcurrentCreates?: number
   /** Milliseconds that a guest agent may take to answer. Default 30,000. */
   readonly guestTimeoutMs?: number
+  /** Where logs and contexts of builds are kept. Without it the node builds no templates. */
+  readonly buildsFolder?: string
   /** Ends the node as `close` does. */
   readonly signal?: AbortSignal
 }
@@ -107,7 +110,11 @@ export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Pr
     const recovered = Promise.all(drivers.map((driver) => recoverFirst(parts, driver, stop.signal)))
     const fresh = proofs.keepFresh()
     await recovered
-    return new MachineNode(options.name, parts, noFacets(), stop, fresh, options.signal)
+    const facets = noFacets()
+    const { buildsFolder: folder } = options
+    const builds =
+      folder === undefined ? facets.builds : await Builds.open({ ...parts, store, folder, signal: stop.signal })
+    return new MachineNode(options.name, parts, { ...facets, builds }, stop, fresh, options.signal)
   } catch (error) {
     stop.abort(error)
     throw error

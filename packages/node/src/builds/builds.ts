@@ -19,6 +19,7 @@ const KEPT = 500
 const BUILD_MS = 2 * 3_600_000
 const CHUNK = 64 * 1024
 const STEPS = 512
+const AGAIN = 'Build again; what was done is not done again.'
 const ID = /^[a-z0-9][a-z0-9-]{0,62}$/
 
 interface Build {
@@ -32,14 +33,13 @@ interface Build {
 }
 
 /** The builds of one node: they go on without whoever asked for them, and what they said stays. */
-export class Builds implements NodeBuilds, AsyncDisposable {
+export class Builds implements NodeBuilds {
   readonly #parts: BuildParts
   readonly #contexts: Contexts
   readonly #records: BuildRecords
   readonly #cache: StepCache
   readonly #gate: Gate
   readonly #builds = new Map<string, Build>()
-  readonly #closing = new AbortController()
 
   private constructor(parts: BuildParts, contexts: Contexts) {
     this.#parts = parts
@@ -67,7 +67,7 @@ export class Builds implements NodeBuilds, AsyncDisposable {
   }
 
   async start(request: BuildRequest): Promise<void> {
-    throwIfAborted(this.#closing.signal)
+    throwIfAborted(this.#parts.signal)
     const { id } = request
     if (!ID.test(id)) throw new CoveError('invalid-argument', 'a build has an id of a-z, 0-9 and dash', { field: 'id' })
     if (request.steps.length > STEPS) {
@@ -94,13 +94,14 @@ export class Builds implements NodeBuilds, AsyncDisposable {
       throw CoveError.from(thrown, 'io-error')
     }
     build.running = this.#run(build, structuredClone(request))
+    void this.#parts.background.track(build.running)
     await this.#forgetOldest()
   }
 
   async *follow(id: string, from: number, signal: AbortSignal): AsyncGenerator<BuildEvent, void> {
     const build = this.#find(id)
     const log = await build.log
-    const limit = anySignal(signal, this.#closing.signal)
+    const limit = anySignal(signal, this.#parts.signal)
     let offset = from
     let next = log.steps.findIndex(({ at }) => at >= from)
     if (next < 0) next = log.steps.length
@@ -127,14 +128,7 @@ export class Builds implements NodeBuilds, AsyncDisposable {
 
   async cancel(id: string): Promise<void> {
     const build = this.#find(id)
-    build.cancel.abort(
-      new CoveError(
-        'cancelled',
-        'the build was cancelled',
-        {},
-        { fix: 'Build again; what was done is not done again.' },
-      ),
-    )
+    build.cancel.abort(new CoveError('cancelled', 'the build was cancelled', {}, { fix: AGAIN }))
     await build.running
   }
 
@@ -149,28 +143,11 @@ export class Builds implements NodeBuilds, AsyncDisposable {
     this.#builds.delete(id)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort(
-      new CoveError(
-        'cancelled',
-        'Cove was stopped during the build',
-        {},
-        { fix: 'Build again; what was done is not done again.' },
-      ),
-    )
-    await Promise.all([...this.#builds.values()].map(({ running }) => running))
-  }
-
   async #load(): Promise<void> {
     const known = new Set<string>()
     for (const { id, startedAt, outcome } of await this.#records.load()) {
       known.add(id)
-      const ended = outcome ?? {
-        type: 'failed' as const,
-        code: 'cancelled',
-        message: 'Cove was stopped during the build',
-        fix: 'Build again; what was done is not done again.',
-      }
+      const ended = outcome ?? stopped()
       if (outcome === undefined) await this.#records.put({ id, startedAt, outcome: ended })
       let loaded: Promise<BuildLog> | undefined
       const path = this.#logPath(id)
@@ -199,14 +176,18 @@ export class Builds implements NodeBuilds, AsyncDisposable {
 
   async #run(build: Build, request: BuildRequest): Promise<void> {
     const { log: diary } = this.#parts
-    const stop = anySignal(build.cancel.signal, this.#closing.signal)
+    const stop = anySignal(build.cancel.signal, this.#parts.signal)
     const log = await build.log
     let outcome: BuildOutcome
     try {
       const image = await this.#gate.run(stop, () => this.#build(build.id, request, log, stop))
       outcome = { type: 'done', image }
     } catch (thrown) {
-      const error = stop.aborted ? CoveError.from(stop.reason, 'cancelled') : CoveError.from(thrown)
+      const error = this.#parts.signal.aborted
+        ? stopped()
+        : build.cancel.signal.aborted
+          ? CoveError.from(build.cancel.signal.reason, 'cancelled')
+          : CoveError.from(thrown)
       diary.info('a build has failed', { build: build.id, code: error.code, error: error.message.slice(0, 500) })
       outcome = { type: 'failed', code: error.code, message: error.message.slice(0, 8_000), fix: error.fix }
     }
@@ -263,6 +244,10 @@ export class Builds implements NodeBuilds, AsyncDisposable {
   #logPath(id: string): string {
     return join(this.#parts.folder, 'logs', `${id}.log`)
   }
+}
+
+function stopped(): BuildOutcome & { readonly type: 'failed' } {
+  return { type: 'failed', code: 'cancelled', message: 'Cove was stopped during the build', fix: AGAIN }
 }
 
 const pinOf = (id: string): string => `build/${id}`
