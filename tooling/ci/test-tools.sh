@@ -19,6 +19,9 @@ need busybox busybox-static
 need slirp4netns slirp4netns
 need nft nftables
 need ip iproute2
+need umoci umoci
+need skopeo skopeo
+need docker-registry docker-registry
 
 # Sandboxes of the template `host` see the programs of the distribution, not those of whoever runs the tests.
 shown() { # package, command

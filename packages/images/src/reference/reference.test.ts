@@ -1,9 +1,19 @@
 import { CoveError } from '@cove/domain'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { formatReference, isRegistryName, parseReference } from './reference.ts'
 
 const sha = `sha256:${'a1'.repeat(32)}`
+
+/** In full, or the code of the error. */
+function fullOf(text: string): string {
+  try {
+    return formatReference(parseReference(text))
+  } catch (error) {
+    if (error instanceof CoveError) return error.code
+    throw error
+  }
+}
 
 describe('a reference', () => {
   it.each([
@@ -56,35 +66,23 @@ describe('a reference', () => {
     'x'.repeat(256),
     'y'.repeat(5_000),
   ])('%j is refused', (text) => {
-    let thrown: unknown
-    try {
-      parseReference(text)
-    } catch (error) {
-      thrown = error
-    }
-    expect(thrown).toBeInstanceOf(CoveError)
-    expect(thrown).toMatchObject({ code: 'invalid-argument' })
+    expect(fullOf(text)).toBe('invalid-argument')
   })
 
   it('is read or refused, whatever it is, and reads back as it was written', () => {
     const texts = fc.oneof(
       fc.string({ maxLength: 40, unit: 'binary' }),
-      fc.string({ maxLength: 40, unit: fc.constantFrom(...'ab0.:/@-_[]A') }),
+      fc.string({ maxLength: 40, unit: fc.constantFrom(...'ab0.:/@-_[]A'.split('')) }),
     )
     fc.assert(
       fc.property(texts, (text) => {
-        let full: string
-        try {
-          full = formatReference(parseReference(text))
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'invalid-argument' })
-          return
-        }
+        const full = fullOf(text)
+        fc.pre(full !== 'invalid-argument')
         expect(formatReference(parseReference(full))).toBe(full)
         expect(full).toMatch(/^[a-z0-9.:[\]-]+\/[a-z0-9._/-]+(:[\w.-]+)?(@sha\d+:[0-9a-f]+)?$/)
         expect(full).not.toMatch(/\.\./)
       }),
-      { numRuns: 2_000 },
+      { numRuns: 300, maxSkipsPerRun: 1_000 },
     )
   })
 

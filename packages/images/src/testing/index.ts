@@ -1,0 +1,2 @@
+export { TestRegistry, missingForRegistry, type TestRegistryOptions } from './test-registry.ts'
+export { TestImage, type TestImageOptions } from './test-image.ts'
