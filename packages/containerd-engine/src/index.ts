@@ -1,1 +1,10 @@
-export {}
+export type { Call } from './caller.ts'
+export { Containerd, type ContainerdOptions, type Layer, type Plugin } from './containerd.ts'
+export { isNotFound, isUnreachable } from './containerd-error.ts'
+export type { Container, ContainerSpec } from './containers.ts'
+export type { Blob } from './content.ts'
+export type { ContainerdEvent } from './events.ts'
+export type { Lease } from './leases.ts'
+export type { Mount } from './mount.ts'
+export type { Snapshot } from './snapshots.ts'
+export type { Task } from './tasks.ts'

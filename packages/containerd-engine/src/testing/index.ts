@@ -1,0 +1,1 @@
+export { TestContainerd, missingForContainerd } from './test-containerd.ts'
