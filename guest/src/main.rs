@@ -1,7 +1,8 @@
-//! Cove's guest program: one static binary with three faces. Inside a machine it is the guest agent; on the host it is
-//! the launcher, and the keeper of a machine's network.
+//! Cove's guest program: one static binary with four faces. Inside a machine it is the guest agent, and the bridge
+//! to it where nothing else leads there; on the host it is the launcher, and the keeper of a machine's network.
 
 mod agent;
+mod bridge;
 mod fields;
 mod frames;
 #[cfg(fuzzing)]
@@ -19,6 +20,7 @@ fn main() {
     let rest: Vec<_> = args.collect();
     let status = match face.as_ref().and_then(|face| face.to_str()) {
         Some("agent") => agent::main(&rest),
+        Some("bridge") => bridge::main(&rest),
         Some("launcher") => launcher::main(&rest),
         Some("network") => network::main(&rest),
         #[cfg(fuzzing)]
@@ -28,7 +30,7 @@ fn main() {
             0
         }
         _ => {
-            eprintln!("usage: cove-guest agent|launcher|network|version");
+            eprintln!("usage: cove-guest agent|bridge|launcher|network|version");
             2
         }
     };

@@ -70,7 +70,11 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
     for (name, fd) in &flags.etc {
         etc::write(name, sys::adopt(*fd)?);
     }
-    let oom = OomWatch::new(flags.oom_event.map(sys::adopt).transpose()?);
+    let oom = OomWatch::new(match &flags.oom_events {
+        // Where the path leads nowhere, kills for memory are told as kills.
+        Some(path) => sys::open(path.as_bytes(), c::O_RDONLY, 0).ok(),
+        None => flags.oom_event.map(sys::adopt).transpose()?,
+    });
     let score = OomScore::new(flags.oom_score);
     if let Some(keep) = &flags.keep {
         sys::machine::keep_capabilities(keep)?;
@@ -104,6 +108,7 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
         oom,
         score,
         env: Vec::new(),
+        workdir: None,
         quiesced: false,
         ending: false,
         status: None,
@@ -116,13 +121,17 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
 
 /// Takes the host's stream over. Standard streams are moved away, so that nothing writes into it by mistake.
 fn take_streams(flags: &Flags) -> sys::Result<(Door, Option<Wire>)> {
-    match flags.reach {
+    match &flags.reach {
         Some(Reach::Listen(fd)) => {
-            let listener = nonblocking(sys::adopt(fd)?)?;
+            let listener = nonblocking(sys::adopt(*fd)?)?;
+            Ok((Door::Listener(listener), None))
+        }
+        Some(Reach::Bind(path)) => {
+            let listener = nonblocking(sys::machine::listen(path)?)?;
             Ok((Door::Listener(listener), None))
         }
         Some(Reach::Stream(fd)) => {
-            let stream = nonblocking(sys::adopt(fd)?)?;
+            let stream = nonblocking(sys::adopt(*fd)?)?;
             sys::machine::make_raw(stream.as_raw_fd());
             Ok((Door::Single, Some(Wire::new(stream, None, true))))
         }

@@ -4,15 +4,17 @@ use crate::sys;
 use std::ffi::OsString;
 use std::os::unix::io::{OwnedFd, RawFd};
 
-pub const USAGE: &str = "usage: cove-guest agent (--listen-fd N | --stream-fd N | --stdio)
-  [--workload-cgroup-fd N]... [--workload-oom-score-adj N] [--oom-event-fd N]
+pub const USAGE: &str = "usage: cove-guest agent (--listen-fd N | --listen PATH | --stream-fd N | --stdio)
+  [--workload-cgroup-fd N]... [--workload-oom-score-adj N] [--oom-event-fd N | --oom-events PATH]
   [--drop-bounding-set NAME,...] [--own-clock] [--home FOLDER] [--etc NAME:FD]...";
 
 /// How the host reaches the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// An inherited listening unix socket.
     Listen(RawFd),
+    /// A unix socket that the agent makes, for its own user only.
+    Bind(String),
     /// One inherited stream in both directions.
     Stream(RawFd),
     /// One stream on descriptors 0 and 1.
@@ -25,6 +27,7 @@ pub struct Flags {
     pub cgroups: Vec<RawFd>,
     pub oom_score: Option<i32>,
     pub oom_event: Option<RawFd>,
+    pub oom_events: Option<String>,
     /// Capabilities to keep; absent: the sets stay as they are.
     pub keep: Option<Vec<u32>>,
     pub own_clock: bool,
@@ -60,11 +63,13 @@ pub fn parse(args: &[OsString]) -> Result<Flags, String> {
         let number = |text: &str| text.parse::<i32>().map_err(|_| format!("{}: {} is not a number", name, text));
         match name {
             "--listen-fd" => flags.reach = Some(Reach::Listen(number(value()?)?)),
+            "--listen" => flags.reach = Some(Reach::Bind(value()?.to_string())),
             "--stream-fd" => flags.reach = Some(Reach::Stream(number(value()?)?)),
             "--stdio" => flags.reach = Some(Reach::Stdio),
             "--workload-cgroup-fd" if flags.cgroups.len() < MAX_CGROUPS => flags.cgroups.push(number(value()?)?),
             "--workload-oom-score-adj" => flags.oom_score = Some(number(value()?)?),
             "--oom-event-fd" => flags.oom_event = Some(number(value()?)?),
+            "--oom-events" => flags.oom_events = Some(value()?.to_string()),
             "--drop-bounding-set" => flags.keep = Some(capabilities(value()?)?),
             "--home" => flags.home = Some(value()?.as_bytes().to_vec()),
             "--etc" if flags.etc.len() < MAX_ETC => flags.etc.push(etc(value()?)?),
@@ -73,7 +78,7 @@ pub fn parse(args: &[OsString]) -> Result<Flags, String> {
         }
     }
     if flags.reach.is_none() {
-        return Err(String::from("one of --listen-fd, --stream-fd and --stdio is needed"));
+        return Err(String::from("one of --listen-fd, --listen, --stream-fd and --stdio is needed"));
     }
     Ok(flags)
 }
@@ -178,6 +183,13 @@ mod tests {
         assert_eq!(flags.keep, Some(vec![5, 7, 40]));
         assert!(flags.own_clock);
         assert_eq!(flags.etc, [(String::from("resolv.conf"), 7)]);
+    }
+
+    #[test]
+    fn reads_paths() {
+        let flags = parse(&words("--listen /dev/a --oom-events=/sys/b")).unwrap();
+        assert_eq!(flags.reach, Some(Reach::Bind(String::from("/dev/a"))));
+        assert_eq!(flags.oom_events.as_deref(), Some("/sys/b"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{c, c_string, check, check_long, open, Errno, Result};
 use std::os::unix::io::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
 
 const CLOCK_REALTIME: c::Int = 0;
 const LAST_CAPABILITY: u32 = 63;
@@ -97,6 +98,13 @@ pub fn make_raw(fd: RawFd) {
             tcsetattr(fd, TCSANOW, &settings);
         }
     }
+}
+
+/// A unix socket at a path, which only its own user can connect to. One that an earlier process left there goes.
+pub fn listen(path: &str) -> Result<OwnedFd> {
+    let _ = std::fs::remove_file(path);
+    unsafe { c::umask(0o177) };
+    Ok(UnixListener::bind(path)?.into())
 }
 
 /// Modes are what a request says, and no folder is kept busy.
