@@ -114,6 +114,8 @@ pub struct Agent {
     pub oom: OomWatch,
     pub score: OomScore,
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where processes start when a request names no folder; absent: at the user's home.
+    pub workdir: Option<Vec<u8>>,
     pub quiesced: bool,
     /// A shutdown is under way.
     pub ending: bool,

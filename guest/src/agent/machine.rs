@@ -1,7 +1,9 @@
 //! The machine as a whole: metrics, identity, quiescing, shutdown.
 
 use super::core::Agent;
+use super::etc;
 use super::fault::{Answer, Fault};
+use super::paths;
 use super::start::{split_variable, unix_ms};
 use super::timers::Due;
 use super::users::User;
@@ -58,17 +60,26 @@ impl Agent {
         }
         let clock = fields.number(5)?;
         let entropy = fields.bytes(4);
+        let token = fields.bytes(6).map(|bytes| <[u8; 32]>::try_from(bytes)).transpose();
+        let token = token.map_err(|_| Fault::invalid("a token has 32 bytes"))?;
+        let user = fields.text(7)?.filter(|user| !user.is_empty()).map(String::from);
+        let workdir = fields.bytes(8).map(paths::check).transpose()?.map(<[u8]>::to_vec);
         // Only the first process of a machine knows that the name is the machine's own and not its host's.
-        let named = hostname.map(|name| self.is_init && sys::machine::set_hostname(name.as_bytes()).is_ok());
+        let named = hostname.map(|name| self.is_init && set_hostname(name.as_bytes()));
         let mixed = entropy.map(|bytes| mix(bytes).is_ok());
         let set = clock.map(|clock| self.options.own_clock && sys::machine::set_clock(clock).is_ok());
+        let bound = token.map(|_| true);
+        self.token = token.or(self.token);
         self.env = env;
         let mut answer = Writer::new();
-        for (tag, done) in [(2, named), (4, mixed), (5, set)] {
+        let known = [(7, user.as_ref().map(|_| true)), (8, workdir.as_ref().map(|_| true))];
+        for (tag, done) in [(2, named), (4, mixed), (5, set), (6, bound)].into_iter().chain(known) {
             if let Some(done) = done {
                 answer = answer.truth(tag, done);
             }
         }
+        self.users.default = user;
+        self.workdir = workdir;
         self.session().opened(channel, answer);
         self.finish(channel);
         Ok(())
@@ -126,6 +137,18 @@ impl Agent {
             let _ = kill(pid, signal);
         }
     }
+}
+
+fn set_hostname(name: &[u8]) -> bool {
+    let old = sys::read_small(b"/proc/sys/kernel/hostname", 256).unwrap_or_default();
+    let old = old.strip_suffix(b"\n").unwrap_or(&old);
+    if sys::machine::set_hostname(name).is_err() {
+        return false;
+    }
+    if !old.is_empty() && old != name {
+        etc::rename_host(old, name);
+    }
+    true
 }
 
 fn mix(entropy: &[u8]) -> sys::Result<()> {

@@ -67,8 +67,8 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
     let (door, wire) = take_streams(flags)?;
     sys::cloexec_from(3)?;
     let options = Options::take(flags)?;
-    for (name, fd) in &flags.etc {
-        etc::write(name, sys::adopt(*fd)?);
+    for (name, place) in &flags.etc {
+        etc::write(name, place.open(c::O_RDONLY)?);
     }
     let oom = OomWatch::new(match &flags.oom_events {
         // Where the path leads nowhere, kills for memory are told as kills.

@@ -1,12 +1,38 @@
 //! Flags of `cove-guest agent`.
 
-use crate::sys;
+use crate::sys::{self, c};
 use std::ffi::OsString;
 use std::os::unix::io::{OwnedFd, RawFd};
 
 pub const USAGE: &str = "usage: cove-guest agent (--listen-fd N | --listen PATH | --stream-fd N | --stdio)
-  [--workload-cgroup-fd N]... [--workload-oom-score-adj N] [--oom-event-fd N | --oom-events PATH]
-  [--drop-bounding-set NAME,...] [--own-clock] [--home FOLDER] [--etc NAME:FD]...";
+  [--workload-cgroup-fd N | --workload-cgroup PATH]... [--workload-oom-score-adj N] [--oom-event-fd N | --oom-events PATH]
+  [--drop-bounding-set NAME,...] [--own-clock] [--home FOLDER] [--etc NAME:(FD|PATH)]...";
+
+/// Where something is read or written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An inherited descriptor.
+    Inherited(RawFd),
+    /// A path inside.
+    Path(String),
+}
+
+impl Place {
+    /// A path is absolute.
+    fn parse(text: &str) -> Option<Place> {
+        match text.strip_prefix('/') {
+            Some(_) => Some(Place::Path(text.to_string())),
+            None => text.parse().ok().map(Place::Inherited),
+        }
+    }
+
+    pub fn open(&self, flags: c::Int) -> sys::Result<OwnedFd> {
+        match self {
+            Place::Inherited(fd) => sys::adopt(*fd),
+            Place::Path(path) => sys::open(path.as_bytes(), flags, 0),
+        }
+    }
+}
 
 /// How the host reaches the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +50,7 @@ pub enum Reach {
 #[derive(Debug, Default)]
 pub struct Flags {
     pub reach: Option<Reach>,
-    pub cgroups: Vec<RawFd>,
+    pub cgroups: Vec<Place>,
     pub oom_score: Option<i32>,
     pub oom_event: Option<RawFd>,
     pub oom_events: Option<String>,
@@ -34,7 +60,7 @@ pub struct Flags {
     /// The agent acts as its own user only, who is at home here.
     pub home: Option<Vec<u8>>,
     /// Files of `/etc` to write, and where their content is read from.
-    pub etc: Vec<(String, RawFd)>,
+    pub etc: Vec<(String, Place)>,
 }
 
 /// What the flags come to once the descriptors are taken over.
@@ -66,7 +92,12 @@ pub fn parse(args: &[OsString]) -> Result<Flags, String> {
             "--listen" => flags.reach = Some(Reach::Bind(value()?.to_string())),
             "--stream-fd" => flags.reach = Some(Reach::Stream(number(value()?)?)),
             "--stdio" => flags.reach = Some(Reach::Stdio),
-            "--workload-cgroup-fd" if flags.cgroups.len() < MAX_CGROUPS => flags.cgroups.push(number(value()?)?),
+            "--workload-cgroup-fd" if flags.cgroups.len() < MAX_CGROUPS => {
+                flags.cgroups.push(Place::Inherited(number(value()?)?))
+            }
+            "--workload-cgroup" if flags.cgroups.len() < MAX_CGROUPS => {
+                flags.cgroups.push(Place::Path(value()?.to_string()))
+            }
             "--workload-oom-score-adj" => flags.oom_score = Some(number(value()?)?),
             "--oom-event-fd" => flags.oom_event = Some(number(value()?)?),
             "--oom-events" => flags.oom_events = Some(value()?.to_string()),
@@ -83,12 +114,12 @@ pub fn parse(args: &[OsString]) -> Result<Flags, String> {
     Ok(flags)
 }
 
-/// `hosts:7`.
-fn etc(text: &str) -> Result<(String, RawFd), String> {
+/// `hosts:7` or `hosts:/path`.
+fn etc(text: &str) -> Result<(String, Place), String> {
     let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.') && !name.starts_with('.');
     match text.split_once(':') {
         Some((name, fd)) if !name.is_empty() && plain(name) => {
-            Ok((name.to_string(), fd.parse().map_err(|_| format!("--etc: {} is not a number", fd))?))
+            Ok((name.to_string(), Place::parse(fd).ok_or_else(|| format!("--etc: {} is no descriptor and no path", fd))?))
         }
         _ => Err(format!("--etc: {} is not a name and a descriptor", text)),
     }
@@ -156,7 +187,7 @@ fn capabilities(list: &str) -> Result<Vec<u32>, String> {
 
 impl Options {
     pub fn take(flags: &Flags) -> sys::Result<Options> {
-        let workload_cgroups = flags.cgroups.iter().map(|fd| sys::adopt(*fd)).collect::<sys::Result<Vec<_>>>()?;
+        let workload_cgroups = flags.cgroups.iter().map(|place| place.open(c::O_WRONLY)).collect::<sys::Result<Vec<_>>>()?;
         Ok(Options { workload_cgroups, own_clock: flags.own_clock })
     }
 }
@@ -179,15 +210,18 @@ mod tests {
         ))
         .unwrap();
         assert_eq!(flags.reach, Some(Reach::Listen(3)));
-        assert_eq!((flags.cgroups, flags.oom_score, flags.oom_event), (vec![4, 5], Some(500), Some(6)));
+        assert_eq!(flags.cgroups, [Place::Inherited(4), Place::Inherited(5)]);
+        assert_eq!((flags.oom_score, flags.oom_event), (Some(500), Some(6)));
         assert_eq!(flags.keep, Some(vec![5, 7, 40]));
         assert!(flags.own_clock);
-        assert_eq!(flags.etc, [(String::from("resolv.conf"), 7)]);
+        assert_eq!(flags.etc, [(String::from("resolv.conf"), Place::Inherited(7))]);
     }
 
     #[test]
     fn reads_paths() {
-        let flags = parse(&words("--listen /dev/a --oom-events=/sys/b")).unwrap();
+        let flags = parse(&words("--listen /dev/a --oom-events=/sys/b --workload-cgroup /c --etc hosts:/d")).unwrap();
+        assert_eq!(flags.cgroups, [Place::Path(String::from("/c"))]);
+        assert_eq!(flags.etc, [(String::from("hosts"), Place::Path(String::from("/d")))]);
         assert_eq!(flags.reach, Some(Reach::Bind(String::from("/dev/a"))));
         assert_eq!(flags.oom_events.as_deref(), Some("/sys/b"));
     }

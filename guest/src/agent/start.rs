@@ -60,6 +60,7 @@ impl Agent {
         let env = self.environment(&user, terminal, fields)?;
         let cwd = match fields.bytes(5) {
             Some(cwd) => paths::check(cwd)?.to_vec(),
+            None if self.workdir.is_some() => self.workdir.clone().unwrap_or_default(),
             None if sys::files::stat(&user.home).map_or(false, |stat| stat.is_dir()) => user.home.clone(),
             None => b"/".to_vec(),
         };

@@ -33,6 +33,8 @@ pub struct Users {
     own: u32,
     /// Where the agent's own user is at home, whatever `/etc/passwd` says.
     home: Option<Vec<u8>>,
+    /// Whom `configure` named for requests that name nobody.
+    pub default: Option<String>,
 }
 
 impl Users {
@@ -42,7 +44,7 @@ impl Users {
         let map = sys::read_small(b"/proc/self/uid_map", 4096).unwrap_or_default();
         let groups = sys::read_small(b"/proc/self/setgroups", 64).unwrap_or_else(|_| b"allow".to_vec());
         let many = home.is_none() && own == 0 && mapped(&map) > 1 && groups.starts_with(b"allow");
-        Users { many, own, home }
+        Users { many, own, home, default: None }
     }
 
     /// The identity to take on, or none where the agent stays who it is.
@@ -54,15 +56,18 @@ impl Users {
         }
     }
 
-    /// Looks a user up by name or number; absent is the default.
+    /// Looks a user up by name or number, with `:group` behind it or without; absent is the default.
     pub fn find(&self, name: Option<&str>) -> Answer<User> {
         let passwd = sys::read_small(b"/etc/passwd", LIMIT).unwrap_or_default();
         let group = if self.many { sys::read_small(b"/etc/group", LIMIT).unwrap_or_default() } else { Vec::new() };
-        self.find_in(name, &passwd, &group)
+        self.find_in(name.or(self.default.as_deref()), &passwd, &group)
     }
 
     fn find_in(&self, name: Option<&str>, passwd: &[u8], group: &[u8]) -> Answer<User> {
-        let asked = name.unwrap_or(DEFAULT);
+        let (asked, wanted) = match name.unwrap_or(DEFAULT).split_once(':') {
+            Some((user, group)) => (user, Some(group)),
+            None => (name.unwrap_or(DEFAULT), None),
+        };
         let found = named(passwd, asked).or_else(|| numbered(passwd, asked));
         let mut user = match found {
             Some(user) if self.many || user.identity.uid == self.own => user,
@@ -72,7 +77,16 @@ impl Users {
         if let Some(home) = &self.home {
             user.home = home.clone();
         }
-        Ok(with_groups(user, group))
+        match wanted {
+            // Whoever names a group means that one alone.
+            Some(wanted) if self.many => {
+                let gid = group_named(group, wanted).or_else(|| number(wanted.as_bytes()));
+                user.identity.gid =
+                    gid.ok_or_else(|| Fault::new("user-not-found", format!("there is no group {}", wanted)))?;
+                Ok(user)
+            }
+            _ => Ok(with_groups(user, group)),
+        }
     }
 
     fn myself(&self, passwd: &[u8]) -> User {
@@ -129,6 +143,10 @@ fn numbered(passwd: &[u8], name: &str) -> Option<User> {
     }))
 }
 
+fn group_named(group: &[u8], name: &str) -> Option<u32> {
+    rows(group).find(|row| row.len() > 2 && row[0] == name.as_bytes()).and_then(|row| number(row[2]))
+}
+
 fn with_groups(mut user: User, group: &[u8]) -> User {
     for row in rows(group) {
         if row.len() < 4 {
@@ -153,12 +171,17 @@ mod tests {
 
     #[test]
     fn finds_users_by_name_and_number_with_their_groups() {
-        let users = Users { many: true, own: 0, home: None };
+        let users = Users { many: true, own: 0, home: None, default: None };
         let user = users.find_in(None, PASSWD, GROUP).unwrap();
         assert_eq!(user.identity, Identity { uid: 1000, gid: 1000, groups: vec![44] });
         assert_eq!((user.home, user.shell), (b"/home/user".to_vec(), b"/bin/sh".to_vec()));
         assert_eq!(users.find_in(Some("0"), PASSWD, GROUP).unwrap().name, "root");
         assert_eq!(users.find_in(Some("7"), PASSWD, GROUP).unwrap().identity.gid, 7);
+        let in_group = |name| users.find_in(Some(name), PASSWD, GROUP).map(|user| user.identity);
+        let identity = |uid, gid| Identity { uid, gid, groups: Vec::new() };
+        assert_eq!(in_group("user:video").unwrap(), identity(1000, 44));
+        assert_eq!(in_group("7:9").unwrap(), identity(7, 9));
+        assert_eq!(in_group("user:nogroup").unwrap_err().code, "user-not-found");
         assert_eq!(users.find_in(Some("nobody"), PASSWD, GROUP).unwrap_err().code, "user-not-found");
         assert_eq!(users.find_in(Some("4294967295"), PASSWD, GROUP).unwrap_err().code, "user-not-found");
         assert_eq!(users.find_in(Some("broken"), PASSWD, GROUP).unwrap_err().code, "user-not-found");
@@ -166,10 +189,10 @@ mod tests {
 
     #[test]
     fn stays_the_only_user_there_is() {
-        let users = Users { many: false, own: 1000, home: None };
+        let users = Users { many: false, own: 1000, home: None, default: None };
         assert_eq!(users.find_in(Some("user"), PASSWD, GROUP).unwrap().name, "user");
         assert_eq!(users.find_in(Some("root"), PASSWD, GROUP).unwrap_err().code, "user-not-found");
-        let other = Users { many: false, own: 4242, home: Some(b"/work".to_vec()) };
+        let other = Users { many: false, own: 4242, home: Some(b"/work".to_vec()), default: None };
         assert_eq!(other.find_in(None, PASSWD, GROUP).unwrap().home, b"/work");
         assert_eq!(other.find_in(None, PASSWD, GROUP).unwrap().identity.uid, 4242);
     }

@@ -44,6 +44,14 @@ pub fn make(state: &Path, id: &str, stream: u8) -> io::Result<Pipe> {
     Ok(Pipe { end, kept })
 }
 
+/// A FIFO open for both: no side ever sees an end or an error because the other one has gone, and comes again.
+pub fn lasting(path: &Path) -> io::Result<OwnedFd> {
+    host::make_fifo(&c_path(path)?, 0o600).map_err(|error| io::Error::from_raw_os_error(error.0))?;
+    let fd: OwnedFd = OpenOptions::new().read(true).write(true).custom_flags(O_NOFOLLOW).open(path)?.into();
+    unsafe { c::fcntl(fd.as_raw_fd(), F_SETPIPE_SZ, PIPE_BYTES) };
+    Ok(fd)
+}
+
 pub fn remove(state: &Path, id: &str) {
     for stream in [IN, OUT, ERR] {
         let _ = fs::remove_file(path(state, id, stream));

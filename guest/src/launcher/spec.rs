@@ -37,13 +37,20 @@ pub struct Spec {
     pub network_of: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub enum Stdio {
     Null,
     /// Output is kept by the launcher, bounded.
     Held,
     /// Output, and stdin where it is wanted, are pipes that the caller opens.
-    Piped { stdin: bool },
+    Piped {
+        stdin: bool,
+    },
+    /// Stdin and stdout are FIFOs at these paths, which outlive whoever has their other side; stderr is kept.
+    Fifos {
+        input: String,
+        output: String,
+    },
 }
 
 pub struct Folder {
@@ -223,6 +230,9 @@ fn stdio(fields: &Fields<'_>) -> Result<Stdio, Fault> {
         Some(1) => Ok(Stdio::Held),
         Some(2) => Ok(Stdio::Piped { stdin: false }),
         Some(3) => Ok(Stdio::Piped { stdin: true }),
+        Some(4) => {
+            Ok(Stdio::Fifos { input: path(fields, 21, "FIFO of stdin")?, output: path(fields, 22, "FIFO of stdout")? })
+        }
         Some(_) => Err(Fault::invalid("unknown kind of stdio")),
     }
 }

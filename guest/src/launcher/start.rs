@@ -98,7 +98,7 @@ impl Host {
             leader: ProcessKey { pid: 0, start: 0 },
             members: Vec::new(),
             note: spec.note.clone(),
-            held: spec.stdio == Stdio::Held,
+            held: matches!(spec.stdio, Stdio::Held | Stdio::Fifos { .. }),
             marked: spec.env.iter().any(|word| marks::of(word.as_bytes()) == Some(&spec.id)),
             cgroups: spec.cgroups.iter().map(|group| group.path.clone()).collect(),
             problems: Vec::new(),
@@ -177,18 +177,27 @@ impl Host {
             let file = fs::OpenOptions::new().read(!write).write(write).open("/dev/null");
             Ok(file.at(|| "open /dev/null")?.into())
         };
-        match spec.stdio {
+        let held = || -> Result<([OwnedFd; 2], Held), Fault> {
+            let ends = held::make(&self.state, &spec.id).at(|| "make the FIFOs of the output")?;
+            let held = Held::open(&self.state, &spec.id).at(|| "open the FIFOs of the output")?;
+            Ok((ends, held))
+        };
+        match &spec.stdio {
             Stdio::Null => Ok(([null(false)?, null(true)?, null(true)?], Kept::Nothing)),
             Stdio::Held => {
-                let [out, err] = held::make(&self.state, &spec.id).at(|| "make the FIFOs of the output")?;
-                let held = Held::open(&self.state, &spec.id).at(|| "open the FIFOs of the output")?;
+                let ([out, err], held) = held()?;
                 Ok(([null(false)?, out, err], Kept::Output(held)))
+            }
+            Stdio::Fifos { input, output } => {
+                let ([_, err], held) = held()?;
+                let make = |path: &String| pipes::lasting(Path::new(path)).at(|| format!("make the FIFO {}", path));
+                Ok(([make(input)?, make(output)?, err], Kept::Output(held)))
             }
             Stdio::Piped { stdin } => {
                 let make = |stream| pipes::make(&self.state, &spec.id, stream).at(|| "make a pipe");
                 let (out, err) = (make(pipes::OUT)?, make(pipes::ERR)?);
                 let mut kept = vec![out.kept, err.kept];
-                let input = if stdin {
+                let input = if *stdin {
                     let input = make(pipes::IN)?;
                     kept.push(input.kept);
                     input.end

@@ -3,7 +3,10 @@ import type { CoveError, Guest, GuestIdentity, Random } from '@cove/domain'
 
 /** The daemon's side of one machine's guest agent: what the doors ask for, and what only the node asks for. */
 export interface GuestLink extends Guest, AsyncDisposable {
-  /** Makes the machine a particular sandbox; may be repeated, the last one holds. */
+  /**
+   * Makes the machine a particular sandbox; may be repeated, the last one holds. With a token in it, this link shows that
+   * one from then on. `unsupported` when the agent is too old for something in it; the rest has been done then.
+   */
   configure(identity: GuestIdentity, signal?: AbortSignal): Promise<void>
   /** Syncs the guest's file systems; while on, new processes are refused with `busy`. */
   quiesce(on: boolean, signal?: AbortSignal): Promise<void>

@@ -136,7 +136,11 @@ export class Link implements GuestLink {
   }
 
   async configure(identity: GuestIdentity, signal?: AbortSignal): Promise<void> {
-    await machine.configure(await this.#session(signal), identity, signal)
+    const session = await this.#session(signal)
+    const { token } = identity
+    if (token !== undefined) this.#sessions.expectToken(token)
+    await machine.configure(session, identity, signal)
+    if (token !== undefined) this.#sessions.useToken(token)
   }
 
   async quiesce(on: boolean, signal?: AbortSignal): Promise<void> {

@@ -23,6 +23,9 @@ export class Sessions {
   readonly closed: Promise<CoveError | undefined>
   readonly #options: GuestLinkOptions
   readonly #closing = new AbortController()
+  #token: Uint8Array
+  /** It may be this one already: nobody has heard whether the guest took it. */
+  #nextToken: Uint8Array | undefined
   #current: Greeted | undefined
   #attempt: Promise<Greeted> | undefined
   #resolveClosed: (reason: CoveError | undefined) => void = () => {}
@@ -30,6 +33,7 @@ export class Sessions {
 
   constructor(options: GuestLinkOptions) {
     this.#options = options
+    this.#token = options.token
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
@@ -58,12 +62,27 @@ export class Sessions {
     this.#current = undefined
   }
 
+  /** The guest is being asked to know this link by another token from now on. */
+  expectToken(token: Uint8Array): void {
+    this.#nextToken = token
+  }
+
+  /** It does. */
+  useToken(token: Uint8Array): void {
+    this.#token = token
+    this.#nextToken = undefined
+  }
+
   async #connect(): Promise<Greeted> {
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await this.#connectOnce()
       } catch (error) {
         const failure = this.#final ?? CoveError.from(error, 'guest-unreachable')
+        if (failure.code === 'unauthenticated' && this.#nextToken !== undefined) {
+          this.useToken(this.#nextToken)
+          continue
+        }
         if (isFinal(failure)) this.#finish(failure, failure)
         const wait = RETRY_AFTER_MS[attempt]
         if (this.#final !== undefined || failure.code !== 'guest-unreachable' || wait === undefined) throw failure
@@ -74,7 +93,7 @@ export class Sessions {
 
   async #connectOnce(): Promise<Greeted> {
     if (this.#final !== undefined) throw this.#final
-    const { token, random, singleStream = false } = this.#options
+    const { random, singleStream = false } = this.#options
     const limit = new AbortController()
     const timer = setTimeout(() => limit.abort(), ATTEMPT_MS)
     let stream
@@ -96,7 +115,7 @@ export class Sessions {
       throw this.#final
     }
     const epoch = this.#options.nextEpoch()
-    const session = new Session({ stream, token, epoch, random, singleStream, greetingMs: ATTEMPT_MS })
+    const session = new Session({ stream, token: this.#token, epoch, random, singleStream, greetingMs: ATTEMPT_MS })
     const onClosing = (): void => session.close()
     this.#closing.signal.addEventListener('abort', onClosing, { once: true })
     try {

@@ -103,7 +103,8 @@ export class HostProcessHandle implements HostProcess {
 
   async openPipes(): Promise<HostProcessPipes> {
     const { stdio } = this
-    if (typeof stdio !== 'object') throw new CoveError('wrong-state', `${this.id} has no pipes to open`)
+    if (typeof stdio !== 'object' || 'fifos' in stdio)
+      throw new CoveError('wrong-state', `${this.id} has no pipes to open`)
     this.stdio = 'null'
     const pipes = await openHostProcessPipes(this.#stateDir, this.id, stdio.piped === 'all')
     try {

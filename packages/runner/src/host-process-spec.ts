@@ -18,9 +18,15 @@ export interface HostProcessSpec {
   /**
    * `null` device; `held`: kept by the launcher in a bounded ring per stream that `output()` reads; `piped`: the caller
    * opens pipes with `openPipes()`, of stdin only when it is asked for. With `piped` the process gets SIGPIPE when the
-   * caller is gone, so it is meant for ephemeral owners.
+   * caller is gone, so it is meant for ephemeral owners. `fifos`: stdin and stdout are FIFOs that the launcher makes at
+   * these paths, in a folder that goes with the process, and that the process has open for both directions: whoever has
+   * their other sides may go and come again, and nobody sees an end; stderr is held.
    */
-  readonly stdio?: 'null' | 'held' | { readonly piped: 'output' | 'all' }
+  readonly stdio?:
+    | 'null'
+    | 'held'
+    | { readonly piped: 'output' | 'all' }
+    | { readonly fifos: { readonly stdin: string; readonly stdout: string } }
   /**
    * Folders made before anything else. Parents must exist, the folder itself must not; it outlives the process unless
    * it stands in `removeOnDestroy`. `owner: 'mapped-root'` gives it to uid 0 of the user namespace.
@@ -70,12 +76,17 @@ export type UserNamespaceSpec =
   | { readonly kind: 'self'; readonly uid: number; readonly gid: number }
 
 export type MountSpec =
+  /**
+   * `mapped`: shown through the user namespace's id map, so that files keep their owners' numbers; nothing there is a
+   * device or gives rights. `recursive` shows what is mounted below, too, and makes it read-only where asked.
+   */
   | {
       readonly kind: 'bind'
       readonly source: string
       readonly target: string
       readonly readOnly: boolean
       readonly recursive?: boolean
+      readonly mapped?: boolean
     }
   /** `mapped`: lower folders are shown through the user namespace's id map, so that host root is root inside. */
   | {

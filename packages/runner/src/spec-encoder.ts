@@ -50,7 +50,11 @@ function encode(spec: HostProcessSpec): Buffer {
     fields.fields(17, item.number(3, bounded(limit.hard)))
   }
   if (spec.oomScoreAdj !== undefined) fields.number(18, spec.oomScoreAdj + OOM_SCORE_OFFSET)
-  const encoded = fields.texts(19, spec.removeOnDestroy).text(20, spec.networkOf).finish()
+  fields.texts(19, spec.removeOnDestroy).text(20, spec.networkOf)
+  if (typeof spec.stdio === 'object' && 'fifos' in spec.stdio) {
+    fields.text(21, spec.stdio.fifos.stdin).text(22, spec.stdio.fifos.stdout)
+  }
+  const encoded = fields.finish()
   if (encoded.length > MAX_SPEC_BYTES) {
     throw new CoveError('payload-too-large', `the specification of ${spec.id} is over 1 MiB`)
   }
@@ -60,6 +64,7 @@ function encode(spec: HostProcessSpec): Buffer {
 function stdioNumber(stdio: HostProcessSpec['stdio']): number {
   if (stdio === undefined || stdio === 'null') return 0
   if (stdio === 'held') return 1
+  if ('fifos' in stdio) return 4
   return stdio.piped === 'all' ? 3 : 2
 }
 

@@ -54,6 +54,22 @@ export function processStories(make: () => Promise<GuestHarness>, { real }: Trai
       expect((await run(link, script(host.harness, 'echo $GREETING'))).stdout.toString()).toBe('bye\n')
     })
 
+    it('starts as whom and where the machine says, unless it says otherwise itself', async () => {
+      await using host = new Host(await make())
+      const link = await host.open()
+      const { harness } = host
+      const identity = { hostname: 'cove', entropy: Buffer.alloc(32, 1), clock: Date.now(), env: {} }
+      const where = { id: newId(), argv: ['sh', '-c', 'echo $USER; pwd'], env: {} }
+      await link.configure({ ...identity, user: harness.owner, workdir: harness.folder })
+      expect((await run(link, where)).stdout.toString()).toBe(`${harness.owner}\n${harness.folder}\n`)
+      const elsewhere = { ...where, id: newId(), cwd: '/' }
+      expect((await run(link, elsewhere)).stdout.toString()).toBe(`${harness.owner}\n/\n`)
+      await link.configure({ ...identity, user: 'nobody-of-this-name' })
+      await expect(link.start({ ...where, id: newId() })).rejects.toMatchObject({ code: 'user-not-found' })
+      await link.configure({ ...identity, user: harness.owner, workdir: '/nowhere' })
+      await expect(link.start({ ...where, id: newId() })).rejects.toMatchObject({ code: 'file-not-found' })
+    })
+
     it('knows its user, and where it is', async () => {
       await using host = new Host(await make())
       const link = await host.open()

@@ -24,6 +24,20 @@ export function sessionStories(make: () => Promise<GuestHarness>, { singleStream
       expect(again.instance).toBe(first.instance)
     })
 
+    it('goes on with the token that the guest was given, and the first is refused then', async () => {
+      await using host = new Host(await make())
+      const first = await host.open()
+      const token = systemRandom.bytes(32)
+      await first.configure({ hostname: 'cove', env: {}, entropy: Buffer.alloc(32), clock: Date.now(), token })
+      const { instance } = first
+      // Dropped: the link comes again by itself, as whom the guest knows now.
+      host.streams.at(-1)?.destroy()
+      await first.processes()
+      await first.close()
+      await expect(host.open()).rejects.toMatchObject({ code: 'unauthenticated' })
+      expect((await host.open({ token })).instance).toBe(instance)
+    })
+
     it('is refused with an epoch that is not above the last', async () => {
       await using host = new Host(await make())
       await host.open({ epoch: 7 })

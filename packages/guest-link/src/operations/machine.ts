@@ -1,7 +1,7 @@
-import type { GuestIdentity, GuestMetrics } from '@cove/domain'
-import { checkEnv, checkText, checkWhole, invalid } from '../check.ts'
+import { CoveError, type GuestIdentity, type GuestMetrics } from '@cove/domain'
+import { checkEnv, checkPath, checkText, checkWhole, invalid } from '../check.ts'
 import type { Session } from '../session.ts'
-import { CONFIGURE, ENTROPY_BYTES, METRICS, OPERATION, QUIESCE, SHUTDOWN } from '../wire/tags.ts'
+import { CONFIGURE, ENTROPY_BYTES, METRICS, OPERATION, QUIESCE, SHUTDOWN, TOKEN_BYTES } from '../wire/tags.ts'
 import { decode, openCall, request, simpleCall, untilClosed } from './call.ts'
 
 export async function metrics(session: Session, signal: AbortSignal | undefined): Promise<GuestMetrics> {
@@ -28,12 +28,26 @@ export async function configure(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (identity.entropy.length !== ENTROPY_BYTES) throw invalid('entropy', `has not ${ENTROPY_BYTES} bytes`)
+  const { token, user, workdir } = identity
+  if (token !== undefined && token.length !== TOKEN_BYTES) throw invalid('token', `has not ${TOKEN_BYTES} bytes`)
   const fields = request(OPERATION.configure)
     .text(CONFIGURE.hostname, checkText('hostname', identity.hostname))
     .texts(CONFIGURE.env, checkEnv(identity.env))
     .bytes(CONFIGURE.entropy, identity.entropy)
     .number(CONFIGURE.clock, checkWhole('clock', identity.clock, 0, Number.MAX_SAFE_INTEGER))
-  await simpleCall(session, fields, signal)
+  if (token !== undefined) fields.bytes(CONFIGURE.token, token)
+  if (user !== undefined) fields.text(CONFIGURE.user, checkText('user', user))
+  if (workdir !== undefined) fields.text(CONFIGURE.workdir, checkPath(workdir))
+  const done = await simpleCall(session, fields, signal)
+  for (const name of ['token', 'user', 'workdir'] as const) {
+    if (identity[name] === undefined || done.truth(CONFIGURE[name]) === true) continue
+    throw new CoveError(
+      'unsupported',
+      `the guest agent in the machine is older and does not know a ${name} of its own`,
+      { field: name },
+      { fix: 'Make the sandbox anew from its template, so that it has the agent of this version.' },
+    )
+  }
 }
 
 export async function quiesce(session: Session, on: boolean, signal: AbortSignal | undefined): Promise<void> {

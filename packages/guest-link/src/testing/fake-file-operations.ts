@@ -20,14 +20,15 @@ import {
 } from '../wire/tags.ts'
 import type { FakeChannel } from './fake-channel.ts'
 import type { FakeChange, FakeFiles, FakeNode, FakeUser } from './fake-files.ts'
+import type { FakeGuest } from './fake-guest.ts'
 import type { FakeOperation } from './fake-operations.ts'
 import { fakeUser } from './fake-user.ts'
 
 const BLOCK = 65_536
 
 export const FAKE_FILE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
-  [OPERATION.read]: async ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.read]: async (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     const node = files.read(path, user)
     const offset = request.number(READ.offset) ?? 0
     const content = node.content.subarray(offset, offset + (request.number(READ.length) ?? node.content.length))
@@ -38,8 +39,8 @@ export const FAKE_FILE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
     channel.end()
   },
 
-  [OPERATION.write]: async ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.write]: async (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     files.mayWrite(path, user, request.truth(WRITE.parents) ?? false)
     channel.opened()
     const pieces: Buffer[] = []
@@ -52,14 +53,14 @@ export const FAKE_FILE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
     channel.event(writeFileEntry(files.info(path, node)))
   },
 
-  [OPERATION.stat]: ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.stat]: (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     channel.opened(writeFileEntry(files.info(path, files.lookup(path, user, false))))
     return Promise.resolve()
   },
 
-  [OPERATION.list]: async ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.list]: async (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     const directory = files.lookup(path, user, true)
     if (directory.type !== 'directory') throw new CoveError('not-a-directory', 'is not a directory', { errno: 20 })
     channel.opened()
@@ -67,8 +68,8 @@ export const FAKE_FILE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
     channel.end()
   },
 
-  [OPERATION.makeDirectory]: ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.makeDirectory]: (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     const mode = request.number(MAKE_DIRECTORY.mode) ?? 0o755
     if (request.truth(MAKE_DIRECTORY.parents) === true) files.makeDirectories(path, mode, user)
     else files.makeDirectory(path, mode, user)
@@ -76,15 +77,15 @@ export const FAKE_FILE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
     return Promise.resolve()
   },
 
-  [OPERATION.move]: ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.move]: (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     files.move(path, checked(request.needBytes(MOVE.to)), user)
     channel.opened()
     return Promise.resolve()
   },
 
-  [OPERATION.remove]: ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.remove]: (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     try {
       files.remove(path, request.truth(REMOVE.recursive) ?? false, user)
     } catch (error) {
@@ -95,22 +96,22 @@ export const FAKE_FILE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
     return Promise.resolve()
   },
 
-  [OPERATION.chmod]: ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.chmod]: (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     files.chmod(path, request.needNumber(CHMOD.mode), user)
     channel.opened()
     return Promise.resolve()
   },
 
-  [OPERATION.symlink]: ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.symlink]: (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     files.symlink(request.needBytes(SYMLINK.target).toString('latin1'), path, user)
     channel.opened()
     return Promise.resolve()
   },
 
-  [OPERATION.watch]: ({ files }, channel, request) => {
-    const { path, user } = target(request)
+  [OPERATION.watch]: (guest, channel, request) => {
+    const { files, path, user } = target(guest, request)
     files.lookup(path, user, true)
     const recursive = request.truth(WATCH.recursive) ?? false
     const within = (other: string): string | undefined => {
@@ -162,8 +163,12 @@ async function listInto(
   }
 }
 
-function target(request: Fields): { path: string; user: FakeUser } {
-  return { path: checked(request.needBytes(PATH.path)), user: fakeUser(request.text(PATH.user)) }
+function target(guest: FakeGuest, request: Fields): { files: FakeFiles; path: string; user: FakeUser } {
+  return {
+    files: guest.files,
+    path: checked(request.needBytes(PATH.path)),
+    user: fakeUser(request.text(PATH.user), guest.user),
+  }
 }
 
 /** Without a slash at its end, so that one file has one path. */

@@ -44,6 +44,9 @@ export class FakeGuest implements SessionHost {
   readonly startedAt: number
   hostname = ''
   env: Readonly<Record<string, string>> = {}
+  /** For requests that name none. */
+  user: string | undefined
+  workdir: string | undefined
   quiet = false
   nextPid = 2
   readonly #oldestVersion: number
@@ -118,6 +121,11 @@ export class FakeGuest implements SessionHost {
     this.#session?.end(undefined)
     for (const stream of this.#streams) stream.destroy()
     this.#resolveExited()
+  }
+
+  /** Later sessions must show this one. */
+  rebind(token: Uint8Array): void {
+    this.#token = Buffer.from(token)
   }
 
   accept(session: FakeSession, hello: Hello): number | CoveError {

@@ -38,11 +38,11 @@ export const FAKE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
     if (guest.quiet) throw new CoveError('busy', 'the guest is quiet')
     if (guest.processes.has(id)) throw new CoveError('already-exists', 'a process with this id exists')
     const argv = request.allTexts(START.argv)
-    const user = fakeUser(request.text(START.user))
+    const user = fakeUser(request.text(START.user), guest.user)
     const env = { ...userEnv(user), ...guest.env, ...readEnv(request.allTexts(START.env)) }
     const rows = request.number(START.rows)
     const columns = request.number(START.columns)
-    const cwd = request.text(START.cwd) ?? user.home
+    const cwd = request.text(START.cwd) ?? guest.workdir ?? user.home
     if (guest.files.lookup(Buffer.from(cwd).toString('latin1'), user, true).type !== 'directory') {
       throw new CoveError('not-a-directory', 'the working directory is no directory', { errno: 20 })
     }
@@ -126,7 +126,15 @@ export const FAKE_OPERATIONS: Readonly<Record<number, FakeOperation>> = {
   [OPERATION.configure]: (guest, channel, request) => {
     guest.hostname = request.needText(CONFIGURE.hostname)
     guest.env = readEnv(request.allTexts(CONFIGURE.env))
-    channel.opened()
+    const token = request.bytes(CONFIGURE.token)
+    if (token !== undefined) guest.rebind(token)
+    guest.user = request.text(CONFIGURE.user)
+    guest.workdir = request.text(CONFIGURE.workdir)
+    const answer = new FieldsWriter()
+    for (const tag of [CONFIGURE.token, CONFIGURE.user, CONFIGURE.workdir]) {
+      if (request.bytes(tag) !== undefined) answer.truth(tag, true)
+    }
+    channel.opened(answer)
     return Promise.resolve()
   },
 

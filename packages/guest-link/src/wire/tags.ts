@@ -62,7 +62,7 @@ export const SYMLINK = { target: 3 } as const
 export const WATCH = { recursive: 3 } as const
 export const DIAL = { port: 2, host: 3, unix: 4 } as const
 
-export const CONFIGURE = { hostname: 2, env: 3, entropy: 4, clock: 5 } as const
+export const CONFIGURE = { hostname: 2, env: 3, entropy: 4, clock: 5, token: 6, user: 7, workdir: 8 } as const
 export const QUIESCE = { on: 2 } as const
 export const SHUTDOWN = { graceMs: 2 } as const
 
