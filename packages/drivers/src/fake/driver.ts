@@ -1,9 +1,11 @@
-import type { Duplex } from 'node:stream'
+import { Readable, type Duplex } from 'node:stream'
 import {
   CoveError,
   LIMIT_NAMES,
   type CreateContext,
+  type DiskContent,
   type DiskId,
+  type DiskReader,
   type Driver,
   type Exit,
   type Fingerprint,
@@ -21,6 +23,7 @@ import {
   type Recovered,
 } from '@cove/domain'
 import { checkSpec, hostSize, refuseProblems, type HostSize, type InternetSupport } from '../host/check-spec.ts'
+import { tarOfFiles } from './fake-disk.ts'
 import type { FakeMachineState, FakeWorld } from './fake-world.ts'
 
 export interface FakeDriverOptions {
@@ -150,7 +153,7 @@ class FakeDriver implements Driver, KeepsDisks {
   }
 }
 
-class FakeMachine implements Machine, Pausable {
+class FakeMachine implements Machine, Pausable, DiskReader {
   readonly id: MachineId
   readonly limits: readonly LimitReport[]
   readonly exited: Promise<Exit>
@@ -192,6 +195,14 @@ class FakeMachine implements Machine, Pausable {
   resume(): Promise<void> {
     this.#state.paused = false
     return Promise.resolve()
+  }
+
+  async readDisk({ signal }: CreateContext): Promise<DiskContent & AsyncDisposable> {
+    throwIfAborted(signal)
+    await this.#world.faults.beforeRead?.(this.id)
+    await this.pause()
+    const tar = Readable.from(tarOfFiles(this.#state.guest.files))
+    return { kind: 'tar', tar, [Symbol.asyncDispose]: () => this.resume() }
   }
 }
 

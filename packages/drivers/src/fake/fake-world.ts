@@ -24,6 +24,8 @@ export interface FakeFaults {
   beforeConnect?: ((id: MachineId) => void | Promise<void>) | undefined
   beforeStop?: ((id: MachineId) => void | Promise<void>) | undefined
   beforeDestroy?: ((id: MachineId) => void | Promise<void>) | undefined
+  /** Its disk is to be read. */
+  beforeRead?: ((id: MachineId) => void | Promise<void>) | undefined
   beforeRecover?: (() => void | Promise<void>) | undefined
 }
 

@@ -4,6 +4,7 @@ import {
   type BuildRequest,
   type BuildStep,
   type CommitRequest,
+  type CreateContext,
   type FetchProgress,
   type ImageDefaults,
   type ImageId,
@@ -111,7 +112,7 @@ async function carryOut(room: BuildRoom, request: BuildRequest, base: Base, step
         comment: describeStep(step),
       })
     case 'workdir':
-      return await commit(room, { parent, defaults: { workdir: step.path }, comment: describeStep(step) })
+      return await workdirStep(room, request, base, step.path)
     case 'user':
       return await commit(room, { parent, defaults: { user: step.user }, comment: describeStep(step) })
     case 'copy': {
@@ -130,13 +131,41 @@ async function carryOut(room: BuildRoom, request: BuildRequest, base: Base, step
 }
 
 async function runStep(room: BuildRoom, request: BuildRequest, base: Base, command: string): Promise<ImageLease> {
+  return await inMachine(room, request, base, async (machine, context) => {
+    await runCommand(machine.guest, command, room.log, room.signal)
+    await using content = await machine.read(context)
+    return await commit(room, { parent: base.parent, content, comment: describeStep({ kind: 'run', command }) })
+  })
+}
+
+/** The directory is made where it is missing, since nothing could start in it otherwise. */
+async function workdirStep(room: BuildRoom, request: BuildRequest, base: Base, path: string): Promise<ImageLease> {
+  const change = { parent: base.parent, defaults: { workdir: path }, comment: describeStep({ kind: 'workdir', path }) }
+  return await inMachine(room, request, base, async (machine, context) => {
+    const as = { user: 'root' }
+    try {
+      await machine.guest.stat(path, as, room.signal)
+      return await commit(room, change)
+    } catch (thrown) {
+      if (CoveError.from(thrown).code !== 'file-not-found') throw thrown
+    }
+    await machine.guest.makeDirectory(path, { ...as, parents: true }, room.signal)
+    await using content = await machine.read(context)
+    return await commit(room, { ...change, content })
+  })
+}
+
+async function inMachine<T>(
+  room: BuildRoom,
+  request: BuildRequest,
+  base: Base,
+  work: (machine: BuildMachine, context: CreateContext) => Promise<T>,
+): Promise<T> {
   const context = { signal: room.signal, progress: (): void => {} }
   const wish = { ...request, from: base.root, defaults: base.defaults }
   await using machine = await BuildMachine.open(room.parts, wish, context)
   try {
-    await runCommand(machine.guest, command, room.log, room.signal)
-    await using content = await machine.read(context)
-    return await commit(room, { parent: base.parent, content, comment: describeStep({ kind: 'run', command }) })
+    return await work(machine, context)
   } catch (thrown) {
     throwIfAborted(room.signal)
     throw await machine.explain(thrown)
@@ -148,15 +177,10 @@ async function tryStart(room: BuildRoom, request: BuildRequest, base: Base): Pro
   if (start === undefined) return
   const { parts, log, signal } = room
   await log.step(steps.length, `start ${short(start.argv.join(' '))}`, false)
-  const wish = { ...request, from: base.root, defaults: base.defaults }
-  await using machine = await BuildMachine.open(parts, wish, { signal, progress: () => {} })
-  try {
+  await inMachine(room, request, base, async (machine) => {
     await runStartCommand(parts, machine.guest, start, signal)
     await log.append('the start command is ready\n')
-  } catch (thrown) {
-    throwIfAborted(signal)
-    throw await machine.explain(thrown)
-  }
+  })
 }
 
 async function commit(

@@ -1,17 +1,19 @@
 import type { Duplex } from 'node:stream'
-import type {
-  CreateContext,
-  DiskId,
-  Driver,
-  Exit,
-  Fingerprint,
-  Isolation,
-  KeepsDisks,
-  Machine,
-  MachineId,
-  MachineSpec,
-  Problem,
-  Recovered,
+import {
+  readsDisk,
+  type CreateContext,
+  type DiskId,
+  type DiskReader,
+  type Driver,
+  type Exit,
+  type Fingerprint,
+  type Isolation,
+  type KeepsDisks,
+  type Machine,
+  type MachineId,
+  type MachineSpec,
+  type Problem,
+  type Recovered,
 } from '@cove/domain'
 import { createFakeDriver, type FakeWorld } from '@cove/drivers/testing'
 import type { Fuse } from './fuse.ts'
@@ -107,6 +109,10 @@ export class TestDriver implements Driver, KeepsDisks {
   #stepping(machine: Machine): Machine {
     const fuse = this.#fuse
     const beforeStop = (): Promise<void> => this.beforeStop(machine.id)
+    const readDisk = async (reader: DiskReader, context: CreateContext): ReturnType<DiskReader['readDisk']> => {
+      await fuse.step('reading the disk begins')
+      return await reader.readDisk(context)
+    }
     return {
       id: machine.id,
       limits: machine.limits,
@@ -123,6 +129,7 @@ export class TestDriver implements Driver, KeepsDisks {
         return exit
       },
       stats: () => machine.stats(),
+      ...(readsDisk(machine) ? { readDisk: (context: CreateContext) => readDisk(machine, context) } : {}),
     }
   }
 }
