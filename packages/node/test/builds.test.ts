@@ -89,6 +89,7 @@ describe('a build', () => {
       'files',
       undefined,
       'tar',
+      'tar',
     ])
     expect(images.commits[2]?.content).toMatchObject({ at: '/tmp/data', owner: { uid: 1000, gid: 1000 } })
 

@@ -40,7 +40,7 @@ function header(path: string, type: string, size: number, { mode, uid, target }:
   block.write(' '.repeat(8), 148, 'latin1')
   block.write(type, 156, 'latin1')
   block.write(target.slice(0, 100), 157, 'latin1')
-  block.write('ustar\0' + '00', 257, 'latin1')
+  block.write('ustar\x0000', 257, 'latin1')
   number(
     block.reduce((sum, byte) => sum + byte, 0),
     148,
