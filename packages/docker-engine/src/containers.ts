@@ -37,11 +37,37 @@ export interface ContainerSpec {
   readonly removeAtEnd?: boolean
   /** OCI runtime by its name in the engine's configuration. */
   readonly runtime?: string
+  /** File systems in memory: where, and the options of their mount. */
+  readonly tmpfs?: Readonly<Record<string, string>>
+  readonly shmBytes?: number
+  readonly ulimits?: readonly { readonly name: string; readonly soft: number; readonly hard: number }[]
+  /** What keeps its output. `none`: nothing does. Default: the engine's. */
+  readonly logDriver?: string
+  /** `private` hides the groups of the engine's host. */
+  readonly cgroupNamespace?: 'private' | 'host'
+  /** What `stopContainer` sends first. Default: what the image says, else TERM. */
+  readonly stopSignal?: string
+  /** Leaves out the checks of health that the image asks for. */
+  readonly withoutHealthCheck?: boolean
+}
+
+/** What can be changed of a container; what is absent stays. */
+export interface ContainerChange {
+  readonly memoryBytes?: number
+  readonly cpus?: number
+  readonly processes?: number
 }
 
 export type MountPoint =
   | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readOnly: boolean }
-  | { readonly kind: 'volume'; readonly source: string; readonly target: string; readonly readOnly: boolean }
+  | {
+      readonly kind: 'volume'
+      readonly source: string
+      readonly target: string
+      readonly readOnly: boolean
+      /** A new volume begins empty, instead of with what the image has there. */
+      readonly empty?: boolean
+    }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
 
 /** Loopback unless another address is named. */
@@ -87,8 +113,12 @@ export interface Container {
   readonly workingDirectory: string
   /** With a terminal its logs have one stream and no frames. */
   readonly terminal: boolean
-  /** 0 without a limit. */
+  /** 0 without a limit, as the two that follow. */
   readonly memoryBytes: number
+  readonly cpus: number
+  readonly processes: number
+  /** As the engine tells it; another text for every start. */
+  readonly startedAt: string
   /** As the engine tells it; empty when all is well. */
   readonly error: string
   readonly ports: readonly {
@@ -126,23 +156,36 @@ export function toCreateBody(spec: ContainerSpec): JsonObject {
     AttachStdout: true,
     AttachStderr: true,
     ExposedPorts: exposed,
+    StopSignal: spec.stopSignal,
+    Healthcheck: spec.withoutHealthCheck === true ? { Test: ['NONE'] } : undefined,
     HostConfig: {
       Mounts: (spec.mounts ?? []).map(toMount),
       PortBindings: bindings,
       NetworkMode: spec.network,
       ExtraHosts: spec.extraHosts,
       Init: spec.init,
-      Memory: spec.memoryBytes,
-      MemorySwap: spec.memoryBytes,
-      NanoCpus: spec.cpus === undefined ? undefined : Math.round(spec.cpus * NANO),
-      PidsLimit: spec.processes,
+      ...toChangeBody(spec),
       ReadonlyRootfs: spec.readOnlyRoot,
       CapDrop: spec.dropCapabilities,
       CapAdd: spec.addCapabilities,
       SecurityOpt: spec.securityOptions,
       AutoRemove: spec.removeAtEnd,
       Runtime: spec.runtime,
+      Tmpfs: spec.tmpfs,
+      ShmSize: spec.shmBytes,
+      Ulimits: spec.ulimits?.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
+      LogConfig: spec.logDriver === undefined ? undefined : { Type: spec.logDriver, Config: {} },
+      CgroupnsMode: spec.cgroupNamespace,
     },
+  }
+}
+
+export function toChangeBody({ memoryBytes, cpus, processes }: ContainerChange): JsonObject {
+  return {
+    Memory: memoryBytes,
+    MemorySwap: memoryBytes,
+    NanoCpus: cpus === undefined ? undefined : Math.round(cpus * NANO),
+    PidsLimit: processes,
   }
 }
 
@@ -150,6 +193,16 @@ function toMount(mount: MountPoint): JsonObject {
   if (mount.kind === 'tmpfs') {
     const options = mount.sizeBytes === undefined ? undefined : { SizeBytes: mount.sizeBytes }
     return { Type: 'tmpfs', Target: mount.target, TmpfsOptions: options }
+  }
+  if (mount.kind === 'volume') {
+    const options = { NoCopy: mount.empty ?? false }
+    return {
+      Type: 'volume',
+      Source: mount.source,
+      Target: mount.target,
+      ReadOnly: mount.readOnly,
+      VolumeOptions: options,
+    }
   }
   return { Type: mount.kind, Source: mount.source, Target: mount.target, ReadOnly: mount.readOnly }
 }
@@ -184,11 +237,16 @@ export function toContainer(value: unknown): Container {
     env: toVariables(config['Env']),
     workingDirectory: typeof config['WorkingDir'] === 'string' ? config['WorkingDir'] : '',
     terminal: config['Tty'] === true,
-    memoryBytes: typeof host['Memory'] === 'number' ? host['Memory'] : 0,
+    memoryBytes: numberOr0(host['Memory']),
+    cpus: numberOr0(host['NanoCpus']) / NANO,
+    processes: Math.max(0, numberOr0(host['PidsLimit'])),
+    startedAt: typeof state['StartedAt'] === 'string' ? state['StartedAt'] : '',
     error: toText(state, 'Error'),
     ports: Object.entries(toObject(network['Ports'] ?? {}, 'Ports')).flatMap(([key, bound]) => toPorts(key, bound)),
   }
 }
+
+const numberOr0 = (value: unknown): number => (typeof value === 'number' ? value : 0)
 
 function toPorts(key: string, bound: unknown): Container['ports'] {
   const [port = '', protocol = 'tcp'] = key.split('/')

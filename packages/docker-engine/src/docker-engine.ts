@@ -1,20 +1,24 @@
 import { CoveError } from '@cove/domain'
 import { asStdout, attached, type Attached } from './attached.ts'
 import {
+  toChangeBody,
   toContainer,
   toCreateBody,
   toSummary,
   type Container,
+  type ContainerChange,
   type ContainerSpec,
   type ContainerSummary,
   type Created,
 } from './containers.ts'
+import { toContainerStats, type ContainerStats } from './container-stats.ts'
 import type { EngineAddress } from './engine-address.ts'
 import { EngineConnection } from './engine-connection.ts'
 import { eventsOf, type EngineEvent } from './engine-events.ts'
+import { toEngineInfo, type EngineInfo } from './engine-info.ts'
 import { toExecBody, toExecState, type ExecSpec, type ExecState } from './execs.ts'
-import { progressOf, toImage, type Image, type PullProgress } from './images.ts'
-import { toList, toNumber, toObject, toText } from './json.ts'
+import { progressOf, toImage, toImageSummary, type Image, type ImageSummary, type PullProgress } from './images.ts'
+import { toList, toNumber, toObject, toText, toTexts } from './json.ts'
 import { toPathStat, type PathStat } from './path-stat.ts'
 import { demultiplex, type EngineStream } from './stdcopy.ts'
 
@@ -35,6 +39,8 @@ export interface DockerEngine extends Disposable {
   /** Where it listens. */
   readonly address: EngineAddress
 
+  info(signal?: AbortSignal): Promise<EngineInfo>
+
   createContainer(spec: ContainerSpec, signal?: AbortSignal): Promise<Created>
   /** One that runs is no error. */
   startContainer(container: string, signal?: AbortSignal): Promise<void>
@@ -44,6 +50,12 @@ export interface DockerEngine extends Disposable {
   signalContainer(container: string, signalName: string, signal?: AbortSignal): Promise<void>
   pauseContainer(container: string, signal?: AbortSignal): Promise<void>
   resumeContainer(container: string, signal?: AbortSignal): Promise<void>
+  /** `already-exists` when the name is taken. */
+  renameContainer(container: string, name: string, signal?: AbortSignal): Promise<void>
+  /** Whether it runs or not. */
+  changeContainer(container: string, change: ContainerChange, signal?: AbortSignal): Promise<void>
+  /** Of this moment; fails with `wrong-state` for one that does not run. */
+  containerStats(container: string, signal?: AbortSignal): Promise<ContainerStats>
   /** Ends it too, and removes its anonymous volumes. One that is gone is no error. */
   removeContainer(container: string, signal?: AbortSignal): Promise<void>
   inspectContainer(container: string, signal?: AbortSignal): Promise<Container>
@@ -90,6 +102,13 @@ export interface DockerEngine extends Disposable {
     signal?: AbortSignal,
   ): AsyncIterable<EngineEvent>
 
+  /** The same for all containers that have these labels. */
+  labelledEvents(
+    labels: Readonly<Record<string, string>>,
+    options: { readonly actions: readonly string[]; readonly sinceSeconds?: number },
+    signal?: AbortSignal,
+  ): AsyncIterable<EngineEvent>
+
   createExec(container: string, spec: ExecSpec, signal?: AbortSignal): Promise<string>
   startExec(exec: string, spec: ExecSpec, signal?: AbortSignal): Promise<Attached>
   inspectExec(exec: string, signal?: AbortSignal): Promise<ExecState>
@@ -107,11 +126,37 @@ export interface DockerEngine extends Disposable {
   ): Promise<void>
   /** What `docker save` writes. */
   loadImage(archive: AsyncIterable<Uint8Array>, signal?: AbortSignal): AsyncIterable<PullProgress>
-  /** One that is gone is no error. */
+  /** What a container has written becomes an image over the container's own; answers its id. */
+  commitContainer(
+    container: string,
+    options: {
+      readonly repository: string
+      readonly tag: string
+      /** Freezes the container while it is read. */
+      readonly pause: boolean
+      readonly labels?: Readonly<Record<string, string>>
+    },
+    signal?: AbortSignal,
+  ): Promise<string>
+  /** As `docker save` writes it: all layers. */
+  saveImage(image: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+  /** A further name. */
+  tagImage(image: string, repository: string, tag: string, signal?: AbortSignal): Promise<void>
+  /** Those whose names match a pattern such as `cove/x:*`, or that have all of these labels. */
+  listImages(
+    filter: { readonly reference: string } | { readonly labels: Readonly<Record<string, string>> },
+    signal?: AbortSignal,
+  ): Promise<readonly ImageSummary[]>
+  /** Removes a name; the image too, when it has no other. One that is gone is no error. */
   removeImage(image: string, signal?: AbortSignal): Promise<void>
   /** One that is gone is no error. */
   removeVolume(name: string, signal?: AbortSignal): Promise<void>
+  /** One that is there already is no error. */
   createVolume(name: string, labels: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void>
+  listVolumes(
+    labels: Readonly<Record<string, string>>,
+    signal?: AbortSignal,
+  ): Promise<readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[]>
 }
 
 /** Connects, and agrees on a version. `driver-failed` when no engine answers there. */
@@ -158,6 +203,10 @@ class Engine implements DockerEngine {
     this.apiVersion = apiVersion
   }
 
+  async info(signal?: AbortSignal): Promise<EngineInfo> {
+    return toEngineInfo(await this.#connection.json({ method: 'GET', path: '/info', signal }))
+  }
+
   async createContainer(spec: ContainerSpec, signal?: AbortSignal): Promise<Created> {
     const query = { name: spec.name }
     const path = '/containers/create'
@@ -186,6 +235,21 @@ class Engine implements DockerEngine {
     return this.#do('POST', `/containers/${part(container)}/unpause`, {}, signal)
   }
 
+  renameContainer(container: string, newName: string, signal?: AbortSignal): Promise<void> {
+    return this.#do('POST', `/containers/${part(container)}/rename`, { name: newName }, signal)
+  }
+
+  async changeContainer(container: string, change: ContainerChange, signal?: AbortSignal): Promise<void> {
+    const path = `/containers/${part(container)}/update`
+    await this.#connection.json({ method: 'POST', path, json: toChangeBody(change), signal })
+  }
+
+  async containerStats(container: string, signal?: AbortSignal): Promise<ContainerStats> {
+    const path = `/containers/${part(container)}/stats`
+    const query = { stream: false, 'one-shot': true }
+    return toContainerStats(await this.#connection.json({ method: 'GET', path, query, signal }))
+  }
+
   async removeContainer(container: string, signal?: AbortSignal): Promise<void> {
     await unlessGone(this.#do('DELETE', `/containers/${part(container)}`, { force: true, v: true }, signal))
   }
@@ -200,8 +264,7 @@ class Engine implements DockerEngine {
     labels: Readonly<Record<string, string>>,
     signal?: AbortSignal,
   ): Promise<readonly ContainerSummary[]> {
-    const label = Object.entries(labels).map(([name, value]) => (value === '' ? name : `${name}=${value}`))
-    const query = { all: true, filters: JSON.stringify({ label }) }
+    const query = { all: true, filters: JSON.stringify({ label: labelFilter(labels) }) }
     const told = await this.#connection.json({ method: 'GET', path: '/containers/json', query, signal })
     return toList(told, 'containers').map(toSummary)
   }
@@ -288,6 +351,16 @@ class Engine implements DockerEngine {
     yield* eventsOf(answer)
   }
 
+  async *labelledEvents(
+    labels: Readonly<Record<string, string>>,
+    options: { readonly actions: readonly string[]; readonly sinceSeconds?: number },
+    signal?: AbortSignal,
+  ): AsyncGenerator<EngineEvent> {
+    const filters = JSON.stringify({ type: ['container'], label: labelFilter(labels), event: options.actions })
+    const query = { filters, since: options.sinceSeconds }
+    yield* eventsOf(await this.#connection.stream({ method: 'GET', path: '/events', query, signal }))
+  }
+
   async createExec(container: string, spec: ExecSpec, signal?: AbortSignal): Promise<string> {
     const path = `/containers/${part(container)}/exec`
     return toText(
@@ -344,6 +417,45 @@ class Engine implements DockerEngine {
     yield* progressOf(await this.#connection.stream({ method: 'POST', path: '/images/load', body: archive, signal }))
   }
 
+  async commitContainer(
+    container: string,
+    {
+      repository,
+      tag,
+      pause,
+      labels = {},
+    }: {
+      readonly repository: string
+      readonly tag: string
+      readonly pause: boolean
+      readonly labels?: Readonly<Record<string, string>>
+    },
+    signal?: AbortSignal,
+  ): Promise<string> {
+    const query = { container, repo: repository, tag, pause }
+    const json = { Labels: labels }
+    const told = await this.#connection.json({ method: 'POST', path: '/commit', query, json, signal })
+    return toText(toObject(told, 'image'), 'Id')
+  }
+
+  saveImage(image: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    return this.#connection.stream({ method: 'GET', path: `/images/${name(image)}/get`, signal })
+  }
+
+  tagImage(image: string, repository: string, tag: string, signal?: AbortSignal): Promise<void> {
+    return this.#do('POST', `/images/${name(image)}/tag`, { repo: repository, tag }, signal)
+  }
+
+  async listImages(
+    filter: { readonly reference: string } | { readonly labels: Readonly<Record<string, string>> },
+    signal?: AbortSignal,
+  ): Promise<readonly ImageSummary[]> {
+    const filters = 'labels' in filter ? { label: labelFilter(filter.labels) } : { reference: [filter.reference] }
+    const query = { filters: JSON.stringify(filters) }
+    const told = await this.#connection.json({ method: 'GET', path: '/images/json', query, signal })
+    return toList(told, 'images').map(toImageSummary)
+  }
+
   async removeImage(image: string, signal?: AbortSignal): Promise<void> {
     await unlessGone(this.#do('DELETE', `/images/${name(image)}`, {}, signal))
   }
@@ -351,6 +463,18 @@ class Engine implements DockerEngine {
   async createVolume(volume: string, labels: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void> {
     const json = { Name: volume, Labels: labels }
     await this.#connection.json({ method: 'POST', path: '/volumes/create', json, signal })
+  }
+
+  async listVolumes(
+    labels: Readonly<Record<string, string>>,
+    signal?: AbortSignal,
+  ): Promise<readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[]> {
+    const query = { filters: JSON.stringify({ label: labelFilter(labels) }) }
+    const told = toObject(await this.#connection.json({ method: 'GET', path: '/volumes', query, signal }), 'volumes')
+    return toList(told['Volumes'], 'Volumes').map((value) => {
+      const volume = toObject(value, 'volume')
+      return { name: toText(volume, 'Name'), labels: toTexts(volume['Labels'], 'Labels') }
+    })
   }
 
   async removeVolume(volume: string, signal?: AbortSignal): Promise<void> {
@@ -372,6 +496,9 @@ class Engine implements DockerEngine {
 }
 
 const part = (text: string): string => encodeURIComponent(text)
+/** As the engine wants them in filters: an empty value means that the label is there. */
+const labelFilter = (labels: Readonly<Record<string, string>>): readonly string[] =>
+  Object.entries(labels).map(([label, value]) => (value === '' ? label : `${label}=${value}`))
 /** Names of images have slashes, which the engine wants as they are. */
 const name = (image: string): string => image.split('/').map(encodeURIComponent).join('/')
 

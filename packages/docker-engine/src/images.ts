@@ -13,6 +13,23 @@ export interface Image {
   readonly command: readonly string[]
   readonly workingDirectory: string
   readonly user: string
+  /** Digests of its layers' archives, not compressed, the lowest first. */
+  readonly layers: readonly string[]
+}
+
+export interface ImageSummary {
+  readonly id: string
+  readonly tags: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export function toImageSummary(value: unknown): ImageSummary {
+  const object = toObject(value, 'image')
+  return {
+    id: toText(object, 'Id'),
+    tags: toList(object['RepoTags'], 'RepoTags').map(String),
+    labels: toTexts(object['Labels'], 'Labels'),
+  }
 }
 
 export interface PullProgress {
@@ -38,6 +55,7 @@ export function toImage(value: unknown): Image {
     command: toList(config['Cmd'], 'Cmd').map(String),
     workingDirectory: optionalText(config, 'WorkingDir'),
     user: optionalText(config, 'User'),
+    layers: toList(toObject(object['RootFS'] ?? {}, 'RootFS')['Layers'], 'Layers').map(String),
   }
 }
 

@@ -2,6 +2,7 @@ export { openDockerEngine, type DockerEngine } from './docker-engine.ts'
 export { findEngineAddress, parseEngineAddress, type EngineAddress, type EngineEnvironment } from './engine-address.ts'
 export type {
   Container,
+  ContainerChange,
   ContainerSpec,
   ContainerState,
   ContainerSummary,
@@ -12,6 +13,8 @@ export type {
 export type { EngineEvent } from './engine-events.ts'
 export type { PathStat } from './path-stat.ts'
 export type { ExecSpec, ExecState } from './execs.ts'
-export type { Image, PullProgress } from './images.ts'
+export type { ContainerStats } from './container-stats.ts'
+export type { EngineInfo } from './engine-info.ts'
+export type { Image, ImageSummary, PullProgress } from './images.ts'
 export type { Attached } from './attached.ts'
 export { demultiplex, type EngineStream } from './stdcopy.ts'
