@@ -101,7 +101,7 @@ fn prepare(spec: &Spec, inherited: &Inherited) -> Result<(), Failure> {
         mounts::make(&spec.mounts, prepared)?;
     }
     for write in &spec.writes {
-        let file = fs::OpenOptions::new().write(true).open(&write.path);
+        let file = fs::OpenOptions::new().write(true).create(true).open(&write.path);
         let written = file.and_then(|mut file| io::Write::write_all(&mut file, write.text.as_bytes()));
         written.map_err(|error| (format!("write {}", write.path), error))?;
     }

@@ -49,7 +49,7 @@ export interface HostProcessSpec {
   readonly networkOf?: string
   /** When present, the child gets a mount namespace of its own with these mounts made in order. */
   readonly mounts?: readonly MountSpec[]
-  /** Files written inside the child before exec, after namespaces are entered (for example sysctls). */
+  /** Files written inside the child before exec, after namespaces are entered (for example sysctls); made when missing. */
   readonly writes?: readonly { readonly path: string; readonly text: string }[]
   readonly rlimits?: readonly {
     readonly name: 'nofile' | 'nproc' | 'core' | 'stack' | 'memlock'
