@@ -14,6 +14,7 @@ mod job;
 mod living;
 mod log;
 mod marks;
+mod mount_points;
 mod mounts;
 mod namespaces;
 mod network;

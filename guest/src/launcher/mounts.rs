@@ -13,8 +13,9 @@ use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use super::spec::Mount;
+use super::mount_points::MountPoints;
 use crate::sys::c::{EBUSY, EINVAL, O_DIRECTORY, O_PATH};
-use crate::sys::{self, mount as calls};
+use crate::sys::{self, files, mount as calls};
 
 /// A step that failed, in words, and why.
 pub type Failure = (String, io::Error);
@@ -65,8 +66,12 @@ fn prepare_one(mount: &Mount, user_namespace: Option<RawFd>, targets: &[&Path]) 
             Ok(Prepared::Layers { lower: trees, writable })
         }
         // The mapped root may not be able to reach the source; without a range of ids the caller's rights stay.
-        Mount::Bind { source, recursive, .. } if user_namespace.is_some() && is_there(source) => {
+        Mount::Bind { source, recursive, mapped, .. } if user_namespace.is_some() && is_there(source) => {
             let tree = step(|| format!("clone the mount of {}", source), calls::clone_tree(&c(source)?, *recursive))?;
+            if *mapped {
+                map_ids(&tree, user_namespace, source)?;
+                step(|| format!("bind {}", source), calls::make_harmless(tree.as_raw_fd()))?;
+            }
             Ok(Prepared::Trees(vec![tree]))
         }
         Mount::Image { image, .. } => {
@@ -105,21 +110,30 @@ fn map_ids(tree: &OwnedFd, user_namespace: Option<RawFd>, what: &str) -> Result<
 pub fn make(mounts: &[Mount], prepared: Vec<Prepared>) -> Result<(), Failure> {
     let slave = calls::mount(None, &c("/")?, None, calls::MS_REC | calls::MS_SLAVE, None);
     step(|| "detach mount propagation", slave)?;
+    let mut points = MountPoints::default();
     for (mount, prepared) in mounts.iter().zip(prepared) {
         let (trees, writable) = match prepared {
             Prepared::Nothing => (Vec::new(), None),
             Prepared::Trees(trees) => (trees, None),
             Prepared::Layers { lower, writable } => (lower, writable),
         };
-        make_one(mount, &trees, writable.as_ref())?;
+        make_one(mount, &trees, writable.as_ref(), &mut points)?;
     }
     Ok(())
 }
 
-fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&Writable>) -> Result<(), Failure> {
+fn make_one(
+    mount: &Mount,
+    trees: &[OwnedFd],
+    writable: Option<&Writable>,
+    points: &mut MountPoints,
+) -> Result<(), Failure> {
+    let target = mount.target();
+    let find = |points: &MountPoints, path: &str, folder| {
+        step(|| format!("make the mount point {}", path), points.find(path, folder))
+    };
     match mount {
-        Mount::Bind { source, target, read_only, recursive } => {
-            ensure_target(target, Path::new(source).is_dir());
+        Mount::Bind { source, read_only, recursive, .. } => {
             let name = || format!("bind {} to {}", source, target);
             let cloned;
             let tree = match trees.first() {
@@ -132,24 +146,28 @@ fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&Writable>) -> Re
             if *read_only {
                 step(name, calls::make_read_only(tree.as_raw_fd(), *recursive))?;
             }
-            step(name, calls::attach(tree.as_raw_fd(), &c(target)?))
+            let folder = files::fstat(tree.as_raw_fd()).map_or(true, |facts| facts.is_dir());
+            let place = find(points, target, folder)?;
+            step(name, calls::attach(tree.as_raw_fd(), &c(&place.path)?))
         }
-        Mount::Tmpfs { target, size, mode } => make_tmpfs(target, &format!("size={},mode={:o}", size, mode)),
-        Mount::Devices { target } => make_devices(target),
+        Mount::Tmpfs { size, mode, .. } => {
+            make_tmpfs(&find(points, target, true)?.path, &format!("size={},mode={:o}", size, mode))
+        }
+        Mount::Devices { target } => make_devices(target, points),
         Mount::Image { image, target } => {
-            ensure_target(target, true);
+            let place = find(points, target, true)?;
             for tree in trees {
-                step(|| format!("mount {} on {}", image, target), calls::attach(tree.as_raw_fd(), &c(target)?))?;
+                step(|| format!("mount {} on {}", image, target), calls::attach(tree.as_raw_fd(), &c(&place.path)?))?;
             }
             Ok(())
         }
         Mount::Overlay { lower, upper, work, target, .. } => {
-            ensure_target(target, true);
+            find(points, target, true)?;
             let (upper, work) = match writable {
                 Some(writable) => (descriptor_path(&writable.upper), descriptor_path(&writable.work)),
                 None => {
-                    ensure_target(upper, true);
-                    ensure_target(work, true);
+                    find(points, upper, true)?;
+                    find(points, work, true)?;
                     (upper.clone(), work.clone())
                 }
             };
@@ -157,20 +175,20 @@ fn make_one(mount: &Mount, trees: &[OwnedFd], writable: Option<&Writable>) -> Re
             let options = format!("lowerdir={},upperdir={},workdir={},userxattr", lower, upper, work);
             let (overlay, flags) = (c("overlay")?, calls::MS_NOSUID | calls::MS_NODEV);
             let made = calls::mount(Some(&overlay), &c(target)?, Some(&overlay), flags, Some(&c(&options)?));
-            step(|| format!("mount an overlay on {}", target), made)
+            step(|| format!("mount an overlay on {}", target), made)?;
+            step(|| format!("open {}", target), points.add_root(target))
         }
     }
 }
 
 fn make_tmpfs(target: &str, options: &str) -> Result<(), Failure> {
-    ensure_target(target, true);
     let (tmpfs, flags) = (c("tmpfs")?, calls::MS_NOSUID | calls::MS_NODEV);
     let made = calls::mount(Some(&tmpfs), &c(target)?, Some(&tmpfs), flags, Some(&c(options)?));
     step(|| format!("mount a tmpfs on {}", target), made)
 }
 
 /// The devices that every program may expect, the host's own nodes; terminals of its own; and the usual links.
-fn make_devices(target: &str) -> Result<(), Failure> {
+fn make_devices(target: &str, points: &MountPoints) -> Result<(), Failure> {
     const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
     const LINKS: [(&str, &str); 5] = [
         ("fd", "/proc/self/fd"),
@@ -180,10 +198,11 @@ fn make_devices(target: &str) -> Result<(), Failure> {
         ("ptmx", "pts/ptmx"),
     ];
     let name = || format!("make the devices in {}", target);
+    step(name, points.find(target, true))?;
     make_tmpfs(target, "size=64k,mode=755")?;
     for node in NODES {
         let inside = format!("{}/{}", target, node);
-        ensure_target(&inside, false);
+        step(name, points.find(&inside, false))?;
         let tree = step(name, calls::clone_tree(&c(&format!("/dev/{}", node))?, false))?;
         step(name, calls::attach(tree.as_raw_fd(), &c(&inside)?))?;
     }
@@ -191,7 +210,7 @@ fn make_devices(target: &str) -> Result<(), Failure> {
         step(name, std::os::unix::fs::symlink(to, format!("{}/{}", target, link)))?;
     }
     let terminals = format!("{}/pts", target);
-    ensure_target(&terminals, true);
+    step(name, points.find(&terminals, true))?;
     let (kind, options) = (c("devpts")?, c("newinstance,ptmxmode=0666,mode=620")?);
     let flags = calls::MS_NOSUID | calls::MS_NOEXEC;
     step(name, calls::mount(Some(&kind), &c(&terminals)?, Some(&kind), flags, Some(&options)))
@@ -221,18 +240,6 @@ fn stage(trees: &[OwnedFd], writable: Option<&Writable>, target: &str) -> Result
 
 fn descriptor_path(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
-}
-
-/// A mount point that is missing is made; when that fails too, the mount itself says why.
-fn ensure_target(target: &str, folder: bool) {
-    if Path::new(target).exists() {
-        return;
-    }
-    if folder {
-        let _ = fs::create_dir(target);
-    } else {
-        let _ = fs::OpenOptions::new().write(true).create_new(true).open(target);
-    }
 }
 
 fn open_image(image: &str) -> Result<OwnedFd, Failure> {

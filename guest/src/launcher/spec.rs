@@ -100,6 +100,7 @@ pub enum Mount {
         target: String,
         read_only: bool,
         recursive: bool,
+        mapped: bool,
     },
     Overlay {
         lower: Vec<String>,
@@ -216,7 +217,7 @@ impl Spec {
         }
         let ranged = matches!(self.user_namespace, Some(UserNamespace::Range { .. }));
         let wants_range = self.folders.iter().any(|folder| folder.mapped_root)
-            || self.mounts.iter().any(|mount| matches!(mount, Mount::Overlay { mapped: true, .. }));
+            || self.mounts.iter().any(|mount| matches!(mount, Mount::Overlay { mapped: true, .. } | Mount::Bind { mapped: true, .. }));
         if wants_range && !ranged {
             return Err(Fault::invalid("mapped folders and layers need a user namespace with a range of ids"));
         }
@@ -290,6 +291,7 @@ fn mount(item: &Fields<'_>) -> Result<Mount, Fault> {
             target,
             read_only: item.truth(4)?,
             recursive: item.truth(5)?,
+            mapped: item.truth(9)?,
         }),
         2 => {
             let lower = paths(item, 6, "lower folder")?;

@@ -127,19 +127,26 @@ struct OpenHow {
 
 /// Opens one entry of a folder: never a link's target, never what is mounted over it.
 pub fn open_entry(folder: RawFd, name: &CStr, flags: c_int) -> Result<OwnedFd> {
-    const SYS_OPENAT2: c_long = 437;
     const NO_XDEV: u64 = 1;
     const NO_MAGICLINKS: u64 = 2;
     const NO_SYMLINKS: u64 = 4;
     const BENEATH: u64 = 8;
-    let how = OpenHow {
-        flags: (flags | c::O_CLOEXEC) as u64,
-        mode: 0,
-        resolve: NO_XDEV | NO_MAGICLINKS | NO_SYMLINKS | BENEATH,
-    };
+    open_resolved(folder, name, flags, NO_XDEV | NO_MAGICLINKS | NO_SYMLINKS | BENEATH)
+}
+
+/// Opens a folder below another that stands for `/`: links lead to nowhere else.
+pub fn open_inside(root: RawFd, path: &str) -> Result<OwnedFd> {
+    const NO_MAGICLINKS: u64 = 2;
+    const IN_ROOT: u64 = 16;
+    open_resolved(root, &super::c_string(path.as_bytes())?, c::O_PATH | c::O_DIRECTORY, NO_MAGICLINKS | IN_ROOT)
+}
+
+fn open_resolved(folder: RawFd, path: &CStr, flags: c_int, resolve: u64) -> Result<OwnedFd> {
+    const SYS_OPENAT2: c_long = 437;
+    let how = OpenHow { flags: (flags | c::O_CLOEXEC) as u64, mode: 0, resolve };
     let size = std::mem::size_of::<OpenHow>();
     let fd =
-        retry(|| check_long(unsafe { c::syscall(SYS_OPENAT2, folder, name.as_ptr(), &how as *const OpenHow, size) }))?;
+        retry(|| check_long(unsafe { c::syscall(SYS_OPENAT2, folder, path.as_ptr(), &how as *const OpenHow, size) }))?;
     own(fd as c_int)
 }
 

@@ -38,7 +38,10 @@ const AT_RECURSIVE: c_uint = 0x8000;
 const OPEN_TREE_CLONE: c_uint = 1;
 const O_CLOEXEC: c_uint = 0o2000000;
 const MOVE_MOUNT_F_EMPTY_PATH: c_uint = 4;
+const MOVE_MOUNT_T_SYMLINKS: c_uint = 0x10;
 const MOUNT_ATTR_RDONLY: u64 = 1;
+const MOUNT_ATTR_NOSUID: u64 = 2;
+const MOUNT_ATTR_NODEV: u64 = 4;
 const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
 const FSOPEN_CLOEXEC: c_uint = 1;
 const FSMOUNT_CLOEXEC: c_uint = 1;
@@ -74,17 +77,22 @@ pub fn clone_tree(path: &CStr, recursive: bool) -> io::Result<OwnedFd> {
     owned(fd)
 }
 
-/// Attaches a detached mount.
+/// Attaches a detached mount. Links are followed, so that a descriptor's path will do.
 pub fn attach(tree: RawFd, target: &CStr) -> io::Result<()> {
     let empty = [0 as c_char];
-    let status =
-        unsafe { syscall(SYS_MOVE_MOUNT, tree, empty.as_ptr(), AT_FDCWD, target.as_ptr(), MOVE_MOUNT_F_EMPTY_PATH) };
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
+    let status = unsafe { syscall(SYS_MOVE_MOUNT, tree, empty.as_ptr(), AT_FDCWD, target.as_ptr(), flags) };
     done(status)
 }
 
 /// Shows the files of a detached mount through the id map of a user namespace.
 pub fn map_ids(tree: RawFd, user_namespace: RawFd) -> io::Result<()> {
     set_attributes(tree, false, MOUNT_ATTR_IDMAP, user_namespace as u64)
+}
+
+/// Takes devices and rights away from the files of a detached mount.
+pub fn make_harmless(tree: RawFd) -> io::Result<()> {
+    set_attributes(tree, true, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0)
 }
 
 /// Makes a detached mount read-only, and everything below it when `recursive`.

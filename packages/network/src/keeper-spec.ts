@@ -2,11 +2,13 @@ import { join } from 'node:path'
 import type { HostProcessSpec } from '@cove/runner'
 import type { NetworkTools } from './tools.ts'
 
-export const RECORD_PREFIX = 'network-'
-export const recordOf = (machine: string): string => `${RECORD_PREFIX}${machine}`
+/** What ids of the keepers' records begin with. `owner` tells those of one driver from those of another. */
+export const prefixOf = (owner: string | undefined): string => (owner === undefined ? 'network-' : `network.${owner}.`)
 export const socketOf = (folder: string, machine: string): string => join(folder, machine, 's')
 
 export interface KeeperRequest {
+  /** Id of the keeper's record. */
+  readonly record: string
   readonly machine: string
   /** Holds a folder per machine. */
   readonly folder: string
@@ -32,7 +34,7 @@ const RULES_FD = 4
 export function keeperSpec(request: KeeperRequest): HostProcessSpec {
   const folder = join(request.folder, request.machine)
   return {
-    id: recordOf(request.machine),
+    id: request.record,
     owner: 'durable',
     argv: [
       request.guestProgram,

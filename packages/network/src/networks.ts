@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CoveError, describeExit, type Log, type Network } from '@cove/domain'
 import type { HostProcess, Launcher } from '@cove/runner'
-import { keeperSpec, recordOf, RECORD_PREFIX, socketOf } from './keeper-spec.ts'
+import { keeperSpec, prefixOf, socketOf } from './keeper-spec.ts'
 import { linkToKeeper } from './keeper-link.ts'
 import { etcFiles, type EtcFiles } from './etc-files.ts'
 import { resolveAllow, type Lookup } from './resolve-allow.ts'
@@ -16,6 +16,8 @@ export interface NetworksOptions {
   readonly guestProgram: string
   /** Holds a folder `networks` with the keepers' sockets; at most 79 bytes. */
   readonly runtimeDir: string
+  /** Where several drivers share a launcher: a short name that tells their networks apart. */
+  readonly owner?: string
   readonly log: Log
   /** Other programs than the system's. */
   readonly tools?: Partial<NetworkTools>
@@ -50,6 +52,7 @@ const MAX_SAID = 300
 export class Networks {
   readonly #options: NetworksOptions
   readonly #folder: string
+  readonly #prefix: string
   readonly #live = new Set<string>()
   readonly #closing = new AbortController()
   #support: NetworkSupport | undefined
@@ -59,6 +62,7 @@ export class Networks {
   private constructor(options: NetworksOptions) {
     this.#options = options
     this.#folder = join(options.runtimeDir, 'networks')
+    this.#prefix = prefixOf(options.owner)
   }
 
   /** Learns what is there; ends what belongs to none of `machines`. */
@@ -66,8 +70,8 @@ export class Networks {
     const networks = new Networks(options)
     await mkdir(networks.#folder, { recursive: true, mode: 0o700 })
     for (const process of await options.launcher.list()) {
-      if (!process.id.startsWith(RECORD_PREFIX)) continue
-      const machine = process.id.slice(RECORD_PREFIX.length)
+      if (!process.id.startsWith(networks.#prefix)) continue
+      const machine = process.id.slice(networks.#prefix.length)
       networks.#live.add(machine)
       if (!machines.has(machine)) await networks.end(machine)
       else networks.#watch(machine, process)
@@ -124,7 +128,7 @@ export class Networks {
 
   /** Ends it, also one that is half made or was never there. */
   async end(machine: string): Promise<void> {
-    await this.#options.launcher.destroy(recordOf(machine))
+    await this.#options.launcher.destroy(this.#prefix + machine)
     await rm(join(this.#folder, machine), { recursive: true, force: true })
     this.#live.delete(machine)
   }
@@ -138,6 +142,7 @@ export class Networks {
     const { exceptions, hosts } = await resolveAllow(allow, signal, this.#options.lookup)
     const { launcher, guestProgram } = this.#options
     const spec = keeperSpec({
+      record: this.#prefix + machine,
       machine,
       folder: this.#folder,
       guestProgram,
@@ -159,7 +164,7 @@ export class Networks {
       // The machine may fail for another reason before anybody waits for this.
       ready.catch(() => undefined)
       const etc = await etcFiles({ inet6, hosts, hostLoopback: exceptions.some(({ kind }) => kind === 'host') })
-      return { record: recordOf(machine), etc, ready }
+      return { record: spec.id, etc, ready }
     } catch (error) {
       const failure = await this.#failure(keeper, error, signal)
       // Somebody else's is left alone.

@@ -99,6 +99,7 @@ function encodeMount(mount: MountSpec): FieldsWriter {
         .text(3, mount.target)
         .truth(4, mount.readOnly)
         .truth(5, mount.recursive ?? false)
+        .truth(9, mount.mapped ?? false)
     case 'overlay':
       return new FieldsWriter()
         .number(1, 2)

@@ -7,7 +7,7 @@ import type { Machine, MachineSpec } from '@cove/domain'
 import type { GuestLink } from '@cove/guest-link'
 import { isRoot, openHostRig, type HostRig } from '../../test/support/host-rig.ts'
 import { Stage, type Result } from '../conformance/index.ts'
-import { CAPABILITIES } from './argv.ts'
+import { CAPABILITIES } from '../launched/capabilities.ts'
 import { createBubblewrapDriver } from './driver.ts'
 
 /** The strongest user inside first. */

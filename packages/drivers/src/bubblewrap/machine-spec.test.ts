@@ -1,9 +1,10 @@
 import type { DiskId, MachineId, MachineSpec } from '@cove/domain'
 import { describe, expect, it } from 'vitest'
 import { planCgroups } from '../cgroups/plan.ts'
-import { AGENT_PATH } from './argv.ts'
-import { hostProcessSpec, type MachineRequest } from './machine-spec.ts'
-import type { Prepared } from './prepare.ts'
+import { hostProcessSpec, type MachineRequest } from '../launched/machine-spec.ts'
+import type { Prepared } from '../launched/prepare.ts'
+import { AGENT_PATH } from '../launched/stage.ts'
+import { bubblewrapTool } from './tool.ts'
 
 const MiB = 1024 * 1024
 const id = 'abcdefghijklmnop' as MachineId
@@ -20,10 +21,9 @@ const prepared: Prepared = {
     proof: '/s/proof',
   },
   ids: 'range',
-  bwrap: '/usr/bin/bwrap',
-  version: 'bubblewrap 0.8.0',
+  tool: await bubblewrapTool('/nonexistent/bwrap').find(),
+  recordPrefix: 'bwrap-',
   template: { name: 't', root: '/s/templates/t/root', usr: '/s/templates/t/usr', unmerged: [] },
-  seccomp: Uint8Array.of(1, 2, 3),
   hierarchies: {
     prefix: 'cove-x-',
     controllers: { memory: { version: 1, parent: '/cg/memory' }, cpu: { missing: 'no' }, pids: { missing: 'no' } },
@@ -34,7 +34,8 @@ const prepared: Prepared = {
 function request(more: Partial<MachineRequest> = {}) {
   return hostProcessSpec({
     prepared,
-    bwrap: '/usr/bin/bwrap',
+    program: '/usr/bin/bwrap',
+    usrLayers: [],
     id,
     spec,
     writable: { kind: 'folder', path: `/s/scratch/${id}`, exists: false },
@@ -82,7 +83,7 @@ describe('a machine with a range of ids', () => {
   it('passes the socket, the filter and the files of the workload by number', () => {
     const agent = made.argv.slice(made.argv.lastIndexOf(AGENT_PATH) + 1)
     expect(after(agent, '--listen-fd')).toBe(String(made.listen?.[0]?.fd))
-    expect(after(made.argv, '--seccomp')).toBe(String(made.blobs?.[0]?.fd))
+    expect(after(made.argv, '--seccomp')).toBe(String(made.blobs?.at(-1)?.fd))
     const join = made.files?.find(({ path }) => path.endsWith('/work/tasks'))
     expect(after(agent, '--workload-cgroup-fd')).toBe(String(join?.fd))
     const oom = made.files?.find(({ path }) => path.endsWith('/work/memory.oom_control'))

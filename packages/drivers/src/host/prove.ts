@@ -11,6 +11,7 @@ import {
   type Fingerprint,
   type LimitName,
   type Random,
+  type TemplateRoot,
 } from '@cove/domain'
 import { openGuestLink } from '@cove/guest-link'
 
@@ -24,6 +25,10 @@ export interface Proof {
   /** A proof from another run of the daemon will do. */
   readonly trustCache: boolean
   readonly native: boolean
+  /** What the machine starts from. Default: the host's programs. */
+  readonly from?: TemplateRoot
+  /** What is run in it and has to end with 0. Default: `/bin/true`. */
+  readonly argv?: readonly string[]
   readonly enforces: readonly LimitName[]
   readonly details: Readonly<Record<string, string>>
   /** What to do when no machine runs. */
@@ -39,9 +44,9 @@ export async function proveByRunning(driver: Driver, proof: Proof): Promise<Fing
   if (proof.trustCache && (await readFile(proof.cache, 'utf8').catch(() => '')) === key) return proven
   const signal = AbortSignal.any([proof.signal, AbortSignal.timeout(DEADLINE_MS)])
   try {
-    const exit = await runOnce(driver, proof.random, signal)
+    const exit = await runOnce(driver, proof, signal)
     if (exit.kind !== 'exited' || exit.code !== 0) {
-      return { proven: false, reason: `/bin/true in a machine ${describeExit(exit)}`, fix: proof.fix }
+      return { proven: false, reason: `${argvOf(proof)[0]} in a machine ${describeExit(exit)}`, fix: proof.fix }
     }
   } catch (error) {
     if (proof.signal.aborted) throw CoveError.from(error)
@@ -54,12 +59,15 @@ export async function proveByRunning(driver: Driver, proof: Proof): Promise<Fing
   return proven
 }
 
-async function runOnce(driver: Driver, random: Random, signal: AbortSignal): Promise<Exit> {
+const argvOf = ({ argv }: Proof): readonly string[] => argv ?? ['/bin/true']
+
+async function runOnce(driver: Driver, proof: Proof, signal: AbortSignal): Promise<Exit> {
+  const { random, from = { kind: 'host' } } = proof
   const id = newMachineId(random)
   try {
     const machine = await driver.create(
       id,
-      { from: { kind: 'host' }, limits: {}, network: { kind: 'none' }, hostname: 'proof' },
+      { from, limits: {}, network: { kind: 'none' }, hostname: 'proof' },
       { signal, progress: () => undefined },
     )
     let epoch = 0
@@ -70,7 +78,7 @@ async function runOnce(driver: Driver, random: Random, signal: AbortSignal): Pro
       random,
       signal,
     })
-    const { events } = await link.start({ id: newProcessId(random), argv: ['/bin/true'], env: {} }, signal)
+    const { events } = await link.start({ id: newProcessId(random), argv: argvOf(proof), env: {} }, signal)
     for await (const event of events) if (event.type === 'exit') return event.exit
     return { kind: 'lost' }
   } finally {

@@ -4,6 +4,13 @@ import { CoveError } from '@cove/domain'
 export const RANGE_SIZE = 65_536
 const LAST_ID = 0xffff_fffe
 
+/** Which part of the ids from `first` on: drivers beside each other use different ones. */
+export interface Share {
+  /** From 0. */
+  readonly index: number
+  readonly of: number
+}
+
 /**
  * Hands out ranges of the host's user ids, so that no two machines share one. The lowest free one goes first: the
  * launcher keeps user namespaces of ranges that were used before.
@@ -14,9 +21,9 @@ export class IdRanges {
   readonly #taken = new Set<number>()
   #lowest = 0
 
-  constructor(first: number) {
-    this.#first = first
-    this.#count = Math.floor((LAST_ID - first) / RANGE_SIZE)
+  constructor(first: number, share: Share = { index: 0, of: 1 }) {
+    this.#count = Math.floor((LAST_ID - first) / RANGE_SIZE / share.of)
+    this.#first = first + share.index * this.#count * RANGE_SIZE
   }
 
   take(): number {

@@ -31,3 +31,14 @@ it('says so when all are in use', () => {
   expect([ranges.take(), ranges.take()]).toEqual([0, 1])
   expect(() => ranges.take()).toThrow('every range of user ids is in use')
 })
+
+it('shares the ids out, so that no two drivers give the same range', () => {
+  const first = FIRST
+  const [one, two] = [new IdRanges(first, { index: 0, of: 2 }), new IdRanges(first, { index: 1, of: 2 })]
+  expect(one.baseOf(one.take())).toBe(first)
+  const start = two.baseOf(two.take())
+  expect(start).toBeGreaterThan(first)
+  expect(one.slotOf(start)).toBeUndefined()
+  expect(one.slotOf(start - RANGE_SIZE)).toBeDefined()
+  expect(two.slotOf(start - RANGE_SIZE)).toBeUndefined()
+})

@@ -5,10 +5,10 @@ import type { HostProcess } from '@cove/runner'
 export async function signalInit(monitor: HostProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<boolean> {
   const pid = await monitor.initPid()
   if (pid === undefined) return false
-  // A pid may have come to mean another process; one in the session of the monitor is the machine's.
+  // A pid may have come to mean another process; a child of the monitor is the machine's.
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  const [, , , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  if (Number(session) !== monitor.pid) return false
+  const [, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  if (Number(parent) !== monitor.pid) return false
   try {
     return process.kill(pid, signal)
   } catch {

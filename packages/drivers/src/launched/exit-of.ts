@@ -3,7 +3,7 @@ import type { Exit } from '@cove/domain'
 const SIGKILL = 9
 
 /**
- * bwrap waits for the machine's first process and ends as a shell would: with its code, or with 128 and the signal.
+ * The tool waits for the machine's first process and ends as a shell would: with its code, or with 128 and the signal.
  * The agent itself never ends with a code above 128, so such a code is a signal.
  */
 export async function machineExit(exit: Exit, oomKills: () => Promise<number>): Promise<Exit> {

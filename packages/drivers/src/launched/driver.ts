@@ -1,0 +1,333 @@
+import { join } from 'node:path'
+import {
+  CoveError,
+  silentLog,
+  type CreateContext,
+  type DiskId,
+  type Driver,
+  type Fingerprint,
+  type Isolation,
+  type KeepsDisks,
+  type Log,
+  type Machine,
+  type MachineId,
+  type MachineSpec,
+  type Problem,
+  type Random,
+  type Recovered,
+  type TemplateRoot,
+} from '@cove/domain'
+import { systemRandom } from '@cove/domain/system'
+import type { Networks, NetworksOptions, StartedNetwork } from '@cove/network'
+import type { HostProcess, Launcher } from '@cove/runner'
+import type { CgroupPlan } from '../cgroups/plan.ts'
+import { agentOomKills } from '../host/cgroup-readings.ts'
+import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
+import { DiskStore } from '../host/disk-store.ts'
+import { hostMachine } from '../host/host-machine.ts'
+import { endFailedStart, launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
+import { writeNote, type MachineNote } from '../host/machine-note.ts'
+import { proveByRunning } from '../host/prove.ts'
+import { removeTree } from '../host/remove-tree.ts'
+import { pruneHostTemplates } from '../host-template/build-template.ts'
+import { BlankDisks } from './blank-disks.ts'
+import { describeHost } from './describe-host.ts'
+import { machineExit } from './exit-of.ts'
+import { Holdings } from './holdings.ts'
+import { IdRanges } from './id-ranges.ts'
+import { diskReport, enforcedLimits, withProblems, type MissingLimits } from '../cgroups/limit-support.ts'
+import { hostProcessSpec, imageOf, machineCgroups, recordOf, socketOf } from './machine-spec.ts'
+import { openNetworks } from './open-networks.ts'
+import { missingLimits, prepare, type Prepared } from './prepare.ts'
+import { signalInit } from './signal-init.ts'
+import type { Tool } from './tool.ts'
+import { usrLayersOf } from './usr-layers.ts'
+import { KEPT_DISK, placeWritable } from './writable.ts'
+
+export interface LaunchedOptions {
+  readonly launcher: Launcher
+  /** Path of the guest program. */
+  readonly guestProgram: string
+  /** Folder for what the driver keeps: at most 79 bytes, made when missing. */
+  readonly stateDir: string
+  /**
+   * Holds the folders with the machines' sockets, best in memory; at most 79 bytes. The same for every daemon of one
+   * boot of the host, and another one for every driver. Default: the state directory.
+   */
+  readonly runtimeDir?: string
+  /** Whose machines these are; names the cgroups. */
+  readonly installation: string
+  readonly random?: Random
+  readonly log?: Log
+  /** How the network `internet` is made. Default: with the system's programs, names looked up as this host does. */
+  readonly network?: Pick<NetworksOptions, 'tools' | 'lookup'>
+  /**
+   * First of the host's user ids that machines get, 65,536 each. The ids from here on are shared out to all drivers:
+   * the same for each. Default 0x10000000.
+   */
+  readonly uidBase?: number
+}
+
+/** Disks made ahead: as many as creates come at once, for more the disk is the limit. */
+const BLANKS = 8
+const DEFAULT_UID_BASE = 0x1000_0000
+/** Drivers that the ids are shared out to, and some to come. */
+const SHARES = 6
+
+export type LaunchedDriver = Driver & KeepsDisks
+
+/** Machines that a tool makes under the launcher, all with the same parts: root, disk, cgroups, network, agent. */
+export function createLaunchedDriver(options: LaunchedOptions, tool: Tool): LaunchedDriver {
+  return new ToolDriver(options, tool)
+}
+
+interface Parts {
+  readonly prepared: Prepared
+  readonly disks: DiskStore
+  readonly blanks: BlankDisks
+  readonly ranges: IdRanges
+  readonly holdings: Holdings
+  readonly networks: Networks
+}
+
+class ToolDriver implements Driver, KeepsDisks {
+  readonly name: string
+  readonly isolation: Isolation
+  readonly #options: LaunchedOptions
+  readonly #tool: Tool
+  readonly #launcher: Launcher
+  readonly #random: Random
+  readonly #log: Log
+  readonly #host = hostSize()
+  #opening: Promise<Parts> | undefined
+  /** Known once the driver is open; until then `validate` is generous and `create` decides. */
+  #missing: MissingLimits = {}
+  #keepsSizes = true
+  #networks: Networks | undefined
+  #proven = false
+  #proving: Promise<unknown> = Promise.resolve()
+
+  constructor(options: LaunchedOptions, tool: Tool) {
+    this.name = tool.name
+    this.isolation = tool.isolation
+    this.#options = options
+    this.#tool = tool
+    this.#launcher = options.launcher
+    this.#random = options.random ?? systemRandom
+    this.#log = options.log ?? silentLog
+  }
+
+  fingerprint(signal: AbortSignal): Promise<Fingerprint> {
+    const proving = this.#prove(signal)
+    this.#proving = proving.catch(() => undefined)
+    return proving
+  }
+
+  async #prove(signal: AbortSignal): Promise<Fingerprint> {
+    const opened = await this.#open().catch((error: unknown) => CoveError.from(error))
+    if (opened instanceof CoveError) return { proven: false, reason: opened.message, fix: opened.fix }
+    const { tool, ids, folders } = opened.prepared
+    if (tool.program === undefined) return { proven: false, ...tool.missing }
+    // Tried before the proof: whoever stops waiting for that must find nothing of this running.
+    const network = await opened.networks.find(signal)
+    const fingerprint = await proveByRunning(this, {
+      signal,
+      random: this.#random,
+      programs: [tool.program, join(folders.stage, 'program')],
+      cache: folders.proof,
+      trustCache: !this.#proven,
+      native: true,
+      enforces: enforcedLimits(this.#missing),
+      details: describeHost(opened.prepared, network),
+      fix: tool.runningFix(ids),
+      ...this.#proofOf(folders.stage),
+    })
+    this.#proven = fingerprint.proven
+    return fingerprint
+  }
+
+  #proofOf(stage: string): { readonly from?: TemplateRoot; readonly argv?: readonly string[] } {
+    const { proof } = this.#tool
+    return proof === undefined ? {} : { from: proof.from(join(stage, 'empty')), argv: proof.argv }
+  }
+
+  validate(spec: MachineSpec): readonly Problem[] {
+    const keptSize = spec.disk !== undefined && !this.#keepsSizes ? { diskBytes: KEPT_DISK } : {}
+    return checkSpec(
+      spec,
+      this.#host,
+      { ...this.#missing, ...keptSize },
+      this.#networks?.support ?? { available: true },
+    )
+  }
+
+  async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
+    const { prepared, disks, blanks, ranges, holdings, networks } = await this.#open()
+    if (spec.network.kind === 'internet') await networks.find()
+    refuseProblems(this.validate(spec))
+    if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
+    const { program, missing } = prepared.tool
+    if (program === undefined) throw new CoveError('isolation-unavailable', missing.reason, {}, { fix: missing.fix })
+    holdings.claim(id, spec.disk, prepared.template.name)
+    let newDisk = false
+    let starting: Promise<StartedNetwork> | undefined
+    try {
+      if (spec.network.kind === 'internet') {
+        starting = networks.start(id, spec.network, context.signal)
+        // Waited for below, or undone.
+        starting.catch(() => undefined)
+      }
+      const form = spec.disk === undefined ? ABSENT : await disks.formOf(spec.disk)
+      newDisk = spec.disk !== undefined && form.kind === 'absent'
+      const slot = prepared.ids === 'range' ? holdings.claimRange(id, form) : undefined
+      const base = slot === undefined ? undefined : ranges.baseOf(slot)
+      const writable = await placeWritable(prepared, disks, id, spec, form, async (path) =>
+        base === undefined ? false : await blanks.place(path, base),
+      )
+      const cgroups = machineCgroups(prepared, id, spec)
+      const note: MachineNote = {
+        driver: this.name,
+        machine: id,
+        limits: [...cgroups.reports, ...diskReport(spec, writable.kind !== 'folder')],
+        template: prepared.template.name,
+        ...(slot === undefined ? {} : { slot }),
+        ...(spec.disk === undefined ? {} : { disk: spec.disk }),
+      }
+      const network = await starting
+      context.progress('starting the machine')
+      const request = hostProcessSpec({
+        prepared,
+        program,
+        id,
+        spec,
+        writable,
+        usrLayers: await usrLayersOf(spec),
+        base,
+        note: writeNote(note),
+        cgroups,
+        network,
+      })
+      const process = await this.#launcher.start(request, context.signal)
+      await network?.ready
+      if (newDisk && spec.disk !== undefined) disks.made(spec.disk)
+      return this.#machine(prepared, networks, process, note, cgroups)
+    } catch (error) {
+      await starting?.catch(() => undefined)
+      await this.#undo(id, newDisk ? spec.disk : undefined, error)
+      if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
+      throw CoveError.from(error, 'driver-failed')
+    }
+  }
+
+  async *recover(): AsyncIterable<Recovered> {
+    const { prepared, holdings, networks } = await this.#open()
+    const records = await this.#records()
+    for (const { note } of records) holdings.learn(note)
+    yield* recoverLaunched(records, [prepared.folders.machines, prepared.folders.scratch], ({ process, note }) =>
+      this.#machine(prepared, networks, process, note, machineCgroups(prepared, note.machine, { limits: {} })),
+    )
+  }
+
+  async destroy(id: MachineId): Promise<void> {
+    const { prepared, holdings, networks } = await this.#open()
+    await this.#launcher.destroy(recordOf(prepared, id))
+    if (networks.has(id)) await networks.end(id)
+    // The launcher removes what its record names; a machine that never got one may have left its folder.
+    await Promise.all(
+      [prepared.folders.machines, prepared.folders.scratch].map((folder) => removeTree(join(folder, id))),
+    )
+    await holdings.release(id)
+  }
+
+  async listDisks(): Promise<readonly DiskId[]> {
+    const { disks } = await this.#open()
+    return disks.list()
+  }
+
+  async removeDisk(id: DiskId): Promise<void> {
+    await (await this.#open()).holdings.removeDisk(id)
+  }
+
+  /** Takes back what it has made ahead. The launcher is its caller's. */
+  async close(): Promise<void> {
+    const parts = await this.#opening?.catch(() => undefined)
+    await Promise.all([parts?.blanks.close(), parts?.networks.close()])
+    await this.#proving
+  }
+
+  /** Prepares once; a failure is tried again by the next call. */
+  #open(): Promise<Parts> {
+    this.#opening ??= this.#start().catch((error: unknown) => {
+      this.#opening = undefined
+      throw CoveError.from(error, 'driver-failed')
+    })
+    return this.#opening
+  }
+
+  async #start(): Promise<Parts> {
+    const prepared = await prepare(this.#options, this.#tool)
+    const disks = new DiskStore(prepared.folders.disks)
+    const ranges = new IdRanges(this.#options.uidBase ?? DEFAULT_UID_BASE, {
+      index: this.#tool.share,
+      of: SHARES,
+    })
+    const holdings = new Holdings(disks, ranges)
+    await holdings.open()
+    const records = await this.#records()
+    for (const { note } of records) holdings.learn(note)
+    const networks = await openNetworks(this.#options, this.#tool, prepared, records)
+    this.#networks = networks
+    await pruneHostTemplates(prepared.folders.templates, new Set([...holdings.templates(), prepared.template.name]))
+    this.#missing = missingLimits(prepared)
+    this.#keepsSizes = prepared.images !== undefined
+    const blanks = await BlankDisks.open(join(this.#options.stateDir, 'blanks'), prepared.ids === 'range' ? BLANKS : 0)
+    return { prepared, disks, blanks, ranges, holdings, networks }
+  }
+
+  #machine(
+    prepared: Prepared,
+    networks: Networks,
+    process: HostProcess,
+    note: MachineNote,
+    cgroups: CgroupPlan,
+  ): Machine {
+    if (networks.has(note.machine)) {
+      // What has no machine any more needs no network; a failure is made good by the destroy that comes.
+      void process.exited.then(() => networks.end(note.machine)).catch(() => undefined)
+    }
+    return hostMachine({
+      id: note.machine,
+      limits: withProblems(note.limits, process.cgroupProblems),
+      process,
+      socket: socketOf(prepared, note.machine),
+      diskImage: imageOf(prepared, note),
+      files: cgroups.files,
+      exitOf: (exit) => machineExit(exit, () => agentOomKills(cgroups.files)),
+      ask: async () => {
+        await signalInit(process, 'SIGTERM')
+      },
+      // The kernel ends everything in a pid namespace with its first process; the tool then tells how it ended.
+      force: async () => {
+        if (!(await signalInit(process, 'SIGKILL'))) await process.signal(9, 'group')
+      },
+    })
+  }
+
+  #records(): Promise<readonly LaunchedRecord[]> {
+    return launchedRecords(this.#launcher, this.name, this.#tool.recordPrefix, this.#log)
+  }
+
+  async #undo(id: MachineId, newDisk: DiskId | undefined, error: unknown): Promise<void> {
+    const { prepared, holdings, networks } = await this.#open()
+    const ended = await endFailedStart(this.#launcher, recordOf(prepared, id), error)
+    if (networks.has(id)) await networks.end(id).catch(() => undefined)
+    if (!ended) return
+    await Promise.all(
+      [prepared.folders.machines, prepared.folders.scratch].map((folder) => removeTree(join(folder, id))),
+    )
+    await holdings.release(id)
+    if (newDisk !== undefined) await holdings.removeDisk(newDisk)
+  }
+}
+
+const ABSENT = { kind: 'absent' } as const

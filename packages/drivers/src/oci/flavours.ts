@@ -1,0 +1,23 @@
+import { STAGE } from '../launched/stage.ts'
+
+/** Where a runtime keeps what it knows of its containers. */
+export const STATE = `${STAGE}/run`
+/** Holds `config.json`: a link to the descriptor that the launcher passes. */
+export const BUNDLE = `${STAGE}/bundle`
+
+/** How one runtime differs from another. */
+export interface RuntimeFlavour {
+  /** Of the program, and of the driver. */
+  readonly name: 'crun' | 'runc'
+  /** Which part of the host's user ids its machines get. */
+  readonly share: number
+  /** Before the subcommand. */
+  readonly globalFlags: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+}
+
+export const RUNTIMES: Readonly<Record<RuntimeFlavour['name'], RuntimeFlavour>> = {
+  crun: { name: 'crun', share: 1, globalFlags: ['--cgroup-manager', 'disabled'], env: {} },
+  // Told that it may do little it goes on where it can make no control groups; those of the launcher hold.
+  runc: { name: 'runc', share: 2, globalFlags: ['--rootless', 'true'], env: { GOMAXPROCS: '1' } },
+}
