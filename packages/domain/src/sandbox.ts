@@ -53,6 +53,8 @@ export interface SandboxSpec {
   readonly template: string
   /** What that name meant when the sandbox was created. */
   readonly from: Origin
+  /** The snapshot that it was made from. */
+  readonly snapshot?: SnapshotId
   readonly volumes: readonly VolumeUse[]
   /** The weakest wall that is acceptable. */
   readonly isolation?: Isolation
@@ -85,8 +87,12 @@ export interface SandboxStatus {
   readonly driver?: string
   readonly isolation?: Isolation
   readonly limits: readonly LimitReport[]
+  /** Made ahead and taken from a pool. */
+  readonly pooled?: boolean
   /** Unix milliseconds; absent means never. */
   readonly deadline?: number
+  /** While it is paused its lifetime goes on; otherwise the deadline moves by as long as it was paused. */
+  readonly burnsWhilePaused?: boolean
   readonly reason?: EndReason
   /** The reason in a sentence, for people. */
   readonly message?: string

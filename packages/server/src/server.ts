@@ -11,6 +11,9 @@ import { portMethods } from './doors/connect/port-methods.ts'
 import { processMethods } from './doors/connect/process-methods.ts'
 import { buildServices } from './doors/connect/router.ts'
 import { sandboxMethods } from './doors/connect/sandbox-methods.ts'
+import { poolMethods } from './doors/connect/pool-methods.ts'
+import { snapshotMethods } from './doors/connect/snapshot-methods.ts'
+import { volumeMethods } from './doors/connect/volume-methods.ts'
 import { systemMethods, templateMethods } from './doors/connect/system-methods.ts'
 import { Front } from './doors/front.ts'
 import { HttpDoor } from './doors/http/http-door.ts'
@@ -19,6 +22,7 @@ import { Port, type ListenOptions } from './doors/port/port.ts'
 import { openIdentity, type Identity } from './identity/identity.ts'
 import { PreviewDoor } from './doors/preview/preview-door.ts'
 import { Lifecycle } from './lifecycle/lifecycle.ts'
+import { sweepCutOff } from './lifecycle/sweep-cut-off.ts'
 import { MetricsRegistry } from './metrics/registry.ts'
 import { DEFAULT_DEFAULTS, DEFAULT_LIMITS, HOST_TEMPLATE, type ServerOptions } from './options.ts'
 import { pooledRandom } from './pooled-random.ts'
@@ -28,7 +32,12 @@ import { Activity } from './sandboxes/activity.ts'
 import type { Core } from './sandboxes/core.ts'
 import { Ledger } from './sandboxes/ledger.ts'
 import { Operations } from './sandboxes/operations.ts'
+import { Pools } from './pools/pools.ts'
 import { Sandboxes } from './sandboxes/sandboxes.ts'
+import { SnapshotBook } from './snapshots/snapshot-book.ts'
+import { Snapshots } from './snapshots/snapshots.ts'
+import { VolumeBook } from './volumes/volume-book.ts'
+import { Volumes } from './volumes/volumes.ts'
 import { SandboxView } from './sandboxes/view.ts'
 
 /** The control plane and its doors. */
@@ -66,6 +75,8 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     limits,
     defaults: { ...DEFAULT_DEFAULTS, ...options.defaults },
     templates,
+    snapshots: new SnapshotBook(store),
+    volumes: new VolumeBook(store),
     activity: new Activity(clock),
     operations: new Operations(),
     removalFailed: (id) => lifecycle.removalFailed(id),
@@ -73,6 +84,9 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   }
   const lifecycle = new Lifecycle(core)
   const sandboxes = new Sandboxes(core)
+  const snapshots = new Snapshots(core, sandboxes)
+  const volumes = new Volumes(core)
+  const pools = new Pools(core, store)
   const metrics = new MetricsRegistry()
   const audit = options.audit ?? new MemoryAudit()
   const auditor = new CallAuditor(audit, clock, ({ project }, ref) => view.idOf(project, ref))
@@ -102,10 +116,17 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     throw error
   }
 
+  const chores = [
+    sweepCutOff([() => snapshots.sweep(), () => volumes.sweep()], clock, log, closing.signal),
+    pools.follow(closing.signal),
+  ]
   const body = { bytes: limits.unaryBytes, ms: limits.unaryBodyMs }
   const services = buildServices(
     {
-      sandboxes: sandboxMethods(sandboxes, limits),
+      sandboxes: sandboxMethods(sandboxes, snapshots, limits),
+      snapshots: snapshotMethods(snapshots),
+      volumes: volumeMethods(volumes),
+      pools: poolMethods(pools),
       processes: processMethods(sandboxes, random, limits),
       files: fileMethods(sandboxes, identity.fileUrls, limits),
       ports: portMethods(opened.ports),
@@ -201,6 +222,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     closing.abort(new CoveError('daemon-not-running', 'the server is closing'))
     await port.close(graceMs)
     await mcp.close()
+    await Promise.all(chores)
     await lifecycle.close(Math.max(0, until - clock.monotonic()))
     await identity[Symbol.asyncDispose]()
   }

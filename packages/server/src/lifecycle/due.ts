@@ -26,6 +26,10 @@ export function nextDue({ spec, status }: Sandbox, { now, idleFor, failedMs }: M
       const due = Math.min(idle, status.deadline ?? Infinity)
       return Number.isFinite(due) ? due : undefined
     }
+    case 'pausing':
+    case 'paused':
+    case 'resuming':
+      return status.burnsWhilePaused === true ? status.deadline : undefined
     default:
       // Without a machine that runs there is nothing that could be idle; the lifetime goes on.
       return status.deadline

@@ -1,5 +1,8 @@
-import { CoveError, describeExit, type EndReason, type Exit, type SandboxId } from '@cove/domain'
+import { CoveError, describeExit, type EndReason, type Exit, type SandboxId, type SandboxState } from '@cove/domain'
 import type { Core } from '../sandboxes/core.ts'
+
+/** States in which a machine is supposed to be there. */
+const HAS_MACHINE: ReadonlySet<SandboxState> = new Set(['running', 'pausing', 'paused', 'resuming'])
 
 /**
  * A machine ended by itself: its sandbox has failed, and says how. What is left of it on the node is removed;
@@ -7,7 +10,7 @@ import type { Core } from '../sandboxes/core.ts'
  */
 export async function machineEnded(core: Core, id: SandboxId, incarnation: number, exit: Exit): Promise<void> {
   const entry = core.view.entry(id)
-  if (entry === undefined || entry.status.incarnation !== incarnation || entry.status.state !== 'running') return
+  if (entry === undefined || entry.status.incarnation !== incarnation || !HAS_MACHINE.has(entry.status.state)) return
   await fail(core, id, reasonOf(exit), `its machine ${describeExit(exit)}`)
 }
 

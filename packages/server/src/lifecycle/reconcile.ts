@@ -1,6 +1,7 @@
 import { CoveError, describeExit, type NodeSandbox, type SandboxId } from '@cove/domain'
 import type { Core } from '../sandboxes/core.ts'
 import { describeMachine, make } from '../sandboxes/make.ts'
+import { pause, resume } from '../sandboxes/pause.ts'
 import { stop } from '../sandboxes/power.ts'
 import { remove } from '../sandboxes/remove.ts'
 import type { Entry } from '../sandboxes/view.ts'
@@ -63,10 +64,26 @@ function settle(core: Core, entry: Entry, held: NodeSandbox | undefined): (() =>
     case 'pausing':
     case 'paused':
     case 'resuming':
-      return held === undefined ? () => fail(core, id, 'node-lost', 'its node no longer has its machine') : undefined
+      return settlePaused(core, entry, current)
     case 'deleted':
       return undefined
   }
+}
+
+/** Steps that were cut off are brought to their end; a machine that is awake though nobody woke it is frozen again. */
+function settlePaused(
+  core: Core,
+  { spec: { id }, status: { state, incarnation } }: Entry,
+  current: NodeSandbox | undefined,
+): (() => Promise<unknown>) | undefined {
+  const exit = current?.exit
+  if (exit !== undefined) return () => machineEnded(core, id, incarnation, exit)
+  if (current === undefined) return () => fail(core, id, 'node-lost', 'its node no longer has its machine')
+  if (state === 'pausing') {
+    return core.operations.isRunning('pause', id) ? undefined : () => pause(core, id, false)
+  }
+  if (state === 'resuming') return core.operations.isRunning('resume', id) ? undefined : () => resume(core, id)
+  return current.state === 'running' ? () => core.node.pause(id, incarnation) : undefined
 }
 
 function settleRunning(
@@ -75,6 +92,12 @@ function settleRunning(
   held: NodeSandbox | undefined,
   current: NodeSandbox | undefined,
 ): (() => Promise<unknown>) | undefined {
+  if (current?.state === 'paused') {
+    return async () => {
+      await core.node.resume(id, incarnation)
+      if (state !== 'running') await core.ledger.transition(id, 'running', () => describeMachine(core, current))
+    }
+  }
   if (current?.state === 'running') {
     if (state === 'running') return undefined
     return () => core.ledger.transition(id, 'running', () => describeMachine(core, current))

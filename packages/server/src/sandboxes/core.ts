@@ -1,5 +1,7 @@
 import type { Clock, Log, NodeClient, Random, SandboxId } from '@cove/domain'
 import type { ServerDefaults, ServerLimits, Template } from '../options.ts'
+import type { SnapshotBook } from '../snapshots/snapshot-book.ts'
+import type { VolumeBook } from '../volumes/volume-book.ts'
 import type { Activity } from './activity.ts'
 import type { Ledger } from './ledger.ts'
 import type { Operations } from './operations.ts'
@@ -16,6 +18,8 @@ export interface Core {
   readonly limits: ServerLimits
   readonly defaults: ServerDefaults
   readonly templates: readonly Template[]
+  readonly snapshots: SnapshotBook
+  readonly volumes: VolumeBook
   readonly activity: Activity
   readonly operations: Operations
   /** Told when the removal of a sandbox failed and has to be tried again. */

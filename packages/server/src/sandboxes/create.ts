@@ -18,6 +18,14 @@ import { make } from './make.ts'
 import { decodeIdempotency, decodeReservation, encodeRecord } from './records.ts'
 import { remove } from './remove.ts'
 import { checkCreate, type CreateRequest } from './request.ts'
+import { resolveCreate, type Resolved } from './resolve.ts'
+
+type Resolve = () => Promise<Resolved>
+
+interface Once {
+  readonly digest: string
+  readonly hash: string
+}
 
 /** Attempts to find a free slot when other servers take the same ones at the same time. */
 const SLOT_ATTEMPTS = 16
@@ -37,7 +45,12 @@ export class Creator {
    * The signal is the caller's presence. When it goes away before the answer and nothing else could find the
    * sandbox again (neither a name nor an idempotency key), the sandbox is removed.
    */
-  async create(scope: Scope, request: CreateRequest, caller?: AbortSignal): Promise<Sandbox> {
+  async create(
+    scope: Scope,
+    request: CreateRequest,
+    caller?: AbortSignal,
+    resolve: Resolve = () => resolveCreate(this.#core, scope, request),
+  ): Promise<Sandbox> {
     checkCreate(request)
     const { project } = scope
     if (scope.sandbox !== undefined) {
@@ -47,10 +60,12 @@ export class Creator {
     if (key !== undefined) {
       const digest = digestKey(key)
       const hash = hashRequest(request)
-      return this.#flights.share(`${project}/${digest}`, hash, () => this.#createOnce(project, request, digest, hash))
+      return this.#flights.share(`${project}/${digest}`, hash, () =>
+        this.#createOnce(project, request, resolve, { digest, hash }),
+      )
     }
     caller?.throwIfAborted()
-    const id = await this.#write(project, request)
+    const id = await this.#write(project, request, resolve)
     const made = make(this.#core, id)
     if (caller === undefined || request.name !== undefined) return made
     const abandon = (): void => {
@@ -70,10 +85,10 @@ export class Creator {
     }
   }
 
-  async #createOnce(project: string, request: CreateRequest, digest: string, hash: string): Promise<Sandbox> {
-    const earlier = await this.#replay(project, digest, hash)
+  async #createOnce(project: string, request: CreateRequest, resolve: Resolve, once: Once): Promise<Sandbox> {
+    const earlier = await this.#replay(project, once.digest, once.hash)
     if (earlier !== undefined) return earlier
-    return make(this.#core, await this.#write(project, request, { digest, hash }))
+    return make(this.#core, await this.#write(project, request, resolve, once))
   }
 
   /** The result of an earlier create with the same key, if that still holds. */
@@ -93,15 +108,14 @@ export class Creator {
     return sandbox
   }
 
-  async #write(
-    project: string,
-    request: CreateRequest,
-    once?: { readonly digest: string; readonly hash: string },
-  ): Promise<SandboxId> {
-    const { ledger, view, clock } = this.#core
-    const spec = this.#specify(project, request)
-    const { id, name } = spec
+  async #write(project: string, request: CreateRequest, resolve: Resolve, once?: Once): Promise<SandboxId> {
+    const { ledger, view, clock, random } = this.#core
+    const id = newSandboxId(random)
+    const { name } = request
     for (let attempt = 0; attempt < SLOT_ATTEMPTS; attempt++) {
+      // Anew each time: what was found may be what has changed.
+      const resolved = await resolve()
+      const spec = this.#specify(id, project, request, resolved)
       if (name !== undefined) this.#checkNameFree(project, name, view.nameHolder(project, name))
       const slot = this.#pickSlot(project)
       const slotName = slotKey(project, slot)
@@ -113,6 +127,7 @@ export class Creator {
           { key: specKey(id), absent: true },
           { key: slotName, absent: true },
           { key: closingKey(project), absent: true },
+          ...resolved.compare,
         ]
         const ops: Op[] = [
           { type: 'put', key: specKey(id), value: encodeRecord({ spec, slot, ...idempotency }) },
@@ -177,26 +192,17 @@ export class Creator {
     })
   }
 
-  #specify(project: string, request: CreateRequest): SandboxSpec {
-    const { clock, random, defaults, templates } = this.#core
-    const template = request.template ?? defaults.template
-    if (!templates.some(({ name }) => name === template)) {
-      throw new CoveError('template-not-found', `there is no template ${JSON.stringify(template.slice(0, 80))}`, {
-        field: 'template',
-      })
-    }
+  #specify(id: SandboxId, project: string, request: CreateRequest, resolved: Resolved): SandboxSpec {
+    const { clock, defaults } = this.#core
     return {
-      id: newSandboxId(random),
+      id,
       project,
       ...(request.name === undefined ? {} : { name: request.name }),
-      template,
-      from: { kind: 'host' },
-      volumes: [],
+      ...resolved.spec,
       ...(request.isolation === undefined ? {} : { isolation: request.isolation }),
       ...(request.driver === undefined ? {} : { driver: request.driver }),
-      limits: { ...defaults.limits, ...request.limits },
+      limits: { ...defaults.limits, ...resolved.limits },
       network: request.network,
-      env: request.env,
       labels: request.labels,
       idleTimeout: request.idleTimeout ?? defaults.idleTimeoutMs,
       lifetime: request.lifetime ?? defaults.lifetimeMs,

@@ -4,6 +4,7 @@ import {
   type NodeSandbox,
   type Sandbox,
   type SandboxId,
+  type SandboxState,
   type SandboxStatus,
 } from '@cove/domain'
 import type { Core } from './core.ts'
@@ -26,9 +27,9 @@ export function make(core: Core, id: SandboxId): Promise<Sandbox> {
       throw await settleFailure(core, id, CoveError.from(error, 'driver-failed'))
     }
     try {
-      const running = await core.ledger.transition(id, 'running', () => ({ ...describeMachine(core, made) }))
+      // Before it runs: its idle clock must not be seen where it stood when it was used last.
       core.activity.touch(id)
-      return running
+      return await core.ledger.transition(id, 'running', () => ({ ...describeMachine(core, made) }))
     } catch (error) {
       throw explainUnrecorded(core, id, error)
     }
@@ -37,7 +38,8 @@ export function make(core: Core, id: SandboxId): Promise<Sandbox> {
 
 /** The part of a status that the node's answer decides. */
 export function describeMachine(core: Core, made: NodeSandbox): Partial<SandboxStatus> {
-  return { node: core.node.name, driver: made.driver, isolation: made.isolation, limits: made.limits }
+  const { driver, isolation, limits, pooled = false } = made
+  return { node: core.node.name, driver, isolation, limits, pooled }
 }
 
 async function askNode(core: Core, entry: Entry, signal: AbortSignal): Promise<NodeSandbox> {
@@ -81,10 +83,13 @@ function isRefusal({ code, transient }: CoveError): boolean {
   return ERROR_CODES[code].http < 500 && !transient
 }
 
+/** States in which somebody's step is under way. */
+const UNDER_WAY: ReadonlySet<SandboxState> = new Set(['creating', 'stopping', 'pausing', 'resuming'])
+
 /** The step was done, but its outcome could not be written down. */
 export function explainUnrecorded(core: Core, id: SandboxId, error: unknown): CoveError {
   const state = core.view.entry(id)?.status.state
-  if (state === 'creating' || state === 'stopping') core.outcomeLost()
+  if (state !== undefined && UNDER_WAY.has(state)) core.outcomeLost()
   return explainOvertaken(core, id, error)
 }
 

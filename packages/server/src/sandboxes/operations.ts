@@ -1,6 +1,6 @@
 import type { Sandbox, SandboxId } from '@cove/domain'
 
-export type OperationKind = 'make' | 'start' | 'stop' | 'remove'
+export type OperationKind = 'make' | 'start' | 'stop' | 'pause' | 'resume' | 'remove'
 
 interface Operation {
   readonly controller: AbortController

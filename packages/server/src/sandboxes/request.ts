@@ -22,6 +22,10 @@ export interface CreateRequest {
   readonly idleTimeout?: Timeout
   readonly lifetime?: Timeout
   readonly idempotencyKey?: string
+  /** Id or name of a snapshot to go on from, in place of a template. */
+  readonly snapshot?: string
+  /** Names or ids of volumes, and where they are to be seen. */
+  readonly volumes?: readonly { readonly volume: string; readonly path: string; readonly readOnly: boolean }[]
 }
 
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
@@ -86,7 +90,7 @@ export function isSandboxId(text: string): boolean {
   }
 }
 
-function checkLabels(labels: Readonly<Record<string, string>>): void {
+export function checkLabels(labels: Readonly<Record<string, string>>): void {
   const entries = Object.entries(labels)
   if (entries.length > LABELS) throw bad('labels', `has more than ${LABELS} entries`)
   for (const [key, value] of entries) {
@@ -105,7 +109,7 @@ const SMALLEST: Readonly<Record<LimitName, number>> = {
   diskBytes: 1024 * 1024,
 }
 
-function checkLimits(limits: Limits): void {
+export function checkLimits(limits: Limits): void {
   for (const [name, smallest] of Object.entries(SMALLEST) as [LimitName, number][]) {
     const limit = limits[name]
     if (limit === undefined) continue

@@ -1,14 +1,24 @@
-import { CoveError, type Guest, type Sandbox, type SandboxId, type Timeout } from '@cove/domain'
+import {
+  CoveError,
+  type Guest,
+  type Limits,
+  type MachineStats,
+  type Sandbox,
+  type SandboxId,
+  type Timeout,
+} from '@cove/domain'
 import type { Scope } from '../auth/principal.ts'
 import type { Core } from './core.ts'
 import { Creator } from './create.ts'
 import { nameKey } from './keys.ts'
 import { endedError } from './ledger.ts'
+import { pause, resume } from './pause.ts'
 import { start, stop } from './power.ts'
 import { listPage, sees, type Filter, type Page, type PageRequest } from './query.ts'
 import { decodeReservation } from './records.ts'
 import { remove } from './remove.ts'
-import { checkTimeout, isSandboxId, type CreateRequest } from './request.ts'
+import { checkLimits, checkTimeout, isSandboxId, type CreateRequest } from './request.ts'
+import type { Resolved } from './resolve.ts'
 import { watchSandboxes, type WatchEvent } from './watch.ts'
 
 /** A way into a running sandbox that counts as activity until it is let go. */
@@ -28,8 +38,13 @@ export class Sandboxes {
   }
 
   /** Answers when it runs. See `Creator.create` for what the caller's signal means. */
-  create(scope: Scope, request: CreateRequest, caller?: AbortSignal): Promise<Sandbox> {
-    return this.#creator.create(scope, request, caller)
+  create(
+    scope: Scope,
+    request: CreateRequest,
+    caller?: AbortSignal,
+    resolve?: () => Promise<Resolved>,
+  ): Promise<Sandbox> {
+    return this.#creator.create(scope, request, caller, resolve)
   }
 
   /** Also an ended one, as long as its tombstone is kept; later `sandbox-gone`, and at last `sandbox-not-found`. */
@@ -62,6 +77,53 @@ export class Sandboxes {
     const sandbox = await this.get(scope, ref)
     this.#checkAlive(ref, sandbox)
     return start(this.#core, sandbox.spec.id)
+  }
+
+  /** Frozen time burns no idle time, and no lifetime unless that is asked for. */
+  async pause(scope: Scope, ref: string, burnLifetime = false): Promise<Sandbox> {
+    const sandbox = await this.get(scope, ref)
+    this.#checkAlive(ref, sandbox)
+    return pause(this.#core, sandbox.spec.id, burnLifetime)
+  }
+
+  async resume(scope: Scope, ref: string): Promise<Sandbox> {
+    const sandbox = await this.get(scope, ref)
+    this.#checkAlive(ref, sandbox)
+    return resume(this.#core, sandbox.spec.id)
+  }
+
+  /** Of a running sandbox; those that are not named stay, also when it is started anew. */
+  async updateLimits(scope: Scope, ref: string, limits: Limits): Promise<Sandbox> {
+    checkLimits(limits)
+    const { spec, status } = await this.running(scope, ref)
+    const reports = await this.#core.node.resize(spec.id, status.incarnation, limits)
+    this.#core.activity.touch(spec.id)
+    return this.#core.ledger.amend(spec.id, (entry) => ({
+      spec: { ...entry.spec, limits: { ...entry.spec.limits, ...limits } },
+      status: { ...entry.status, limits: reports },
+    }))
+  }
+
+  async stats(scope: Scope, ref: string): Promise<MachineStats> {
+    const sandbox = await this.get(scope, ref)
+    this.#checkAlive(ref, sandbox)
+    return this.#core.node.stats(sandbox.spec.id, sandbox.status.incarnation)
+  }
+
+  /** The sandbox, when it runs; `wrong-state` with what to do about it otherwise. */
+  async running(scope: Scope, ref: string, incarnation = 0): Promise<Sandbox> {
+    const sandbox = this.#known(scope, ref) ?? (await this.#lookUp(scope, ref))
+    this.#checkAlive(ref, sandbox)
+    checkIncarnation(sandbox, incarnation)
+    const { state } = sandbox.status
+    if (state === 'running') return sandbox
+    const command = state === 'stopped' ? 'start' : state === 'paused' ? 'resume' : undefined
+    throw new CoveError(
+      'wrong-state',
+      `sandbox ${ref} is ${state}, not running`,
+      { sandbox: sandbox.spec.id, state },
+      command === undefined ? {} : { fix: `Use \`cove ${command} ${ref}\` first.` },
+    )
   }
 
   /** Absent timeouts stay. A lifetime counts from now. Being cared for counts as activity. */
@@ -97,15 +159,8 @@ export class Sandboxes {
 
   /** The data path. `wrong-state` unless it runs; `stale-incarnation` when one is given and is not the current. */
   async guest(scope: Scope, ref: string, incarnation = 0): Promise<GuestLease> {
-    const sandbox = this.#known(scope, ref) ?? (await this.#lookUp(scope, ref))
-    this.#checkAlive(ref, sandbox)
-    checkIncarnation(sandbox, incarnation)
-    const { state } = sandbox.status
+    const sandbox = await this.running(scope, ref, incarnation)
     const { id } = sandbox.spec
-    if (state !== 'running') {
-      const fix = state === 'stopped' ? { fix: `Start it with \`cove start ${ref}\`.` } : {}
-      throw new CoveError('wrong-state', `sandbox ${ref} is ${state}, not running`, { sandbox: id, state }, fix)
-    }
     const release = this.#core.activity.hold(id)
     try {
       const guest = await this.#core.node.guest(id, sandbox.status.incarnation)

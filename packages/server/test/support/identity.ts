@@ -1,5 +1,14 @@
 import { createClient, type Client, type Transport } from '@connectrpc/connect'
-import { FileService, IdentityService, ProcessService, Role, SandboxService } from '@cove/api'
+import {
+  FileService,
+  IdentityService,
+  PoolService,
+  ProcessService,
+  Role,
+  SandboxService,
+  SnapshotService,
+  VolumeService,
+} from '@cove/api'
 import { CoveError } from '@cove/domain'
 import { codeOf } from './code-of.ts'
 import { PROTOCOLS, transport } from './clients.ts'
@@ -8,6 +17,9 @@ import { PROTOCOLS, transport } from './clients.ts'
 export interface Caller {
   readonly identity: Client<typeof IdentityService>
   readonly sandboxes: Client<typeof SandboxService>
+  readonly snapshots: Client<typeof SnapshotService>
+  readonly volumes: Client<typeof VolumeService>
+  readonly pools: Client<typeof PoolService>
   readonly processes: Client<typeof ProcessService>
   readonly files: Client<typeof FileService>
 }
@@ -24,6 +36,9 @@ function clients(way: Transport): Caller {
   return {
     identity: createClient(IdentityService, way),
     sandboxes: createClient(SandboxService, way),
+    snapshots: createClient(SnapshotService, way),
+    volumes: createClient(VolumeService, way),
+    pools: createClient(PoolService, way),
     processes: createClient(ProcessService, way),
     files: createClient(FileService, way),
   }

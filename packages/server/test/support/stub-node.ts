@@ -25,6 +25,7 @@ export class StubNode implements NodeClient {
   readonly machines = new Map<SandboxId, NodeSandbox>()
   readonly guests = new Map<SandboxId, StubGuest>()
   readonly calls: string[] = []
+  readonly requests: NodeCreate[] = []
   readonly #facets = stubFacets(this.calls)
   readonly images = this.#facets.images
   readonly builds = this.#facets.builds
@@ -48,6 +49,7 @@ export class StubNode implements NodeClient {
   async create(request: NodeCreate, signal?: AbortSignal): Promise<NodeSandbox> {
     const { spec, incarnation } = request
     this.calls.push(`create ${spec.id} ${incarnation}`)
+    this.requests.push(request)
     const there = this.machines.get(spec.id)
     if (there?.incarnation === incarnation && there.state === 'running') return there
     await this.onCreate(request, signal)

@@ -3,6 +3,7 @@ import {
   Isolation,
   Network_Kind,
   SandboxState,
+  SnapshotKind,
   type Command,
   type CreateSandboxRequest,
   type Limits as WireLimits,
@@ -69,6 +70,10 @@ export function parseCreate(request: CreateSandboxRequest): CreateRequest {
     ...(idleTimeout === undefined ? {} : { idleTimeout }),
     ...(lifetime === undefined ? {} : { lifetime }),
     ...(idempotencyKey === '' ? {} : { idempotencyKey }),
+    ...(request.snapshot === '' ? {} : { snapshot: request.snapshot }),
+    ...(request.volumes.length === 0
+      ? {}
+      : { volumes: request.volumes.map(({ volume, path, readOnly }) => ({ volume, path, readOnly })) }),
   }
 }
 
@@ -80,7 +85,7 @@ function parseIsolation(isolation: Isolation): DomainIsolation | undefined {
 }
 
 /** Whatever a client names is required. */
-function parseLimits(limits: WireLimits | undefined): Limits {
+export function parseLimits(limits: WireLimits | undefined): Limits {
   if (limits === undefined) return {}
   const { memoryBytes, cpus, processes, diskBytes } = limits
   return {
@@ -91,7 +96,7 @@ function parseLimits(limits: WireLimits | undefined): Limits {
   }
 }
 
-function parseNetwork(network: WireNetwork | undefined): Network {
+export function parseNetwork(network: WireNetwork | undefined): Network {
   if (network === undefined) return { kind: 'none' }
   switch (network.kind) {
     case Network_Kind.UNSPECIFIED:
@@ -103,6 +108,19 @@ function parseNetwork(network: WireNetwork | undefined): Network {
       return { kind: 'internet', allow: network.allow }
     default:
       throw bad('network.kind', `has the unknown value ${network.kind}`)
+  }
+}
+
+export function parseKind(kind: SnapshotKind): { kind?: 'filesystem' | 'memory' } {
+  switch (kind) {
+    case SnapshotKind.UNSPECIFIED:
+      return {}
+    case SnapshotKind.FILESYSTEM:
+      return { kind: 'filesystem' }
+    case SnapshotKind.MEMORY:
+      return { kind: 'memory' }
+    default:
+      throw bad('kind', `has the unknown value ${kind}`)
   }
 }
 

@@ -2,11 +2,14 @@ import type { DescMethod, DescService } from '@bufbuild/protobuf'
 import {
   FileService,
   IdentityService,
+  PoolService,
   PortService,
   ProcessService,
   SandboxService,
+  SnapshotService,
   SystemService,
   TemplateService,
+  VolumeService,
 } from '@cove/api'
 import { Health, ServerReflection, ServerReflectionAlpha } from '@cove/api/grpc'
 import { CoveError, type Log } from '@cove/domain'
@@ -33,6 +36,9 @@ import type { UnaryMethod } from './unary-lane.ts'
 
 export interface AllMethods {
   readonly sandboxes: Methods<typeof SandboxService>
+  readonly snapshots: Methods<typeof SnapshotService>
+  readonly volumes: Methods<typeof VolumeService>
+  readonly pools: Methods<typeof PoolService>
   readonly processes: Methods<typeof ProcessService>
   readonly files: Methods<typeof FileService>
   readonly ports: Methods<typeof PortService>
@@ -83,6 +89,9 @@ export function buildServices(all: AllMethods, options: ServiceOptions): Service
     router.service(service, Object.fromEntries(adapted) as ServiceImpl<Service>)
   }
   add(SandboxService, all.sandboxes)
+  add(SnapshotService, all.snapshots)
+  add(VolumeService, all.volumes)
+  add(PoolService, all.pools)
   add(ProcessService, all.processes)
   add(FileService, all.files)
   add(PortService, all.ports)

@@ -4,17 +4,30 @@ import type { ServerLimits } from '../../options.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import type { WatchEvent } from '../../sandboxes/watch.ts'
 import { bad } from '../../sandboxes/request.ts'
+import type { Snapshots } from '../../snapshots/snapshots.ts'
 import type { Methods } from './call.ts'
-import { checkRef, parseCreate, parseFilter, parseMilliseconds, parseTimeout } from './from-wire.ts'
+import {
+  checkRef,
+  parseCreate,
+  parseFilter,
+  parseKind,
+  parseLimits,
+  parseMilliseconds,
+  parseTimeout,
+} from './from-wire.ts'
 import { withKeepAlive } from './keep-alive.ts'
-import { toSandbox } from './to-wire.ts'
+import { toSandbox, toSnapshotKind, toStats } from './to-wire.ts'
 
 const DEFAULT_GRACE_MS = 5_000
 const LONGEST_GRACE_MS = 600_000
 const DEFAULT_PAGE = 100
 const LARGEST_PAGE = 1_000
 
-export function sandboxMethods(sandboxes: Sandboxes, limits: ServerLimits): Methods<typeof SandboxService> {
+export function sandboxMethods(
+  sandboxes: Sandboxes,
+  snapshots: Snapshots,
+  limits: ServerLimits,
+): Methods<typeof SandboxService> {
   return {
     async createSandbox(request, { caller, signal }) {
       return { sandbox: toSandbox(await sandboxes.create(caller, parseCreate(request), signal)) }
@@ -42,6 +55,27 @@ export function sandboxMethods(sandboxes: Sandboxes, limits: ServerLimits): Meth
     },
     async startSandbox({ id }, { caller }) {
       return { sandbox: toSandbox(await sandboxes.start(caller, checkRef(id, 'id'))) }
+    },
+    async pauseSandbox({ id, burnLifetime }, { caller }) {
+      return { sandbox: toSandbox(await sandboxes.pause(caller, checkRef(id, 'id'), burnLifetime)) }
+    },
+    async resumeSandbox({ id }, { caller }) {
+      return { sandbox: toSandbox(await sandboxes.resume(caller, checkRef(id, 'id'))) }
+    },
+    async forkSandbox({ id, count, kind, labels }, { caller, signal }) {
+      const forked = await snapshots.fork(
+        caller,
+        checkRef(id, 'id'),
+        { count: count === 0 ? 1 : count, labels, ...parseKind(kind) },
+        signal,
+      )
+      return { sandboxes: forked.sandboxes.map(toSandbox), kind: toSnapshotKind(forked.kind) }
+    },
+    async updateSandboxLimits({ id, limits: wanted }, { caller }) {
+      return { sandbox: toSandbox(await sandboxes.updateLimits(caller, checkRef(id, 'id'), parseLimits(wanted))) }
+    },
+    async getSandboxStats({ id }, { caller }) {
+      return toStats(await sandboxes.stats(caller, checkRef(id, 'id')))
     },
     async updateSandboxTimeouts(request, { caller }) {
       const idleTimeout = parseTimeout(request.idleTimeout, 'idleTimeout')

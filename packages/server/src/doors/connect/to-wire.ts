@@ -8,9 +8,13 @@ import {
   Network_Kind,
   OutputStream,
   SandboxState,
+  SnapshotKind,
   type DriverSchema,
   type ExitSchema,
   type FileInfoSchema,
+  type GetSandboxStatsResponseSchema,
+  type LimitsSchema,
+  type NetworkSchema,
   type ProcessEventSchema,
   type ProcessSchema,
   type SandboxSchema,
@@ -77,10 +81,7 @@ export function toSandbox({ spec, status }: domain.Sandbox): MessageInitShape<ty
     isolation: status.isolation === undefined ? Isolation.UNSPECIFIED : ISOLATIONS[status.isolation],
     labels: { ...spec.labels },
     limits: status.limits.map(({ name, value, enforced, reason = '' }) => ({ name, value, enforced, reason })),
-    network:
-      spec.network.kind === 'none'
-        ? { kind: Network_Kind.NONE }
-        : { kind: Network_Kind.INTERNET, allow: [...spec.network.allow] },
+    network: toNetwork(spec.network),
     idleTimeout: toTimeout(spec.idleTimeout),
     lifetime: toTimeout(spec.lifetime),
     createdAt: timestampFromMs(spec.createdAt),
@@ -89,7 +90,42 @@ export function toSandbox({ spec, status }: domain.Sandbox): MessageInitShape<ty
     endReason: status.reason === undefined ? EndReason.UNSPECIFIED : REASONS[status.reason],
     message: status.message ?? '',
     node: status.node ?? '',
+    snapshot: spec.snapshot ?? '',
+    volumes: spec.volumes.map(({ name, path, readOnly }) => ({ volume: name, path, readOnly })),
+    pooled: status.pooled ?? false,
   }
+}
+
+const SNAPSHOT_KINDS = { filesystem: SnapshotKind.FILESYSTEM, memory: SnapshotKind.MEMORY } as const
+
+export function toSnapshotKind(kind: 'filesystem' | 'memory'): SnapshotKind {
+  return SNAPSHOT_KINDS[kind]
+}
+
+export function toStats(stats: domain.MachineStats): MessageInitShape<typeof GetSandboxStatsResponseSchema> {
+  const { memoryBytes, cpuMs, processes, diskBytes } = stats
+  return {
+    ...(memoryBytes === undefined ? {} : { memoryBytes: BigInt(Math.round(memoryBytes)) }),
+    ...(cpuMs === undefined ? {} : { cpuTime: toDuration(cpuMs) }),
+    ...(processes === undefined ? {} : { processes }),
+    ...(diskBytes === undefined ? {} : { diskBytes: BigInt(Math.round(diskBytes)) }),
+  }
+}
+
+export function toLimits(limits: domain.Limits): MessageInitShape<typeof LimitsSchema> {
+  const { memoryBytes, cpus, processes, diskBytes } = limits
+  return {
+    ...(memoryBytes === undefined ? {} : { memoryBytes: BigInt(memoryBytes.value) }),
+    ...(cpus === undefined ? {} : { cpus: cpus.value }),
+    ...(processes === undefined ? {} : { processes: processes.value }),
+    ...(diskBytes === undefined ? {} : { diskBytes: BigInt(diskBytes.value) }),
+  }
+}
+
+export function toNetwork(network: domain.Network): MessageInitShape<typeof NetworkSchema> {
+  return network.kind === 'none'
+    ? { kind: Network_Kind.NONE }
+    : { kind: Network_Kind.INTERNET, allow: [...network.allow] }
 }
 
 function toTimeout(timeout: domain.Timeout): MessageInitShape<typeof TimeoutSchema> {

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cove/v1/sandbox.proto.
  */
 export const file_cove_v1_sandbox: GenFile = /*@__PURE__*/
-  fileDesc("ChVjb3ZlL3YxL3NhbmRib3gucHJvdG8SB2NvdmUudjEi/wQKB1NhbmRib3gSCgoCaWQYASABKAkSDwoHcHJvamVjdBgCIAEoCRIMCgRuYW1lGAMgASgJEhAKCHRlbXBsYXRlGAQgASgJEiQKBXN0YXRlGAUgASgOMhUuY292ZS52MS5TYW5kYm94U3RhdGUSEwoLaW5jYXJuYXRpb24YBiABKA0SDgoGZHJpdmVyGAcgASgJEiUKCWlzb2xhdGlvbhgIIAEoDjISLmNvdmUudjEuSXNvbGF0aW9uEiwKBmxhYmVscxgJIAMoCzIcLmNvdmUudjEuU2FuZGJveC5MYWJlbHNFbnRyeRIkCgZsaW1pdHMYCiADKAsyFC5jb3ZlLnYxLkxpbWl0UmVwb3J0EiEKB25ldHdvcmsYCyABKAsyEC5jb3ZlLnYxLk5ldHdvcmsSJgoMaWRsZV90aW1lb3V0GAwgASgLMhAuY292ZS52MS5UaW1lb3V0EiIKCGxpZmV0aW1lGA0gASgLMhAuY292ZS52MS5UaW1lb3V0Ei4KCmNyZWF0ZWRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNoYW5nZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgplbmRfcmVhc29uGBEgASgOMhIuY292ZS52MS5FbmRSZWFzb24SDwoHbWVzc2FnZRgSIAEoCRIMCgRub2RlGBMgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTwoHVGltZW91dBIqCgVhZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEg8KBW5ldmVyGAIgASgISABCBwoFdmFsdWUingEKBkxpbWl0cxIZCgxtZW1vcnlfYnl0ZXMYASABKARIAIgBARIRCgRjcHVzGAIgASgBSAGIAQESFgoJcHJvY2Vzc2VzGAMgASgNSAKIAQESFwoKZGlza19ieXRlcxgEIAEoBEgDiAEBQg8KDV9tZW1vcnlfYnl0ZXNCBwoFX2NwdXNCDAoKX3Byb2Nlc3Nlc0INCgtfZGlza19ieXRlcyJMCgtMaW1pdFJlcG9ydBIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgBEhAKCGVuZm9yY2VkGAMgASgIEg4KBnJlYXNvbhgEIAEoCSJ9CgdOZXR3b3JrEiMKBGtpbmQYASABKA4yFS5jb3ZlLnYxLk5ldHdvcmsuS2luZBINCgVhbGxvdxgCIAMoCSI+CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABINCglLSU5EX05PTkUQARIRCg1LSU5EX0lOVEVSTkVUEAIi4QMKFENyZWF0ZVNhbmRib3hSZXF1ZXN0EhAKCHRlbXBsYXRlGAEgASgJEgwKBG5hbWUYAiABKAkSJQoJaXNvbGF0aW9uGAMgASgOMhIuY292ZS52MS5Jc29sYXRpb24SDgoGZHJpdmVyGAQgASgJEh8KBmxpbWl0cxgFIAEoCzIPLmNvdmUudjEuTGltaXRzEiEKB25ldHdvcmsYBiABKAsyEC5jb3ZlLnYxLk5ldHdvcmsSMwoDZW52GAcgAygLMiYuY292ZS52MS5DcmVhdGVTYW5kYm94UmVxdWVzdC5FbnZFbnRyeRI5CgZsYWJlbHMYCCADKAsyKS5jb3ZlLnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0LkxhYmVsc0VudHJ5EiYKDGlkbGVfdGltZW91dBgJIAEoCzIQLmNvdmUudjEuVGltZW91dBIiCghsaWZldGltZRgKIAEoCzIQLmNvdmUudjEuVGltZW91dBIXCg9pZGVtcG90ZW5jeV9rZXkYCyABKAkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjoKFUNyZWF0ZVNhbmRib3hSZXNwb25zZRIhCgdzYW5kYm94GAEgASgLMhAuY292ZS52MS5TYW5kYm94Ih8KEUdldFNhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJIjcKEkdldFNhbmRib3hSZXNwb25zZRIhCgdzYW5kYm94GAEgASgLMhAuY292ZS52MS5TYW5kYm94ItIBCg1TYW5kYm94RmlsdGVyEiUKBnN0YXRlcxgBIAMoDjIVLmNvdmUudjEuU2FuZGJveFN0YXRlEjIKBmxhYmVscxgCIAMoCzIiLmNvdmUudjEuU2FuZGJveEZpbHRlci5MYWJlbHNFbnRyeRIQCgh0ZW1wbGF0ZRgDIAEoCRIMCgRuYW1lGAQgASgJEhcKD2luY2x1ZGVfZGVsZXRlZBgFIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImUKFExpc3RTYW5kYm94ZXNSZXF1ZXN0EiYKBmZpbHRlchgBIAEoCzIWLmNvdmUudjEuU2FuZGJveEZpbHRlchIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSJVChVMaXN0U2FuZGJveGVzUmVzcG9uc2USIwoJc2FuZGJveGVzGAEgAygLMhAuY292ZS52MS5TYW5kYm94EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI/ChVXYXRjaFNhbmRib3hlc1JlcXVlc3QSJgoGZmlsdGVyGAEgASgLMhYuY292ZS52MS5TYW5kYm94RmlsdGVyItgBChZXYXRjaFNhbmRib3hlc1Jlc3BvbnNlEiMKB2NoYW5nZWQYASABKAsyEC5jb3ZlLnYxLlNhbmRib3hIABI4CgZzeW5jZWQYAiABKAsyJi5jb3ZlLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UuU3luY2VkSAASPwoKa2VlcF9hbGl2ZRgDIAEoCzIpLmNvdmUudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5LZWVwQWxpdmVIABoICgZTeW5jZWQaCwoJS2VlcEFsaXZlQgcKBWV2ZW50Il8KElN0b3BTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCRIoCgVncmFjZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtpbmNhcm5hdGlvbhgDIAEoDSI4ChNTdG9wU2FuZGJveFJlc3BvbnNlEiEKB3NhbmRib3gYASABKAsyEC5jb3ZlLnYxLlNhbmRib3giIQoTU3RhcnRTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCSI5ChRTdGFydFNhbmRib3hSZXNwb25zZRIhCgdzYW5kYm94GAEgASgLMhAuY292ZS52MS5TYW5kYm94InYKHFVwZGF0ZVNhbmRib3hUaW1lb3V0c1JlcXVlc3QSCgoCaWQYASABKAkSJgoMaWRsZV90aW1lb3V0GAIgASgLMhAuY292ZS52MS5UaW1lb3V0EiIKCGxpZmV0aW1lGAMgASgLMhAuY292ZS52MS5UaW1lb3V0IkIKHVVwZGF0ZVNhbmRib3hUaW1lb3V0c1Jlc3BvbnNlEiEKB3NhbmRib3gYASABKAsyEC5jb3ZlLnYxLlNhbmRib3giIgoURGVsZXRlU2FuZGJveFJlcXVlc3QSCgoCaWQYASABKAkiOgoVRGVsZXRlU2FuZGJveFJlc3BvbnNlEiEKB3NhbmRib3gYASABKAsyEC5jb3ZlLnYxLlNhbmRib3gq8AIKDFNhbmRib3hTdGF0ZRIdChlTQU5EQk9YX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVU0FOREJPWF9TVEFURV9QRU5ESU5HEAESGgoWU0FOREJPWF9TVEFURV9DUkVBVElORxACEhkKFVNBTkRCT1hfU1RBVEVfUlVOTklORxADEhkKFVNBTkRCT1hfU1RBVEVfUEFVU0lORxAEEhgKFFNBTkRCT1hfU1RBVEVfUEFVU0VEEAUSGgoWU0FOREJPWF9TVEFURV9SRVNVTUlORxAGEhoKFlNBTkRCT1hfU1RBVEVfU1RPUFBJTkcQBxIZChVTQU5EQk9YX1NUQVRFX1NUT1BQRUQQCBIWChJTQU5EQk9YX1NUQVRFX0xPU1QQCRIYChRTQU5EQk9YX1NUQVRFX0ZBSUxFRBAKEhoKFlNBTkRCT1hfU1RBVEVfREVMRVRJTkcQCxIZChVTQU5EQk9YX1NUQVRFX0RFTEVURUQQDCquAQoJSXNvbGF0aW9uEhkKFUlTT0xBVElPTl9VTlNQRUNJRklFRBAAEhUKEUlTT0xBVElPTl9QUk9DRVNTEAESFwoTSVNPTEFUSU9OX05BTUVTUEFDRRACEhcKE0lTT0xBVElPTl9DT05UQUlORVIQAxIUChBJU09MQVRJT05fS0VSTkVMEAQSFQoRSVNPTEFUSU9OX01JQ1JPVk0QBRIQCgxJU09MQVRJT05fVk0QBirbAQoJRW5kUmVhc29uEhoKFkVORF9SRUFTT05fVU5TUEVDSUZJRUQQABIWChJFTkRfUkVBU09OX0RFTEVURUQQARITCg9FTkRfUkVBU09OX0lETEUQAhIXChNFTkRfUkVBU09OX0RFQURMSU5FEAMSFgoSRU5EX1JFQVNPTl9DUkFTSEVEEAQSHAoYRU5EX1JFQVNPTl9PVVRfT0ZfTUVNT1JZEAUSGAoURU5EX1JFQVNPTl9OT0RFX0xPU1QQBhIcChhFTkRfUkVBU09OX0NSRUFURV9GQUlMRUQQBzKlBQoOU2FuZGJveFNlcnZpY2USTgoNQ3JlYXRlU2FuZGJveBIdLmNvdmUudjEuQ3JlYXRlU2FuZGJveFJlcXVlc3QaHi5jb3ZlLnYxLkNyZWF0ZVNhbmRib3hSZXNwb25zZRJKCgpHZXRTYW5kYm94EhouY292ZS52MS5HZXRTYW5kYm94UmVxdWVzdBobLmNvdmUudjEuR2V0U2FuZGJveFJlc3BvbnNlIgOQAgESUwoNTGlzdFNhbmRib3hlcxIdLmNvdmUudjEuTGlzdFNhbmRib3hlc1JlcXVlc3QaHi5jb3ZlLnYxLkxpc3RTYW5kYm94ZXNSZXNwb25zZSIDkAIBElMKDldhdGNoU2FuZGJveGVzEh4uY292ZS52MS5XYXRjaFNhbmRib3hlc1JlcXVlc3QaHy5jb3ZlLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UwARJICgtTdG9wU2FuZGJveBIbLmNvdmUudjEuU3RvcFNhbmRib3hSZXF1ZXN0GhwuY292ZS52MS5TdG9wU2FuZGJveFJlc3BvbnNlEksKDFN0YXJ0U2FuZGJveBIcLmNvdmUudjEuU3RhcnRTYW5kYm94UmVxdWVzdBodLmNvdmUudjEuU3RhcnRTYW5kYm94UmVzcG9uc2USZgoVVXBkYXRlU2FuZGJveFRpbWVvdXRzEiUuY292ZS52MS5VcGRhdGVTYW5kYm94VGltZW91dHNSZXF1ZXN0GiYuY292ZS52MS5VcGRhdGVTYW5kYm94VGltZW91dHNSZXNwb25zZRJOCg1EZWxldGVTYW5kYm94Eh0uY292ZS52MS5EZWxldGVTYW5kYm94UmVxdWVzdBoeLmNvdmUudjEuRGVsZXRlU2FuZGJveFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChVjb3ZlL3YxL3NhbmRib3gucHJvdG8SB2NvdmUudjEiyAUKB1NhbmRib3gSCgoCaWQYASABKAkSDwoHcHJvamVjdBgCIAEoCRIMCgRuYW1lGAMgASgJEhAKCHRlbXBsYXRlGAQgASgJEiQKBXN0YXRlGAUgASgOMhUuY292ZS52MS5TYW5kYm94U3RhdGUSEwoLaW5jYXJuYXRpb24YBiABKA0SDgoGZHJpdmVyGAcgASgJEiUKCWlzb2xhdGlvbhgIIAEoDjISLmNvdmUudjEuSXNvbGF0aW9uEiwKBmxhYmVscxgJIAMoCzIcLmNvdmUudjEuU2FuZGJveC5MYWJlbHNFbnRyeRIkCgZsaW1pdHMYCiADKAsyFC5jb3ZlLnYxLkxpbWl0UmVwb3J0EiEKB25ldHdvcmsYCyABKAsyEC5jb3ZlLnYxLk5ldHdvcmsSJgoMaWRsZV90aW1lb3V0GAwgASgLMhAuY292ZS52MS5UaW1lb3V0EiIKCGxpZmV0aW1lGA0gASgLMhAuY292ZS52MS5UaW1lb3V0Ei4KCmNyZWF0ZWRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNoYW5nZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgplbmRfcmVhc29uGBEgASgOMhIuY292ZS52MS5FbmRSZWFzb24SDwoHbWVzc2FnZRgSIAEoCRIMCgRub2RlGBMgASgJEhAKCHNuYXBzaG90GBQgASgJEiUKB3ZvbHVtZXMYFSADKAsyFC5jb3ZlLnYxLlZvbHVtZU1vdW50Eg4KBnBvb2xlZBgWIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIj4KC1ZvbHVtZU1vdW50Eg4KBnZvbHVtZRgBIAEoCRIMCgRwYXRoGAIgASgJEhEKCXJlYWRfb25seRgDIAEoCCJPCgdUaW1lb3V0EioKBWFmdGVyGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASDwoFbmV2ZXIYAiABKAhIAEIHCgV2YWx1ZSKeAQoGTGltaXRzEhkKDG1lbW9yeV9ieXRlcxgBIAEoBEgAiAEBEhEKBGNwdXMYAiABKAFIAYgBARIWCglwcm9jZXNzZXMYAyABKA1IAogBARIXCgpkaXNrX2J5dGVzGAQgASgESAOIAQFCDwoNX21lbW9yeV9ieXRlc0IHCgVfY3B1c0IMCgpfcHJvY2Vzc2VzQg0KC19kaXNrX2J5dGVzIkwKC0xpbWl0UmVwb3J0EgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAESEAoIZW5mb3JjZWQYAyABKAgSDgoGcmVhc29uGAQgASgJIn0KB05ldHdvcmsSIwoEa2luZBgBIAEoDjIVLmNvdmUudjEuTmV0d29yay5LaW5kEg0KBWFsbG93GAIgAygJIj4KBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg0KCUtJTkRfTk9ORRABEhEKDUtJTkRfSU5URVJORVQQAiKaBAoUQ3JlYXRlU2FuZGJveFJlcXVlc3QSEAoIdGVtcGxhdGUYASABKAkSDAoEbmFtZRgCIAEoCRIlCglpc29sYXRpb24YAyABKA4yEi5jb3ZlLnYxLklzb2xhdGlvbhIOCgZkcml2ZXIYBCABKAkSHwoGbGltaXRzGAUgASgLMg8uY292ZS52MS5MaW1pdHMSIQoHbmV0d29yaxgGIAEoCzIQLmNvdmUudjEuTmV0d29yaxIzCgNlbnYYByADKAsyJi5jb3ZlLnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0LkVudkVudHJ5EjkKBmxhYmVscxgIIAMoCzIpLmNvdmUudjEuQ3JlYXRlU2FuZGJveFJlcXVlc3QuTGFiZWxzRW50cnkSJgoMaWRsZV90aW1lb3V0GAkgASgLMhAuY292ZS52MS5UaW1lb3V0EiIKCGxpZmV0aW1lGAogASgLMhAuY292ZS52MS5UaW1lb3V0EhcKD2lkZW1wb3RlbmN5X2tleRgLIAEoCRIQCghzbmFwc2hvdBgMIAEoCRIlCgd2b2x1bWVzGA0gAygLMhQuY292ZS52MS5Wb2x1bWVNb3VudBoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiOgoVQ3JlYXRlU2FuZGJveFJlc3BvbnNlEiEKB3NhbmRib3gYASABKAsyEC5jb3ZlLnYxLlNhbmRib3giHwoRR2V0U2FuZGJveFJlcXVlc3QSCgoCaWQYASABKAkiNwoSR2V0U2FuZGJveFJlc3BvbnNlEiEKB3NhbmRib3gYASABKAsyEC5jb3ZlLnYxLlNhbmRib3gi0gEKDVNhbmRib3hGaWx0ZXISJQoGc3RhdGVzGAEgAygOMhUuY292ZS52MS5TYW5kYm94U3RhdGUSMgoGbGFiZWxzGAIgAygLMiIuY292ZS52MS5TYW5kYm94RmlsdGVyLkxhYmVsc0VudHJ5EhAKCHRlbXBsYXRlGAMgASgJEgwKBG5hbWUYBCABKAkSFwoPaW5jbHVkZV9kZWxldGVkGAUgASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiZQoUTGlzdFNhbmRib3hlc1JlcXVlc3QSJgoGZmlsdGVyGAEgASgLMhYuY292ZS52MS5TYW5kYm94RmlsdGVyEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJIlUKFUxpc3RTYW5kYm94ZXNSZXNwb25zZRIjCglzYW5kYm94ZXMYASADKAsyEC5jb3ZlLnYxLlNhbmRib3gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj8KFVdhdGNoU2FuZGJveGVzUmVxdWVzdBImCgZmaWx0ZXIYASABKAsyFi5jb3ZlLnYxLlNhbmRib3hGaWx0ZXIi2AEKFldhdGNoU2FuZGJveGVzUmVzcG9uc2USIwoHY2hhbmdlZBgBIAEoCzIQLmNvdmUudjEuU2FuZGJveEgAEjgKBnN5bmNlZBgCIAEoCzImLmNvdmUudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5TeW5jZWRIABI/CgprZWVwX2FsaXZlGAMgASgLMikuY292ZS52MS5XYXRjaFNhbmRib3hlc1Jlc3BvbnNlLktlZXBBbGl2ZUgAGggKBlN5bmNlZBoLCglLZWVwQWxpdmVCBwoFZXZlbnQiXwoSU3RvcFNhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJEigKBWdyYWNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC2luY2FybmF0aW9uGAMgASgNIjgKE1N0b3BTYW5kYm94UmVzcG9uc2USIQoHc2FuZGJveBgBIAEoCzIQLmNvdmUudjEuU2FuZGJveCIhChNTdGFydFNhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJIjkKFFN0YXJ0U2FuZGJveFJlc3BvbnNlEiEKB3NhbmRib3gYASABKAsyEC5jb3ZlLnYxLlNhbmRib3gidgocVXBkYXRlU2FuZGJveFRpbWVvdXRzUmVxdWVzdBIKCgJpZBgBIAEoCRImCgxpZGxlX3RpbWVvdXQYAiABKAsyEC5jb3ZlLnYxLlRpbWVvdXQSIgoIbGlmZXRpbWUYAyABKAsyEC5jb3ZlLnYxLlRpbWVvdXQiQgodVXBkYXRlU2FuZGJveFRpbWVvdXRzUmVzcG9uc2USIQoHc2FuZGJveBgBIAEoCzIQLmNvdmUudjEuU2FuZGJveCIiChREZWxldGVTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCSI6ChVEZWxldGVTYW5kYm94UmVzcG9uc2USIQoHc2FuZGJveBgBIAEoCzIQLmNvdmUudjEuU2FuZGJveCI4ChNQYXVzZVNhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJEhUKDWJ1cm5fbGlmZXRpbWUYAiABKAgiOQoUUGF1c2VTYW5kYm94UmVzcG9uc2USIQoHc2FuZGJveBgBIAEoCzIQLmNvdmUudjEuU2FuZGJveCIiChRSZXN1bWVTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCSI6ChVSZXN1bWVTYW5kYm94UmVzcG9uc2USIQoHc2FuZGJveBgBIAEoCzIQLmNvdmUudjEuU2FuZGJveCK8AQoSRm9ya1NhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJEg0KBWNvdW50GAIgASgNEiMKBGtpbmQYAyABKA4yFS5jb3ZlLnYxLlNuYXBzaG90S2luZBI3CgZsYWJlbHMYBCADKAsyJy5jb3ZlLnYxLkZvcmtTYW5kYm94UmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl8KE0ZvcmtTYW5kYm94UmVzcG9uc2USIwoJc2FuZGJveGVzGAEgAygLMhAuY292ZS52MS5TYW5kYm94EiMKBGtpbmQYAiABKA4yFS5jb3ZlLnYxLlNuYXBzaG90S2luZCJJChpVcGRhdGVTYW5kYm94TGltaXRzUmVxdWVzdBIKCgJpZBgBIAEoCRIfCgZsaW1pdHMYAiABKAsyDy5jb3ZlLnYxLkxpbWl0cyJAChtVcGRhdGVTYW5kYm94TGltaXRzUmVzcG9uc2USIQoHc2FuZGJveBgBIAEoCzIQLmNvdmUudjEuU2FuZGJveCIkChZHZXRTYW5kYm94U3RhdHNSZXF1ZXN0EgoKAmlkGAEgASgJIsABChdHZXRTYW5kYm94U3RhdHNSZXNwb25zZRIZCgxtZW1vcnlfYnl0ZXMYASABKARIAIgBARIrCghjcHVfdGltZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIWCglwcm9jZXNzZXMYAyABKA1IAYgBARIXCgpkaXNrX2J5dGVzGAQgASgESAKIAQFCDwoNX21lbW9yeV9ieXRlc0IMCgpfcHJvY2Vzc2VzQg0KC19kaXNrX2J5dGVzKvACCgxTYW5kYm94U3RhdGUSHQoZU0FOREJPWF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNBTkRCT1hfU1RBVEVfUEVORElORxABEhoKFlNBTkRCT1hfU1RBVEVfQ1JFQVRJTkcQAhIZChVTQU5EQk9YX1NUQVRFX1JVTk5JTkcQAxIZChVTQU5EQk9YX1NUQVRFX1BBVVNJTkcQBBIYChRTQU5EQk9YX1NUQVRFX1BBVVNFRBAFEhoKFlNBTkRCT1hfU1RBVEVfUkVTVU1JTkcQBhIaChZTQU5EQk9YX1NUQVRFX1NUT1BQSU5HEAcSGQoVU0FOREJPWF9TVEFURV9TVE9QUEVEEAgSFgoSU0FOREJPWF9TVEFURV9MT1NUEAkSGAoUU0FOREJPWF9TVEFURV9GQUlMRUQQChIaChZTQU5EQk9YX1NUQVRFX0RFTEVUSU5HEAsSGQoVU0FOREJPWF9TVEFURV9ERUxFVEVEEAwqrgEKCUlzb2xhdGlvbhIZChVJU09MQVRJT05fVU5TUEVDSUZJRUQQABIVChFJU09MQVRJT05fUFJPQ0VTUxABEhcKE0lTT0xBVElPTl9OQU1FU1BBQ0UQAhIXChNJU09MQVRJT05fQ09OVEFJTkVSEAMSFAoQSVNPTEFUSU9OX0tFUk5FTBAEEhUKEUlTT0xBVElPTl9NSUNST1ZNEAUSEAoMSVNPTEFUSU9OX1ZNEAYq2wEKCUVuZFJlYXNvbhIaChZFTkRfUkVBU09OX1VOU1BFQ0lGSUVEEAASFgoSRU5EX1JFQVNPTl9ERUxFVEVEEAESEwoPRU5EX1JFQVNPTl9JRExFEAISFwoTRU5EX1JFQVNPTl9ERUFETElORRADEhYKEkVORF9SRUFTT05fQ1JBU0hFRBAEEhwKGEVORF9SRUFTT05fT1VUX09GX01FTU9SWRAFEhgKFEVORF9SRUFTT05fTk9ERV9MT1NUEAYSHAoYRU5EX1JFQVNPTl9DUkVBVEVfRkFJTEVEEAcqZQoMU25hcHNob3RLaW5kEh0KGVNOQVBTSE9UX0tJTkRfVU5TUEVDSUZJRUQQABIcChhTTkFQU0hPVF9LSU5EX0ZJTEVTWVNURU0QARIYChRTTkFQU0hPVF9LSU5EX01FTU9SWRACMskICg5TYW5kYm94U2VydmljZRJOCg1DcmVhdGVTYW5kYm94Eh0uY292ZS52MS5DcmVhdGVTYW5kYm94UmVxdWVzdBoeLmNvdmUudjEuQ3JlYXRlU2FuZGJveFJlc3BvbnNlEkoKCkdldFNhbmRib3gSGi5jb3ZlLnYxLkdldFNhbmRib3hSZXF1ZXN0GhsuY292ZS52MS5HZXRTYW5kYm94UmVzcG9uc2UiA5ACARJTCg1MaXN0U2FuZGJveGVzEh0uY292ZS52MS5MaXN0U2FuZGJveGVzUmVxdWVzdBoeLmNvdmUudjEuTGlzdFNhbmRib3hlc1Jlc3BvbnNlIgOQAgESUwoOV2F0Y2hTYW5kYm94ZXMSHi5jb3ZlLnYxLldhdGNoU2FuZGJveGVzUmVxdWVzdBofLmNvdmUudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZTABEkgKC1N0b3BTYW5kYm94EhsuY292ZS52MS5TdG9wU2FuZGJveFJlcXVlc3QaHC5jb3ZlLnYxLlN0b3BTYW5kYm94UmVzcG9uc2USSwoMU3RhcnRTYW5kYm94EhwuY292ZS52MS5TdGFydFNhbmRib3hSZXF1ZXN0Gh0uY292ZS52MS5TdGFydFNhbmRib3hSZXNwb25zZRJLCgxQYXVzZVNhbmRib3gSHC5jb3ZlLnYxLlBhdXNlU2FuZGJveFJlcXVlc3QaHS5jb3ZlLnYxLlBhdXNlU2FuZGJveFJlc3BvbnNlEk4KDVJlc3VtZVNhbmRib3gSHS5jb3ZlLnYxLlJlc3VtZVNhbmRib3hSZXF1ZXN0Gh4uY292ZS52MS5SZXN1bWVTYW5kYm94UmVzcG9uc2USSAoLRm9ya1NhbmRib3gSGy5jb3ZlLnYxLkZvcmtTYW5kYm94UmVxdWVzdBocLmNvdmUudjEuRm9ya1NhbmRib3hSZXNwb25zZRJgChNVcGRhdGVTYW5kYm94TGltaXRzEiMuY292ZS52MS5VcGRhdGVTYW5kYm94TGltaXRzUmVxdWVzdBokLmNvdmUudjEuVXBkYXRlU2FuZGJveExpbWl0c1Jlc3BvbnNlElkKD0dldFNhbmRib3hTdGF0cxIfLmNvdmUudjEuR2V0U2FuZGJveFN0YXRzUmVxdWVzdBogLmNvdmUudjEuR2V0U2FuZGJveFN0YXRzUmVzcG9uc2UiA5ACARJmChVVcGRhdGVTYW5kYm94VGltZW91dHMSJS5jb3ZlLnYxLlVwZGF0ZVNhbmRib3hUaW1lb3V0c1JlcXVlc3QaJi5jb3ZlLnYxLlVwZGF0ZVNhbmRib3hUaW1lb3V0c1Jlc3BvbnNlEk4KDURlbGV0ZVNhbmRib3gSHS5jb3ZlLnYxLkRlbGV0ZVNhbmRib3hSZXF1ZXN0Gh4uY292ZS52MS5EZWxldGVTYW5kYm94UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message cove.v1.Sandbox
@@ -116,6 +116,25 @@ export type Sandbox = Message<"cove.v1.Sandbox"> & {
    * @generated from field: string node = 19;
    */
   node: string;
+
+  /**
+   * The snapshot that it was made from.
+   *
+   * @generated from field: string snapshot = 20;
+   */
+  snapshot: string;
+
+  /**
+   * @generated from field: repeated cove.v1.VolumeMount volumes = 21;
+   */
+  volumes: VolumeMount[];
+
+  /**
+   * Made ahead of time and taken from a pool.
+   *
+   * @generated from field: bool pooled = 22;
+   */
+  pooled: boolean;
 };
 
 /**
@@ -124,6 +143,39 @@ export type Sandbox = Message<"cove.v1.Sandbox"> & {
  */
 export const SandboxSchema: GenMessage<Sandbox> = /*@__PURE__*/
   messageDesc(file_cove_v1_sandbox, 0);
+
+/**
+ * A volume as one sandbox sees it.
+ *
+ * @generated from message cove.v1.VolumeMount
+ */
+export type VolumeMount = Message<"cove.v1.VolumeMount"> & {
+  /**
+   * Id or name.
+   *
+   * @generated from field: string volume = 1;
+   */
+  volume: string;
+
+  /**
+   * Where it is inside, absolute. Not `/`, nor at or below /proc, /sys, /dev or /run.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * @generated from field: bool read_only = 3;
+   */
+  readOnly: boolean;
+};
+
+/**
+ * Describes the message cove.v1.VolumeMount.
+ * Use `create(VolumeMountSchema)` to create a new message.
+ */
+export const VolumeMountSchema: GenMessage<VolumeMount> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 1);
 
 /**
  * @generated from message cove.v1.Timeout
@@ -152,7 +204,7 @@ export type Timeout = Message<"cove.v1.Timeout"> & {
  * Use `create(TimeoutSchema)` to create a new message.
  */
 export const TimeoutSchema: GenMessage<Timeout> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 1);
+  messageDesc(file_cove_v1_sandbox, 2);
 
 /**
  * Limits that are named here are enforced, or the create is refused.
@@ -186,7 +238,7 @@ export type Limits = Message<"cove.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 2);
+  messageDesc(file_cove_v1_sandbox, 3);
 
 /**
  * @generated from message cove.v1.LimitReport
@@ -220,7 +272,7 @@ export type LimitReport = Message<"cove.v1.LimitReport"> & {
  * Use `create(LimitReportSchema)` to create a new message.
  */
 export const LimitReportSchema: GenMessage<LimitReport> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 3);
+  messageDesc(file_cove_v1_sandbox, 4);
 
 /**
  * @generated from message cove.v1.Network
@@ -242,7 +294,7 @@ export type Network = Message<"cove.v1.Network"> & {
  * Use `create(NetworkSchema)` to create a new message.
  */
 export const NetworkSchema: GenMessage<Network> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 4);
+  messageDesc(file_cove_v1_sandbox, 5);
 
 /**
  * @generated from enum cove.v1.Network.Kind
@@ -273,7 +325,7 @@ export type Network_Kind = (typeof Network_Kind)[keyof typeof Network_Kind] | Un
  * Describes the enum cove.v1.Network.Kind.
  */
 export const Network_KindSchema: GenEnum<Network_Kind> = /*@__PURE__*/
-  enumDesc(file_cove_v1_sandbox, 4, 0);
+  enumDesc(file_cove_v1_sandbox, 5, 0);
 
 /**
  * @generated from message cove.v1.CreateSandboxRequest
@@ -345,6 +397,19 @@ export type CreateSandboxRequest = Message<"cove.v1.CreateSandboxRequest"> & {
    * @generated from field: string idempotency_key = 11;
    */
   idempotencyKey: string;
+
+  /**
+   * Id or name of a snapshot to go on from, in place of a template. What it had for env, user and working directory
+   * holds unless it is named here.
+   *
+   * @generated from field: string snapshot = 12;
+   */
+  snapshot: string;
+
+  /**
+   * @generated from field: repeated cove.v1.VolumeMount volumes = 13;
+   */
+  volumes: VolumeMount[];
 };
 
 /**
@@ -352,7 +417,7 @@ export type CreateSandboxRequest = Message<"cove.v1.CreateSandboxRequest"> & {
  * Use `create(CreateSandboxRequestSchema)` to create a new message.
  */
 export const CreateSandboxRequestSchema: GenMessage<CreateSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 5);
+  messageDesc(file_cove_v1_sandbox, 6);
 
 /**
  * @generated from message cove.v1.CreateSandboxResponse
@@ -369,7 +434,7 @@ export type CreateSandboxResponse = Message<"cove.v1.CreateSandboxResponse"> & {
  * Use `create(CreateSandboxResponseSchema)` to create a new message.
  */
 export const CreateSandboxResponseSchema: GenMessage<CreateSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 6);
+  messageDesc(file_cove_v1_sandbox, 7);
 
 /**
  * @generated from message cove.v1.GetSandboxRequest
@@ -388,7 +453,7 @@ export type GetSandboxRequest = Message<"cove.v1.GetSandboxRequest"> & {
  * Use `create(GetSandboxRequestSchema)` to create a new message.
  */
 export const GetSandboxRequestSchema: GenMessage<GetSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 7);
+  messageDesc(file_cove_v1_sandbox, 8);
 
 /**
  * @generated from message cove.v1.GetSandboxResponse
@@ -405,7 +470,7 @@ export type GetSandboxResponse = Message<"cove.v1.GetSandboxResponse"> & {
  * Use `create(GetSandboxResponseSchema)` to create a new message.
  */
 export const GetSandboxResponseSchema: GenMessage<GetSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 8);
+  messageDesc(file_cove_v1_sandbox, 9);
 
 /**
  * @generated from message cove.v1.SandboxFilter
@@ -446,7 +511,7 @@ export type SandboxFilter = Message<"cove.v1.SandboxFilter"> & {
  * Use `create(SandboxFilterSchema)` to create a new message.
  */
 export const SandboxFilterSchema: GenMessage<SandboxFilter> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 9);
+  messageDesc(file_cove_v1_sandbox, 10);
 
 /**
  * @generated from message cove.v1.ListSandboxesRequest
@@ -475,7 +540,7 @@ export type ListSandboxesRequest = Message<"cove.v1.ListSandboxesRequest"> & {
  * Use `create(ListSandboxesRequestSchema)` to create a new message.
  */
 export const ListSandboxesRequestSchema: GenMessage<ListSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 10);
+  messageDesc(file_cove_v1_sandbox, 11);
 
 /**
  * @generated from message cove.v1.ListSandboxesResponse
@@ -499,7 +564,7 @@ export type ListSandboxesResponse = Message<"cove.v1.ListSandboxesResponse"> & {
  * Use `create(ListSandboxesResponseSchema)` to create a new message.
  */
 export const ListSandboxesResponseSchema: GenMessage<ListSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 11);
+  messageDesc(file_cove_v1_sandbox, 12);
 
 /**
  * @generated from message cove.v1.WatchSandboxesRequest
@@ -518,7 +583,7 @@ export type WatchSandboxesRequest = Message<"cove.v1.WatchSandboxesRequest"> & {
  * Use `create(WatchSandboxesRequestSchema)` to create a new message.
  */
 export const WatchSandboxesRequestSchema: GenMessage<WatchSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 12);
+  messageDesc(file_cove_v1_sandbox, 13);
 
 /**
  * @generated from message cove.v1.WatchSandboxesResponse
@@ -557,7 +622,7 @@ export type WatchSandboxesResponse = Message<"cove.v1.WatchSandboxesResponse"> &
  * Use `create(WatchSandboxesResponseSchema)` to create a new message.
  */
 export const WatchSandboxesResponseSchema: GenMessage<WatchSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 13);
+  messageDesc(file_cove_v1_sandbox, 14);
 
 /**
  * @generated from message cove.v1.WatchSandboxesResponse.Synced
@@ -570,7 +635,7 @@ export type WatchSandboxesResponse_Synced = Message<"cove.v1.WatchSandboxesRespo
  * Use `create(WatchSandboxesResponse_SyncedSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_SyncedSchema: GenMessage<WatchSandboxesResponse_Synced> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 13, 0);
+  messageDesc(file_cove_v1_sandbox, 14, 0);
 
 /**
  * @generated from message cove.v1.WatchSandboxesResponse.KeepAlive
@@ -583,7 +648,7 @@ export type WatchSandboxesResponse_KeepAlive = Message<"cove.v1.WatchSandboxesRe
  * Use `create(WatchSandboxesResponse_KeepAliveSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_KeepAliveSchema: GenMessage<WatchSandboxesResponse_KeepAlive> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 13, 1);
+  messageDesc(file_cove_v1_sandbox, 14, 1);
 
 /**
  * @generated from message cove.v1.StopSandboxRequest
@@ -614,7 +679,7 @@ export type StopSandboxRequest = Message<"cove.v1.StopSandboxRequest"> & {
  * Use `create(StopSandboxRequestSchema)` to create a new message.
  */
 export const StopSandboxRequestSchema: GenMessage<StopSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 14);
+  messageDesc(file_cove_v1_sandbox, 15);
 
 /**
  * @generated from message cove.v1.StopSandboxResponse
@@ -631,7 +696,7 @@ export type StopSandboxResponse = Message<"cove.v1.StopSandboxResponse"> & {
  * Use `create(StopSandboxResponseSchema)` to create a new message.
  */
 export const StopSandboxResponseSchema: GenMessage<StopSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 15);
+  messageDesc(file_cove_v1_sandbox, 16);
 
 /**
  * @generated from message cove.v1.StartSandboxRequest
@@ -648,7 +713,7 @@ export type StartSandboxRequest = Message<"cove.v1.StartSandboxRequest"> & {
  * Use `create(StartSandboxRequestSchema)` to create a new message.
  */
 export const StartSandboxRequestSchema: GenMessage<StartSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 16);
+  messageDesc(file_cove_v1_sandbox, 17);
 
 /**
  * @generated from message cove.v1.StartSandboxResponse
@@ -665,7 +730,7 @@ export type StartSandboxResponse = Message<"cove.v1.StartSandboxResponse"> & {
  * Use `create(StartSandboxResponseSchema)` to create a new message.
  */
 export const StartSandboxResponseSchema: GenMessage<StartSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 17);
+  messageDesc(file_cove_v1_sandbox, 18);
 
 /**
  * @generated from message cove.v1.UpdateSandboxTimeoutsRequest
@@ -694,7 +759,7 @@ export type UpdateSandboxTimeoutsRequest = Message<"cove.v1.UpdateSandboxTimeout
  * Use `create(UpdateSandboxTimeoutsRequestSchema)` to create a new message.
  */
 export const UpdateSandboxTimeoutsRequestSchema: GenMessage<UpdateSandboxTimeoutsRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 18);
+  messageDesc(file_cove_v1_sandbox, 19);
 
 /**
  * @generated from message cove.v1.UpdateSandboxTimeoutsResponse
@@ -711,7 +776,7 @@ export type UpdateSandboxTimeoutsResponse = Message<"cove.v1.UpdateSandboxTimeou
  * Use `create(UpdateSandboxTimeoutsResponseSchema)` to create a new message.
  */
 export const UpdateSandboxTimeoutsResponseSchema: GenMessage<UpdateSandboxTimeoutsResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 19);
+  messageDesc(file_cove_v1_sandbox, 20);
 
 /**
  * @generated from message cove.v1.DeleteSandboxRequest
@@ -728,7 +793,7 @@ export type DeleteSandboxRequest = Message<"cove.v1.DeleteSandboxRequest"> & {
  * Use `create(DeleteSandboxRequestSchema)` to create a new message.
  */
 export const DeleteSandboxRequestSchema: GenMessage<DeleteSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 20);
+  messageDesc(file_cove_v1_sandbox, 21);
 
 /**
  * @generated from message cove.v1.DeleteSandboxResponse
@@ -745,7 +810,236 @@ export type DeleteSandboxResponse = Message<"cove.v1.DeleteSandboxResponse"> & {
  * Use `create(DeleteSandboxResponseSchema)` to create a new message.
  */
 export const DeleteSandboxResponseSchema: GenMessage<DeleteSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_sandbox, 21);
+  messageDesc(file_cove_v1_sandbox, 22);
+
+/**
+ * @generated from message cove.v1.PauseSandboxRequest
+ */
+export type PauseSandboxRequest = Message<"cove.v1.PauseSandboxRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its lifetime goes on while it is paused.
+   *
+   * @generated from field: bool burn_lifetime = 2;
+   */
+  burnLifetime: boolean;
+};
+
+/**
+ * Describes the message cove.v1.PauseSandboxRequest.
+ * Use `create(PauseSandboxRequestSchema)` to create a new message.
+ */
+export const PauseSandboxRequestSchema: GenMessage<PauseSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 23);
+
+/**
+ * @generated from message cove.v1.PauseSandboxResponse
+ */
+export type PauseSandboxResponse = Message<"cove.v1.PauseSandboxResponse"> & {
+  /**
+   * @generated from field: cove.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+};
+
+/**
+ * Describes the message cove.v1.PauseSandboxResponse.
+ * Use `create(PauseSandboxResponseSchema)` to create a new message.
+ */
+export const PauseSandboxResponseSchema: GenMessage<PauseSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 24);
+
+/**
+ * @generated from message cove.v1.ResumeSandboxRequest
+ */
+export type ResumeSandboxRequest = Message<"cove.v1.ResumeSandboxRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message cove.v1.ResumeSandboxRequest.
+ * Use `create(ResumeSandboxRequestSchema)` to create a new message.
+ */
+export const ResumeSandboxRequestSchema: GenMessage<ResumeSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 25);
+
+/**
+ * @generated from message cove.v1.ResumeSandboxResponse
+ */
+export type ResumeSandboxResponse = Message<"cove.v1.ResumeSandboxResponse"> & {
+  /**
+   * @generated from field: cove.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+};
+
+/**
+ * Describes the message cove.v1.ResumeSandboxResponse.
+ * Use `create(ResumeSandboxResponseSchema)` to create a new message.
+ */
+export const ResumeSandboxResponseSchema: GenMessage<ResumeSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 26);
+
+/**
+ * @generated from message cove.v1.ForkSandboxRequest
+ */
+export type ForkSandboxRequest = Message<"cove.v1.ForkSandboxRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * 1 to 64; default 1.
+   *
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+
+  /**
+   * Unspecified: with memory where the driver can, else the files only.
+   *
+   * @generated from field: cove.v1.SnapshotKind kind = 3;
+   */
+  kind: SnapshotKind;
+
+  /**
+   * Added to the labels of the children.
+   *
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message cove.v1.ForkSandboxRequest.
+ * Use `create(ForkSandboxRequestSchema)` to create a new message.
+ */
+export const ForkSandboxRequestSchema: GenMessage<ForkSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 27);
+
+/**
+ * @generated from message cove.v1.ForkSandboxResponse
+ */
+export type ForkSandboxResponse = Message<"cove.v1.ForkSandboxResponse"> & {
+  /**
+   * @generated from field: repeated cove.v1.Sandbox sandboxes = 1;
+   */
+  sandboxes: Sandbox[];
+
+  /**
+   * What was done.
+   *
+   * @generated from field: cove.v1.SnapshotKind kind = 2;
+   */
+  kind: SnapshotKind;
+};
+
+/**
+ * Describes the message cove.v1.ForkSandboxResponse.
+ * Use `create(ForkSandboxResponseSchema)` to create a new message.
+ */
+export const ForkSandboxResponseSchema: GenMessage<ForkSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 28);
+
+/**
+ * @generated from message cove.v1.UpdateSandboxLimitsRequest
+ */
+export type UpdateSandboxLimitsRequest = Message<"cove.v1.UpdateSandboxLimitsRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: cove.v1.Limits limits = 2;
+   */
+  limits?: Limits | undefined;
+};
+
+/**
+ * Describes the message cove.v1.UpdateSandboxLimitsRequest.
+ * Use `create(UpdateSandboxLimitsRequestSchema)` to create a new message.
+ */
+export const UpdateSandboxLimitsRequestSchema: GenMessage<UpdateSandboxLimitsRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 29);
+
+/**
+ * @generated from message cove.v1.UpdateSandboxLimitsResponse
+ */
+export type UpdateSandboxLimitsResponse = Message<"cove.v1.UpdateSandboxLimitsResponse"> & {
+  /**
+   * @generated from field: cove.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+};
+
+/**
+ * Describes the message cove.v1.UpdateSandboxLimitsResponse.
+ * Use `create(UpdateSandboxLimitsResponseSchema)` to create a new message.
+ */
+export const UpdateSandboxLimitsResponseSchema: GenMessage<UpdateSandboxLimitsResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 30);
+
+/**
+ * @generated from message cove.v1.GetSandboxStatsRequest
+ */
+export type GetSandboxStatsRequest = Message<"cove.v1.GetSandboxStatsRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message cove.v1.GetSandboxStatsRequest.
+ * Use `create(GetSandboxStatsRequestSchema)` to create a new message.
+ */
+export const GetSandboxStatsRequestSchema: GenMessage<GetSandboxStatsRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 31);
+
+/**
+ * What cannot be measured is absent.
+ *
+ * @generated from message cove.v1.GetSandboxStatsResponse
+ */
+export type GetSandboxStatsResponse = Message<"cove.v1.GetSandboxStatsResponse"> & {
+  /**
+   * @generated from field: optional uint64 memory_bytes = 1;
+   */
+  memoryBytes?: bigint | undefined;
+
+  /**
+   * Used since its machine was made.
+   *
+   * @generated from field: google.protobuf.Duration cpu_time = 2;
+   */
+  cpuTime?: Duration | undefined;
+
+  /**
+   * @generated from field: optional uint32 processes = 3;
+   */
+  processes?: number | undefined;
+
+  /**
+   * @generated from field: optional uint64 disk_bytes = 4;
+   */
+  diskBytes?: bigint | undefined;
+};
+
+/**
+ * Describes the message cove.v1.GetSandboxStatsResponse.
+ * Use `create(GetSandboxStatsResponseSchema)` to create a new message.
+ */
+export const GetSandboxStatsResponseSchema: GenMessage<GetSandboxStatsResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_sandbox, 32);
 
 /**
  * @generated from enum cove.v1.SandboxState
@@ -942,6 +1236,41 @@ export const EndReasonSchema: GenEnum<EndReason> = /*@__PURE__*/
   enumDesc(file_cove_v1_sandbox, 2);
 
 /**
+ * @generated from enum cove.v1.SnapshotKind
+ */
+export const SnapshotKind = {
+  /**
+   * @generated from enum value: SNAPSHOT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * What has been written over the template.
+   *
+   * @generated from enum value: SNAPSHOT_KIND_FILESYSTEM = 1;
+   */
+  FILESYSTEM: 1,
+
+  /**
+   * Memory and processes too.
+   *
+   * @generated from enum value: SNAPSHOT_KIND_MEMORY = 2;
+   */
+  MEMORY: 2,
+} as const;
+
+/**
+ * @generated from enum cove.v1.SnapshotKind
+ */
+export type SnapshotKind = (typeof SnapshotKind)[keyof typeof SnapshotKind] | UnknownEnum;
+
+/**
+ * Describes the enum cove.v1.SnapshotKind.
+ */
+export const SnapshotKindSchema: GenEnum<SnapshotKind> = /*@__PURE__*/
+  enumDesc(file_cove_v1_sandbox, 3);
+
+/**
  * Isolated computers: made, found, watched, stopped, started and thrown away.
  *
  * @generated from service cove.v1.SandboxService
@@ -1006,6 +1335,56 @@ export const SandboxService: GenService<{
     methodKind: "unary";
     input: typeof StartSandboxRequestSchema;
     output: typeof StartSandboxResponseSchema;
+  },
+  /**
+   * Freezes it: nothing in it runs, its idle clock stands still, and its lifetime too unless asked otherwise.
+   *
+   * @generated from rpc cove.v1.SandboxService.PauseSandbox
+   */
+  pauseSandbox: {
+    methodKind: "unary";
+    input: typeof PauseSandboxRequestSchema;
+    output: typeof PauseSandboxResponseSchema;
+  },
+  /**
+   * Lets a paused sandbox go on where it was.
+   *
+   * @generated from rpc cove.v1.SandboxService.ResumeSandbox
+   */
+  resumeSandbox: {
+    methodKind: "unary";
+    input: typeof ResumeSandboxRequestSchema;
+    output: typeof ResumeSandboxResponseSchema;
+  },
+  /**
+   * Running children of a running sandbox, each with an identity of its own.
+   *
+   * @generated from rpc cove.v1.SandboxService.ForkSandbox
+   */
+  forkSandbox: {
+    methodKind: "unary";
+    input: typeof ForkSandboxRequestSchema;
+    output: typeof ForkSandboxResponseSchema;
+  },
+  /**
+   * Changes limits of a running sandbox; those that are not named stay as they are.
+   *
+   * @generated from rpc cove.v1.SandboxService.UpdateSandboxLimits
+   */
+  updateSandboxLimits: {
+    methodKind: "unary";
+    input: typeof UpdateSandboxLimitsRequestSchema;
+    output: typeof UpdateSandboxLimitsResponseSchema;
+  },
+  /**
+   * What it uses now.
+   *
+   * @generated from rpc cove.v1.SandboxService.GetSandboxStats
+   */
+  getSandboxStats: {
+    methodKind: "unary";
+    input: typeof GetSandboxStatsRequestSchema;
+    output: typeof GetSandboxStatsResponseSchema;
   },
   /**
    * Absent timeouts stay as they are.

@@ -4,13 +4,17 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Limits, Network } from "./sandbox_pb.ts";
+import { file_cove_v1_sandbox } from "./sandbox_pb.ts";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file cove/v1/template.proto.
  */
 export const file_cove_v1_template: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb3ZlL3YxL3RlbXBsYXRlLnByb3RvEgdjb3ZlLnYxIk4KCFRlbXBsYXRlEgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSDgoGc291cmNlGAMgASgJEg8KB2RyaXZlcnMYBCADKAkiFgoUTGlzdFRlbXBsYXRlc1JlcXVlc3QiPQoVTGlzdFRlbXBsYXRlc1Jlc3BvbnNlEiQKCXRlbXBsYXRlcxgBIAMoCzIRLmNvdmUudjEuVGVtcGxhdGUiIgoSR2V0VGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiOgoTR2V0VGVtcGxhdGVSZXNwb25zZRIjCgh0ZW1wbGF0ZRgBIAEoCzIRLmNvdmUudjEuVGVtcGxhdGUytQEKD1RlbXBsYXRlU2VydmljZRJTCg1MaXN0VGVtcGxhdGVzEh0uY292ZS52MS5MaXN0VGVtcGxhdGVzUmVxdWVzdBoeLmNvdmUudjEuTGlzdFRlbXBsYXRlc1Jlc3BvbnNlIgOQAgESTQoLR2V0VGVtcGxhdGUSGy5jb3ZlLnYxLkdldFRlbXBsYXRlUmVxdWVzdBocLmNvdmUudjEuR2V0VGVtcGxhdGVSZXNwb25zZSIDkAIBYgZwcm90bzM");
+  fileDesc("ChZjb3ZlL3YxL3RlbXBsYXRlLnByb3RvEgdjb3ZlLnYxIpQDCghUZW1wbGF0ZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg4KBnNvdXJjZRgDIAEoCRIPCgdkcml2ZXJzGAQgAygJEgsKA3RhZxgFIAEoCRINCgVpbWFnZRgGIAEoCRINCgVidWlsZBgHIAEoCRINCgVieXRlcxgIIAEoBBIuCgpjcmVhdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgNlbnYYCiADKAsyGi5jb3ZlLnYxLlRlbXBsYXRlLkVudkVudHJ5Eg8KB3dvcmtkaXIYCyABKAkSDAoEdXNlchgMIAEoCRIkCgVzdGFydBgNIAEoCzIVLmNvdmUudjEuU3RhcnRDb21tYW5kEh8KBmxpbWl0cxgOIAEoCzIPLmNvdmUudjEuTGltaXRzEhAKCHBsYXRmb3JtGA8gASgJEg0KBXN0ZXBzGBAgAygJGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQAoMU3RhcnRDb21tYW5kEgwKBGFyZ3YYASADKAkSIgoFcmVhZHkYAiABKAsyEy5jb3ZlLnYxLlJlYWR5Q2hlY2siVwoKUmVhZHlDaGVjaxIMCgRwb3J0GAEgASgNEg8KB2NvbW1hbmQYAiADKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKJAQoJQnVpbGRTdGVwEg0KA3J1bhgBIAEoCUgAEiEKBGNvcHkYAiABKAsyES5jb3ZlLnYxLkNvcHlTdGVwSAASHwoDZW52GAMgASgLMhAuY292ZS52MS5FbnZTdGVwSAASEQoHd29ya2RpchgEIAEoCUgAEg4KBHVzZXIYBSABKAlIAEIGCgRzdGVwIlsKCENvcHlTdGVwEg8KB2NvbnRleHQYASABKAkSCgoCdG8YAiABKAkSEAoDdWlkGAMgASgNSACIAQESEAoDZ2lkGAQgASgNSAGIAQFCBgoEX3VpZEIGCgRfZ2lkIl0KB0VudlN0ZXASJgoDZW52GAEgAygLMhkuY292ZS52MS5FbnZTdGVwLkVudkVudHJ5GioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEinwIKFEJ1aWxkVGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGc291cmNlGAIgASgJEiEKBXN0ZXBzGAMgAygLMhIuY292ZS52MS5CdWlsZFN0ZXASJAoFc3RhcnQYBCABKAsyFS5jb3ZlLnYxLlN0YXJ0Q29tbWFuZBIfCgZsaW1pdHMYBSABKAsyDy5jb3ZlLnYxLkxpbWl0cxITCgtkZXNjcmlwdGlvbhgGIAEoCRIQCghub19jYWNoZRgHIAEoCBIOCgZkcml2ZXIYCCABKAkSIQoHbmV0d29yaxgJIAEoCzIQLmNvdmUudjEuTmV0d29yaxIlCgxidWlsZF9saW1pdHMYCiABKAsyDy5jb3ZlLnYxLkxpbWl0cyImChVCdWlsZFRlbXBsYXRlUmVzcG9uc2USDQoFYnVpbGQYASABKAkiMwoSRm9sbG93QnVpbGRSZXF1ZXN0Eg0KBWJ1aWxkGAEgASgJEg4KBm9mZnNldBgCIAEoBCK3AQoTRm9sbG93QnVpbGRSZXNwb25zZRIpCgRzdGVwGAEgASgLMhkuY292ZS52MS5CdWlsZFN0ZXBTdGFydGVkSAASIAoDbG9nGAIgASgLMhEuY292ZS52MS5CdWlsZExvZ0gAEiEKBGRvbmUYAyABKAsyES5jb3ZlLnYxLlRlbXBsYXRlSAASJwoGZmFpbGVkGAQgASgLMhUuY292ZS52MS5CdWlsZEZhaWx1cmVIAEIHCgVldmVudCI/ChBCdWlsZFN0ZXBTdGFydGVkEg0KBWluZGV4GAEgASgNEgwKBHRleHQYAiABKAkSDgoGY2FjaGVkGAMgASgIIigKCEJ1aWxkTG9nEg4KBm9mZnNldBgBIAEoBBIMCgR0ZXh0GAIgASgJIjoKDEJ1aWxkRmFpbHVyZRIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSCwoDZml4GAMgASgJIiMKEkNhbmNlbEJ1aWxkUmVxdWVzdBINCgVidWlsZBgBIAEoCSIVChNDYW5jZWxCdWlsZFJlc3BvbnNlIhYKFExpc3RUZW1wbGF0ZXNSZXF1ZXN0Ij0KFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIkCgl0ZW1wbGF0ZXMYASADKAsyES5jb3ZlLnYxLlRlbXBsYXRlIiIKEkdldFRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIjoKE0dldFRlbXBsYXRlUmVzcG9uc2USIwoIdGVtcGxhdGUYASABKAsyES5jb3ZlLnYxLlRlbXBsYXRlIiUKFURlbGV0ZVRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhgKFkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2Uy7gMKD1RlbXBsYXRlU2VydmljZRJTCg1MaXN0VGVtcGxhdGVzEh0uY292ZS52MS5MaXN0VGVtcGxhdGVzUmVxdWVzdBoeLmNvdmUudjEuTGlzdFRlbXBsYXRlc1Jlc3BvbnNlIgOQAgESTQoLR2V0VGVtcGxhdGUSGy5jb3ZlLnYxLkdldFRlbXBsYXRlUmVxdWVzdBocLmNvdmUudjEuR2V0VGVtcGxhdGVSZXNwb25zZSIDkAIBEk4KDUJ1aWxkVGVtcGxhdGUSHS5jb3ZlLnYxLkJ1aWxkVGVtcGxhdGVSZXF1ZXN0Gh4uY292ZS52MS5CdWlsZFRlbXBsYXRlUmVzcG9uc2USSgoLRm9sbG93QnVpbGQSGy5jb3ZlLnYxLkZvbGxvd0J1aWxkUmVxdWVzdBocLmNvdmUudjEuRm9sbG93QnVpbGRSZXNwb25zZTABEkgKC0NhbmNlbEJ1aWxkEhsuY292ZS52MS5DYW5jZWxCdWlsZFJlcXVlc3QaHC5jb3ZlLnYxLkNhbmNlbEJ1aWxkUmVzcG9uc2USUQoORGVsZXRlVGVtcGxhdGUSHi5jb3ZlLnYxLkRlbGV0ZVRlbXBsYXRlUmVxdWVzdBofLmNvdmUudjEuRGVsZXRlVGVtcGxhdGVSZXNwb25zZWIGcHJvdG8z", [file_cove_v1_sandbox, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message cove.v1.Template
@@ -39,6 +43,80 @@ export type Template = Message<"cove.v1.Template"> & {
    * @generated from field: repeated string drivers = 4;
    */
   drivers: string[];
+
+  /**
+   * Empty for `host`.
+   *
+   * @generated from field: string tag = 5;
+   */
+  tag: string;
+
+  /**
+   * Digest of its image; names this version for ever.
+   *
+   * @generated from field: string image = 6;
+   */
+  image: string;
+
+  /**
+   * The build that made it, for its log.
+   *
+   * @generated from field: string build = 7;
+   */
+  build: string;
+
+  /**
+   * What its layers take unpacked; shared layers count in every template that has them.
+   *
+   * @generated from field: uint64 bytes = 8;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 9;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * What sandboxes have unless they are created with something else.
+   *
+   * @generated from field: map<string, string> env = 10;
+   */
+  env: { [key: string]: string };
+
+  /**
+   * @generated from field: string workdir = 11;
+   */
+  workdir: string;
+
+  /**
+   * @generated from field: string user = 12;
+   */
+  user: string;
+
+  /**
+   * @generated from field: cove.v1.StartCommand start = 13;
+   */
+  start?: StartCommand | undefined;
+
+  /**
+   * @generated from field: cove.v1.Limits limits = 14;
+   */
+  limits?: Limits | undefined;
+
+  /**
+   * For example `linux/amd64`.
+   *
+   * @generated from field: string platform = 15;
+   */
+  platform: string;
+
+  /**
+   * What was done over the source, in words for people.
+   *
+   * @generated from field: repeated string steps = 16;
+   */
+  steps: string[];
 };
 
 /**
@@ -47,6 +125,452 @@ export type Template = Message<"cove.v1.Template"> & {
  */
 export const TemplateSchema: GenMessage<Template> = /*@__PURE__*/
   messageDesc(file_cove_v1_template, 0);
+
+/**
+ * What runs in every sandbox of a template from its start on, as the process `start`. A create answers when it is ready.
+ *
+ * @generated from message cove.v1.StartCommand
+ */
+export type StartCommand = Message<"cove.v1.StartCommand"> & {
+  /**
+   * @generated from field: repeated string argv = 1;
+   */
+  argv: string[];
+
+  /**
+   * Default: ready when it has been started.
+   *
+   * @generated from field: cove.v1.ReadyCheck ready = 2;
+   */
+  ready?: ReadyCheck | undefined;
+};
+
+/**
+ * Describes the message cove.v1.StartCommand.
+ * Use `create(StartCommandSchema)` to create a new message.
+ */
+export const StartCommandSchema: GenMessage<StartCommand> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 1);
+
+/**
+ * Holds when something listens on the port, or when the command ends with 0; one of them.
+ *
+ * @generated from message cove.v1.ReadyCheck
+ */
+export type ReadyCheck = Message<"cove.v1.ReadyCheck"> & {
+  /**
+   * @generated from field: uint32 port = 1;
+   */
+  port: number;
+
+  /**
+   * @generated from field: repeated string command = 2;
+   */
+  command: string[];
+
+  /**
+   * Default: one minute.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 3;
+   */
+  timeout?: Duration | undefined;
+};
+
+/**
+ * Describes the message cove.v1.ReadyCheck.
+ * Use `create(ReadyCheckSchema)` to create a new message.
+ */
+export const ReadyCheckSchema: GenMessage<ReadyCheck> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 2);
+
+/**
+ * @generated from message cove.v1.BuildStep
+ */
+export type BuildStep = Message<"cove.v1.BuildStep"> & {
+  /**
+   * @generated from oneof cove.v1.BuildStep.step
+   */
+  step: {
+    /**
+     * For the shell of the image: as the user and in the directory of the steps before; without those, root in `/`.
+     *
+     * @generated from field: string run = 1;
+     */
+    value: string;
+    case: "run";
+  } | {
+    /**
+     * @generated from field: cove.v1.CopyStep copy = 2;
+     */
+    value: CopyStep;
+    case: "copy";
+  } | {
+    /**
+     * @generated from field: cove.v1.EnvStep env = 3;
+     */
+    value: EnvStep;
+    case: "env";
+  } | {
+    /**
+     * For later steps and for sandboxes; made when it is not there. Relative to the one before.
+     *
+     * @generated from field: string workdir = 4;
+     */
+    value: string;
+    case: "workdir";
+  } | {
+    /**
+     * A name or a number, with `:group` or without.
+     *
+     * @generated from field: string user = 5;
+     */
+    value: string;
+    case: "user";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message cove.v1.BuildStep.
+ * Use `create(BuildStepSchema)` to create a new message.
+ */
+export const BuildStepSchema: GenMessage<BuildStep> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 3);
+
+/**
+ * Files of a build context: a tar archive that PUT /v1/template-contexts/<digest> has taken.
+ *
+ * @generated from message cove.v1.CopyStep
+ */
+export type CopyStep = Message<"cove.v1.CopyStep"> & {
+  /**
+   * `sha256:` and the hex digest of the archive.
+   *
+   * @generated from field: string context = 1;
+   */
+  context: string;
+
+  /**
+   * Directory below which they are put; relative to the working directory.
+   *
+   * @generated from field: string to = 2;
+   */
+  to: string;
+
+  /**
+   * Owner of all of them. Default: root.
+   *
+   * @generated from field: optional uint32 uid = 3;
+   */
+  uid?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 gid = 4;
+   */
+  gid?: number | undefined;
+};
+
+/**
+ * Describes the message cove.v1.CopyStep.
+ * Use `create(CopyStepSchema)` to create a new message.
+ */
+export const CopyStepSchema: GenMessage<CopyStep> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 4);
+
+/**
+ * @generated from message cove.v1.EnvStep
+ */
+export type EnvStep = Message<"cove.v1.EnvStep"> & {
+  /**
+   * @generated from field: map<string, string> env = 1;
+   */
+  env: { [key: string]: string };
+};
+
+/**
+ * Describes the message cove.v1.EnvStep.
+ * Use `create(EnvStepSchema)` to create a new message.
+ */
+export const EnvStepSchema: GenMessage<EnvStep> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 5);
+
+/**
+ * @generated from message cove.v1.BuildTemplateRequest
+ */
+export type BuildTemplateRequest = Message<"cove.v1.BuildTemplateRequest"> & {
+  /**
+   * `name` or `name:tag`; the tag is `latest` unless it is named. A DNS label each; the tag may also have dots and
+   * underscores.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * `host`, a source such as `oci:alpine:3.20`, or another template.
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+
+  /**
+   * @generated from field: repeated cove.v1.BuildStep steps = 3;
+   */
+  steps: BuildStep[];
+
+  /**
+   * Tried at the end: the build fails when it does not become ready.
+   *
+   * @generated from field: cove.v1.StartCommand start = 4;
+   */
+  start?: StartCommand | undefined;
+
+  /**
+   * What sandboxes have unless they ask for something else.
+   *
+   * @generated from field: cove.v1.Limits limits = 5;
+   */
+  limits?: Limits | undefined;
+
+  /**
+   * @generated from field: string description = 6;
+   */
+  description: string;
+
+  /**
+   * Does every step again, also those that were done before.
+   *
+   * @generated from field: bool no_cache = 7;
+   */
+  noCache: boolean;
+
+  /**
+   * Carries out the steps; default: the one that creates without a wish get.
+   *
+   * @generated from field: string driver = 8;
+   */
+  driver: string;
+
+  /**
+   * What the steps can reach. Default: nothing.
+   *
+   * @generated from field: cove.v1.Network network = 9;
+   */
+  network?: Network | undefined;
+
+  /**
+   * For the machines that carry out the steps.
+   *
+   * @generated from field: cove.v1.Limits build_limits = 10;
+   */
+  buildLimits?: Limits | undefined;
+};
+
+/**
+ * Describes the message cove.v1.BuildTemplateRequest.
+ * Use `create(BuildTemplateRequestSchema)` to create a new message.
+ */
+export const BuildTemplateRequestSchema: GenMessage<BuildTemplateRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 6);
+
+/**
+ * @generated from message cove.v1.BuildTemplateResponse
+ */
+export type BuildTemplateResponse = Message<"cove.v1.BuildTemplateResponse"> & {
+  /**
+   * Id of the build.
+   *
+   * @generated from field: string build = 1;
+   */
+  build: string;
+};
+
+/**
+ * Describes the message cove.v1.BuildTemplateResponse.
+ * Use `create(BuildTemplateResponseSchema)` to create a new message.
+ */
+export const BuildTemplateResponseSchema: GenMessage<BuildTemplateResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 7);
+
+/**
+ * @generated from message cove.v1.FollowBuildRequest
+ */
+export type FollowBuildRequest = Message<"cove.v1.FollowBuildRequest"> & {
+  /**
+   * @generated from field: string build = 1;
+   */
+  build: string;
+
+  /**
+   * Bytes of the log that are known already; steps that began earlier are not told again.
+   *
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+};
+
+/**
+ * Describes the message cove.v1.FollowBuildRequest.
+ * Use `create(FollowBuildRequestSchema)` to create a new message.
+ */
+export const FollowBuildRequestSchema: GenMessage<FollowBuildRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 8);
+
+/**
+ * @generated from message cove.v1.FollowBuildResponse
+ */
+export type FollowBuildResponse = Message<"cove.v1.FollowBuildResponse"> & {
+  /**
+   * @generated from oneof cove.v1.FollowBuildResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: cove.v1.BuildStepStarted step = 1;
+     */
+    value: BuildStepStarted;
+    case: "step";
+  } | {
+    /**
+     * @generated from field: cove.v1.BuildLog log = 2;
+     */
+    value: BuildLog;
+    case: "log";
+  } | {
+    /**
+     * The build has succeeded.
+     *
+     * @generated from field: cove.v1.Template done = 3;
+     */
+    value: Template;
+    case: "done";
+  } | {
+    /**
+     * @generated from field: cove.v1.BuildFailure failed = 4;
+     */
+    value: BuildFailure;
+    case: "failed";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message cove.v1.FollowBuildResponse.
+ * Use `create(FollowBuildResponseSchema)` to create a new message.
+ */
+export const FollowBuildResponseSchema: GenMessage<FollowBuildResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 9);
+
+/**
+ * @generated from message cove.v1.BuildStepStarted
+ */
+export type BuildStepStarted = Message<"cove.v1.BuildStepStarted"> & {
+  /**
+   * From 0; one more than the steps for the start command.
+   *
+   * @generated from field: uint32 index = 1;
+   */
+  index: number;
+
+  /**
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * It was done before with the same content.
+   *
+   * @generated from field: bool cached = 3;
+   */
+  cached: boolean;
+};
+
+/**
+ * Describes the message cove.v1.BuildStepStarted.
+ * Use `create(BuildStepStartedSchema)` to create a new message.
+ */
+export const BuildStepStartedSchema: GenMessage<BuildStepStarted> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 10);
+
+/**
+ * @generated from message cove.v1.BuildLog
+ */
+export type BuildLog = Message<"cove.v1.BuildLog"> & {
+  /**
+   * Of the first byte of the text.
+   *
+   * @generated from field: uint64 offset = 1;
+   */
+  offset: bigint;
+
+  /**
+   * @generated from field: string text = 2;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message cove.v1.BuildLog.
+ * Use `create(BuildLogSchema)` to create a new message.
+ */
+export const BuildLogSchema: GenMessage<BuildLog> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 11);
+
+/**
+ * @generated from message cove.v1.BuildFailure
+ */
+export type BuildFailure = Message<"cove.v1.BuildFailure"> & {
+  /**
+   * As in the registry of errors.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * @generated from field: string fix = 3;
+   */
+  fix: string;
+};
+
+/**
+ * Describes the message cove.v1.BuildFailure.
+ * Use `create(BuildFailureSchema)` to create a new message.
+ */
+export const BuildFailureSchema: GenMessage<BuildFailure> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 12);
+
+/**
+ * @generated from message cove.v1.CancelBuildRequest
+ */
+export type CancelBuildRequest = Message<"cove.v1.CancelBuildRequest"> & {
+  /**
+   * @generated from field: string build = 1;
+   */
+  build: string;
+};
+
+/**
+ * Describes the message cove.v1.CancelBuildRequest.
+ * Use `create(CancelBuildRequestSchema)` to create a new message.
+ */
+export const CancelBuildRequestSchema: GenMessage<CancelBuildRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 13);
+
+/**
+ * @generated from message cove.v1.CancelBuildResponse
+ */
+export type CancelBuildResponse = Message<"cove.v1.CancelBuildResponse"> & {
+};
+
+/**
+ * Describes the message cove.v1.CancelBuildResponse.
+ * Use `create(CancelBuildResponseSchema)` to create a new message.
+ */
+export const CancelBuildResponseSchema: GenMessage<CancelBuildResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 14);
 
 /**
  * @generated from message cove.v1.ListTemplatesRequest
@@ -59,7 +583,7 @@ export type ListTemplatesRequest = Message<"cove.v1.ListTemplatesRequest"> & {
  * Use `create(ListTemplatesRequestSchema)` to create a new message.
  */
 export const ListTemplatesRequestSchema: GenMessage<ListTemplatesRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 1);
+  messageDesc(file_cove_v1_template, 15);
 
 /**
  * @generated from message cove.v1.ListTemplatesResponse
@@ -76,13 +600,15 @@ export type ListTemplatesResponse = Message<"cove.v1.ListTemplatesResponse"> & {
  * Use `create(ListTemplatesResponseSchema)` to create a new message.
  */
 export const ListTemplatesResponseSchema: GenMessage<ListTemplatesResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 2);
+  messageDesc(file_cove_v1_template, 16);
 
 /**
  * @generated from message cove.v1.GetTemplateRequest
  */
 export type GetTemplateRequest = Message<"cove.v1.GetTemplateRequest"> & {
   /**
+   * `name` or `name:tag`.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
@@ -93,7 +619,7 @@ export type GetTemplateRequest = Message<"cove.v1.GetTemplateRequest"> & {
  * Use `create(GetTemplateRequestSchema)` to create a new message.
  */
 export const GetTemplateRequestSchema: GenMessage<GetTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 3);
+  messageDesc(file_cove_v1_template, 17);
 
 /**
  * @generated from message cove.v1.GetTemplateResponse
@@ -110,16 +636,49 @@ export type GetTemplateResponse = Message<"cove.v1.GetTemplateResponse"> & {
  * Use `create(GetTemplateResponseSchema)` to create a new message.
  */
 export const GetTemplateResponseSchema: GenMessage<GetTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 4);
+  messageDesc(file_cove_v1_template, 18);
 
 /**
- * What sandboxes start from.
+ * @generated from message cove.v1.DeleteTemplateRequest
+ */
+export type DeleteTemplateRequest = Message<"cove.v1.DeleteTemplateRequest"> & {
+  /**
+   * `name` or `name:tag`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message cove.v1.DeleteTemplateRequest.
+ * Use `create(DeleteTemplateRequestSchema)` to create a new message.
+ */
+export const DeleteTemplateRequestSchema: GenMessage<DeleteTemplateRequest> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 19);
+
+/**
+ * @generated from message cove.v1.DeleteTemplateResponse
+ */
+export type DeleteTemplateResponse = Message<"cove.v1.DeleteTemplateResponse"> & {
+};
+
+/**
+ * Describes the message cove.v1.DeleteTemplateResponse.
+ * Use `create(DeleteTemplateResponseSchema)` to create a new message.
+ */
+export const DeleteTemplateResponseSchema: GenMessage<DeleteTemplateResponse> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 20);
+
+/**
+ * What sandboxes start from. A create names a template (`name` or `name:tag`), `host`, or a source as it stands, such
+ * as `oci:alpine:3.20` or `debian:bookworm+python3`.
  *
  * @generated from service cove.v1.TemplateService
  */
 export const TemplateService: GenService<{
   /**
-   * All of them.
+   * All of them: those of every installation first, then those of the project by name.
    *
    * @generated from rpc cove.v1.TemplateService.ListTemplates
    */
@@ -137,6 +696,48 @@ export const TemplateService: GenService<{
     methodKind: "unary";
     input: typeof GetTemplateRequestSchema;
     output: typeof GetTemplateResponseSchema;
+  },
+  /**
+   * Begins a build and answers with its id. The template is there, or is what the name means from then on, when the
+   * build is done; sandboxes that were made of an earlier one keep that.
+   *
+   * @generated from rpc cove.v1.TemplateService.BuildTemplate
+   */
+  buildTemplate: {
+    methodKind: "unary";
+    input: typeof BuildTemplateRequestSchema;
+    output: typeof BuildTemplateResponseSchema;
+  },
+  /**
+   * What a build says, from an offset of its log on and then live, up to `done` or `failed`. The build goes on when
+   * nobody listens.
+   *
+   * @generated from rpc cove.v1.TemplateService.FollowBuild
+   */
+  followBuild: {
+    methodKind: "server_streaming";
+    input: typeof FollowBuildRequestSchema;
+    output: typeof FollowBuildResponseSchema;
+  },
+  /**
+   * Answers when nothing of it runs any more. What its steps have made is not made again by the next build.
+   *
+   * @generated from rpc cove.v1.TemplateService.CancelBuild
+   */
+  cancelBuild: {
+    methodKind: "unary";
+    input: typeof CancelBuildRequestSchema;
+    output: typeof CancelBuildResponseSchema;
+  },
+  /**
+   * Works twice. Sandboxes that were made of it go on, and can be stopped and started.
+   *
+   * @generated from rpc cove.v1.TemplateService.DeleteTemplate
+   */
+  deleteTemplate: {
+    methodKind: "unary";
+    input: typeof DeleteTemplateRequestSchema;
+    output: typeof DeleteTemplateResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cove_v1_template, 0);

@@ -1,0 +1,140 @@
+import { CoveError, parseAllow, type PoolReport, type PoolSpec, type Store } from '@cove/domain'
+import { collection, jsonCodec, type Collection } from '@cove/store'
+import type { Scope } from '../auth/principal.ts'
+import type { Core } from '../sandboxes/core.ts'
+import { checkLimits } from '../sandboxes/request.ts'
+import { resolveCreate } from '../sandboxes/resolve.ts'
+import { parsePoolRecord, type PoolRecord } from './pool-record.ts'
+
+export type PoolWish = Omit<PoolRecord, 'project'>
+
+export interface PoolView {
+  readonly record: PoolRecord
+  /** Absent when the node does not have it (yet). */
+  readonly report?: PoolReport
+  /** Why the node cannot be told of it, for example a template that is gone. */
+  readonly problem?: string
+}
+
+const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+const MOST_POOLS = 64
+const MOST_MACHINES = 64
+/** A template may come to mean another image; pools follow in this time. */
+const FOLLOW_MS = 30_000
+
+/** What is to be made ahead, for the doors; the node is told whenever that changes. */
+export class Pools {
+  readonly #core: Core
+  readonly #store: Store
+  readonly #records: Collection<PoolRecord>
+  readonly #problems = new Map<string, string>()
+  #applying: Promise<void> = Promise.resolve()
+
+  constructor(core: Core, store: Store) {
+    this.#core = core
+    this.#store = store
+    this.#records = collection(store, 'pool/', jsonCodec(parsePoolRecord))
+  }
+
+  /** Makes it or changes it. `template-not-found` and the like when nothing could be made of it. */
+  async set(scope: Scope, wish: PoolWish): Promise<PoolView> {
+    check(wish)
+    const record: PoolRecord = { ...wish, project: scope.project }
+    await this.#specOf(record)
+    const { entries } = await this.#records.all()
+    const known = entries.some(({ id }) => id === keyOf(record))
+    if (!known && entries.length >= MOST_POOLS) {
+      throw new CoveError('limit-reached', `there are ${MOST_POOLS} pools, which is the limit`, { limit: MOST_POOLS })
+    }
+    await this.#store.txn([], [this.#records.put(keyOf(record), record)])
+    await this.apply()
+    const [view] = (await this.list(scope)).filter(({ record: { name } }) => name === record.name)
+    return view ?? { record }
+  }
+
+  /** By name. */
+  async list(scope: Scope): Promise<readonly PoolView[]> {
+    if (scope.sandbox !== undefined) {
+      throw new CoveError('permission-denied', 'a token for one sandbox sees no pools', { sandbox: scope.sandbox })
+    }
+    const [{ entries }, reports] = await Promise.all([
+      this.#records.all(`${scope.project}/`),
+      this.#core.node.pools.list(),
+    ])
+    return entries.map(({ id, value }) => {
+      const report = reports.find(({ spec }) => spec.name === id)
+      const problem = this.#problems.get(id)
+      return {
+        record: value,
+        ...(report === undefined ? {} : { report }),
+        ...(problem === undefined ? {} : { problem }),
+      }
+    })
+  }
+
+  /** Idempotent. */
+  async delete(scope: Scope, name: string): Promise<void> {
+    await this.#store.txn([], [this.#records.delete(keyOf({ project: scope.project, name }))])
+    await this.apply()
+  }
+
+  /** Tells the node what the records say. One after the other, so that the last one holds. */
+  apply(): Promise<void> {
+    const applied = this.#applying.then(() => this.#apply())
+    this.#applying = applied.catch(() => undefined)
+    return applied
+  }
+
+  /** Runs until the signal aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#core
+    while (!signal.aborted) {
+      await this.apply().catch((error: unknown) => {
+        log.warn('the node was not told of its pools', { error: CoveError.from(error).message })
+      })
+      await clock.sleep(FOLLOW_MS, signal).catch(() => undefined)
+    }
+    await this.#applying
+  }
+
+  async #apply(): Promise<void> {
+    const { entries } = await this.#records.all()
+    const specs: PoolSpec[] = []
+    for (const { id, value } of entries) {
+      try {
+        specs.push(await this.#specOf(value))
+        this.#problems.delete(id)
+      } catch (error) {
+        this.#problems.set(id, CoveError.from(error).message)
+      }
+    }
+    await this.#core.node.pools.set(specs)
+  }
+
+  /** A create that says as much as the pool does asks for exactly this. */
+  async #specOf(record: PoolRecord): Promise<PoolSpec> {
+    const { project, template, driver, limits, network, min, max } = record
+    const resolved = await resolveCreate(this.#core, { project }, { template, limits, network, env: {}, labels: {} })
+    return {
+      name: keyOf(record),
+      from: resolved.spec.from,
+      ...(driver === undefined ? {} : { driver }),
+      limits: { ...this.#core.defaults.limits, ...resolved.limits },
+      network,
+      min,
+      max,
+    }
+  }
+}
+
+const keyOf = ({ project, name }: Pick<PoolRecord, 'project' | 'name'>): string => `${project}/${name}`
+
+function check({ name, limits, network, min, max }: PoolWish): void {
+  const bad = (field: string, problem: string) => new CoveError('invalid-argument', `${field} ${problem}`, { field })
+  if (!NAME.test(name)) throw bad('name', 'must be 1 to 63 of a-z, 0-9 and dash, with a letter or digit at both ends')
+  if (!Number.isInteger(min) || min < 0 || min > MOST_MACHINES) throw bad('min', `must be 0 to ${MOST_MACHINES}`)
+  if (!Number.isInteger(max) || max < 1 || max > MOST_MACHINES) throw bad('max', `must be 1 to ${MOST_MACHINES}`)
+  if (max < min) throw bad('max', 'must not be less than min')
+  checkLimits(limits)
+  if (network.kind === 'internet') parseAllow(network.allow)
+}

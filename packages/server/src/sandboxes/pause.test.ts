@@ -1,0 +1,134 @@
+import { afterEach, expect, test } from 'vitest'
+import { CoveError, type Sandbox, type SandboxId } from '@cove/domain'
+import { MemoryStore } from '@cove/store'
+import { SCOPE, openHouse, type House } from '../../test/support/harness.ts'
+import { ManualClock } from '../../test/support/manual-clock.ts'
+import { StubNode } from '../../test/support/stub-node.ts'
+import type { CreateRequest } from './request.ts'
+
+const PLAIN: CreateRequest = { limits: {}, network: { kind: 'none' }, env: {}, labels: {} }
+const MINUTE = 60_000
+const houses: House[] = []
+
+async function house(world = newWorld()): Promise<House & { readonly clock: ManualClock }> {
+  const opened = await openHouse(world)
+  houses.push(opened)
+  return { ...opened, clock: world.clock, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() }
+}
+
+function newWorld(): { clock: ManualClock; store: MemoryStore; node: StubNode } {
+  const clock = new ManualClock()
+  return { clock, store: new MemoryStore({ clock }), node: new StubNode() }
+}
+
+afterEach(async () => {
+  for (const one of houses.splice(0)) await one[Symbol.asyncDispose]()
+})
+
+const statusOf = async ({ server }: House, ref: string): Promise<Sandbox['status']> =>
+  (await server.sandboxes.get(SCOPE, ref)).status
+
+test('frozen time burns neither the idle timeout nor the lifetime', async () => {
+  const one = await house()
+  const { sandboxes } = one.server
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box', idleTimeout: 10 * MINUTE, lifetime: 30 * MINUTE })
+  await one.clock.advance(5 * MINUTE)
+  expect((await sandboxes.pause(SCOPE, 'box')).status.state).toBe('paused')
+  await one.clock.advance(600 * MINUTE)
+  const { status } = await sandboxes.resume(SCOPE, 'box')
+  expect(status).toMatchObject({ state: 'running', deadline: one.clock.now() + 25 * MINUTE })
+  await one.clock.advance(10 * MINUTE - 1)
+  expect((await statusOf(one, 'box')).state).toBe('running')
+  await one.clock.advance(1)
+  expect(await statusOf(one, 'box')).toMatchObject({ state: 'deleted', reason: 'idle' })
+})
+
+test('a lifetime that is to go on ends a paused sandbox', async () => {
+  const one = await house()
+  const { sandboxes } = one.server
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box', lifetime: 30 * MINUTE })
+  await sandboxes.pause(SCOPE, 'box', true)
+  await one.clock.advance(30 * MINUTE)
+  expect(await statusOf(one, 'box')).toMatchObject({ state: 'deleted', reason: 'deadline' })
+})
+
+test('twice is once, and what is not running cannot be paused', async () => {
+  const one = await house()
+  const { sandboxes } = one.server
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
+  const [first, second] = await Promise.all([sandboxes.pause(SCOPE, 'box'), sandboxes.pause(SCOPE, 'box')])
+  expect([first.status.state, second.status.state]).toEqual(['paused', 'paused'])
+  expect(one.node.calls.filter((call) => call.startsWith('pause'))).toHaveLength(1)
+  await expect(sandboxes.guest(SCOPE, 'box')).rejects.toMatchObject({
+    code: 'wrong-state',
+    fix: 'Use `cove resume box` first.',
+  })
+  await sandboxes.resume(SCOPE, 'box')
+  expect((await sandboxes.resume(SCOPE, 'box')).status.state).toBe('running')
+  await sandboxes.stop(SCOPE, 'box', 0)
+  await expect(sandboxes.pause(SCOPE, 'box')).rejects.toMatchObject({ code: 'wrong-state' })
+  await expect(sandboxes.resume(SCOPE, 'box')).rejects.toMatchObject({ code: 'wrong-state' })
+})
+
+test('a machine that cannot be frozen runs on, and one that cannot be woken stays paused', async () => {
+  const world = newWorld()
+  const one = await house(world)
+  const { sandboxes } = one.server
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
+  const { pause, resume } = world.node
+  world.node.pause = () => Promise.reject(new CoveError('unsupported', 'it cannot be frozen'))
+  await expect(sandboxes.pause(SCOPE, 'box')).rejects.toMatchObject({ code: 'unsupported' })
+  expect((await statusOf(one, 'box')).state).toBe('running')
+  world.node.pause = pause
+  world.node.resume = () => Promise.reject(new CoveError('driver-failed', 'it does not wake'))
+  await sandboxes.pause(SCOPE, 'box')
+  await expect(sandboxes.resume(SCOPE, 'box')).rejects.toMatchObject({ code: 'driver-failed' })
+  expect((await statusOf(one, 'box')).state).toBe('paused')
+  world.node.resume = resume
+  expect((await sandboxes.resume(SCOPE, 'box')).status.state).toBe('running')
+})
+
+test('a paused sandbox can be deleted, and one whose machine ends has failed', async () => {
+  const one = await house()
+  const { sandboxes } = one.server
+  const ended = await sandboxes.create(SCOPE, { ...PLAIN, name: 'ended' })
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'deleted' })
+  await sandboxes.pause(SCOPE, 'ended')
+  await sandboxes.pause(SCOPE, 'deleted')
+  expect((await sandboxes.delete(SCOPE, 'deleted')).status.state).toBe('deleted')
+  one.node.crash(ended.spec.id, { kind: 'out-of-memory' })
+  await one.clock.advance(1)
+  expect(await statusOf(one, 'ended')).toMatchObject({ state: 'failed', reason: 'out-of-memory' })
+})
+
+test.each(['pausing', 'resuming'] as const)('a restart in the middle of %s brings it to its end', async (step) => {
+  const world = newWorld()
+  const first = await house(world)
+  const { spec } = await first.server.sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
+  if (step === 'resuming') await first.server.sandboxes.pause(SCOPE, 'box')
+  const held = Promise.withResolvers<void>()
+  const { pause, resume } = world.node
+  world.node.pause = () => held.promise
+  world.node.resume = () => held.promise
+  const { sandboxes } = first.server
+  void (step === 'pausing' ? sandboxes.pause(SCOPE, 'box') : sandboxes.resume(SCOPE, 'box'))
+  await reached(first, 'box', step)
+  world.node.pause = pause
+  world.node.resume = resume
+  const second = await house(world)
+  await second.server.reconciled
+  const state = step === 'pausing' ? 'paused' : 'running'
+  expect((await statusOf(second, 'box')).state).toBe(state)
+  expect(world.node.machines.get(spec.id as SandboxId)?.state).toBe(state)
+  held.resolve()
+})
+
+async function reached(one: House, ref: string, state: string): Promise<void> {
+  for await (const event of one.server.sandboxes.watch(
+    SCOPE,
+    { states: [], labels: {}, includeDeleted: false },
+    AbortSignal.timeout(5_000),
+  )) {
+    if (event.type === 'changed' && event.sandbox.spec.name === ref && event.sandbox.status.state === state) return
+  }
+}

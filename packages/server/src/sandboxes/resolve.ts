@@ -1,0 +1,41 @@
+import { CoveError, type Compare, type Limits, type SandboxSpec } from '@cove/domain'
+import type { Scope } from '../auth/principal.ts'
+import type { Core } from './core.ts'
+import type { CreateRequest } from './request.ts'
+
+/** What the names of a create mean now. */
+export interface Resolved {
+  readonly spec: Pick<SandboxSpec, 'template' | 'from' | 'snapshot' | 'volumes' | 'env' | 'user' | 'workdir' | 'start'>
+  /** Before those of the request. */
+  readonly limits: Limits
+  /** Hold in the transaction that makes the sandbox: what was found is still there. */
+  readonly compare: readonly Compare[]
+}
+
+/** Looks up the template or the snapshot, and the volumes, of a create. */
+export async function resolveCreate(core: Core, scope: Scope, request: CreateRequest): Promise<Resolved> {
+  if (request.snapshot !== undefined && request.template !== undefined) {
+    throw new CoveError('invalid-argument', 'snapshot and template are both named', { field: 'snapshot' })
+  }
+  const [ground, volumes] = await Promise.all([
+    request.snapshot === undefined
+      ? resolveTemplate(core, scope, request)
+      : core.snapshots.resolve(scope.project, request.snapshot),
+    core.volumes.resolve(scope.project, request.volumes ?? []),
+  ])
+  return {
+    spec: { ...ground.spec, env: { ...ground.spec.env, ...request.env }, volumes: volumes.uses },
+    limits: { ...ground.limits, ...request.limits },
+    compare: [...ground.compare, ...volumes.compare],
+  }
+}
+
+async function resolveTemplate(core: Core, _scope: Scope, request: CreateRequest): Promise<Resolved> {
+  const template = request.template ?? core.defaults.template
+  if (!core.templates.some(({ name }) => name === template)) {
+    throw new CoveError('template-not-found', `there is no template ${JSON.stringify(template.slice(0, 80))}`, {
+      field: 'template',
+    })
+  }
+  return { spec: { template, from: { kind: 'host' }, volumes: [], env: {} }, limits: {}, compare: [] }
+}

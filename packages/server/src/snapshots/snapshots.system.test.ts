@@ -1,0 +1,105 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { CoveError } from '@cove/domain'
+import { SnapshotKind } from '@cove/api'
+import { KEY, openHouse, OTHER_KEY, type House } from '../../test/support/harness.ts'
+import { callerOf } from '../../test/support/identity.ts'
+import { codeOf as codeOfError } from '../../test/support/code-of.ts'
+
+let house: House
+let base: string
+let cove: ReturnType<typeof callerOf>
+
+beforeEach(async () => {
+  house = await openHouse()
+  base = await house.listen()
+  cove = callerOf(base, KEY)
+})
+afterEach(() => house[Symbol.asyncDispose]())
+
+const codeOf = (call: Promise<unknown>): Promise<string> => call.then(() => 'no error', codeOfError)
+
+const made = async (name: string): Promise<string> =>
+  (await cove.sandboxes.createSandbox({ name, env: { COLOUR: 'red' } })).sandbox?.id ?? ''
+
+describe('snapshots', () => {
+  test('are taken, found by name, used and deleted, also when their sandbox is gone', async () => {
+    const sandbox = await made('box')
+    const { snapshot } = await cove.snapshots.createSnapshot({ sandbox: 'box', name: 'first', labels: { a: 'b' } })
+    expect(snapshot).toMatchObject({ name: 'first', sandbox, kind: SnapshotKind.FILESYSTEM, labels: { a: 'b' } })
+    expect(snapshot?.image).toMatch(/^sha256:/)
+    await cove.sandboxes.deleteSandbox({ id: 'box' })
+    const { sandbox: child } = await cove.sandboxes.createSandbox({ name: 'child', snapshot: 'first' })
+    expect(child).toMatchObject({ snapshot: snapshot?.id, template: 'host' })
+    const asked = house.node.requests.at(-1)?.spec
+    expect(asked).toMatchObject({ from: { kind: 'image', image: snapshot?.image }, env: { COLOUR: 'red' } })
+    await cove.snapshots.deleteSnapshot({ id: 'first' })
+    await cove.snapshots.deleteSnapshot({ id: snapshot?.id ?? '' })
+    expect(await codeOf(cove.snapshots.getSnapshot({ id: 'first' }))).toBe('snapshot-not-found')
+    expect((await cove.snapshots.listSnapshots({})).snapshots).toEqual([])
+    expect(house.node.calls).toContain(`remove snapshot ${snapshot?.id}`)
+  })
+
+  test('keep their memory where that is asked for', async () => {
+    await made('box')
+    const { snapshot } = await cove.snapshots.createSnapshot({ sandbox: 'box', kind: SnapshotKind.MEMORY })
+    expect(snapshot).toMatchObject({ kind: SnapshotKind.MEMORY, driver: 'stub', image: '' })
+    await cove.sandboxes.createSandbox({ name: 'again', snapshot: snapshot?.id ?? '' })
+    expect(house.node.requests.at(-1)?.spec.from).toEqual({ kind: 'snapshot', snapshot: snapshot?.id })
+  })
+
+  test('that fail leave nothing, neither here nor on the node', async () => {
+    await made('box')
+    house.node.snapshot = () => Promise.reject(new CoveError('no-space', 'the disk is full'))
+    expect(await codeOf(cove.snapshots.createSnapshot({ sandbox: 'box', name: 'first' }))).toBe('no-space')
+    expect((await cove.snapshots.listSnapshots({})).snapshots).toEqual([])
+    expect(house.node.calls.filter((call) => call.startsWith('remove snapshot'))).toHaveLength(1)
+    expect(await codeOf(cove.sandboxes.createSandbox({ snapshot: 'first' }))).toBe('snapshot-not-found')
+  })
+
+  test('belong to their project and have names of their own there', async () => {
+    await made('box')
+    await cove.snapshots.createSnapshot({ sandbox: 'box', name: 'first' })
+    expect(await codeOf(cove.snapshots.createSnapshot({ sandbox: 'box', name: 'first' }))).toBe('already-exists')
+    expect(await codeOf(cove.snapshots.createSnapshot({ sandbox: 'box', name: 'Nice Name' }))).toBe('invalid-argument')
+    const other = callerOf(base, OTHER_KEY)
+    expect((await other.snapshots.listSnapshots({})).snapshots).toEqual([])
+    expect(await codeOf(other.sandboxes.createSandbox({ snapshot: 'first' }))).toBe('snapshot-not-found')
+    expect(await codeOf(other.snapshots.deleteSnapshot({ id: 'first' }))).toBe('snapshot-not-found')
+    expect(await codeOf(cove.sandboxes.createSandbox({ snapshot: 'first', template: 'host' }))).toBe('invalid-argument')
+  })
+})
+
+describe('forks', () => {
+  test('are children with everything of their parent but its name, and leave no snapshot', async () => {
+    await cove.sandboxes.createSandbox({ name: 'box', env: { COLOUR: 'red' }, labels: { team: 'a' } })
+    const { sandboxes, kind } = await cove.sandboxes.forkSandbox({ id: 'box', count: 3, labels: { role: 'child' } })
+    expect(kind).toBe(SnapshotKind.MEMORY)
+    expect(new Set(sandboxes.map(({ id }) => id)).size).toBe(3)
+    for (const child of sandboxes)
+      expect(child).toMatchObject({ name: '', labels: { team: 'a', role: 'child' }, snapshot: '' })
+    expect(house.node.requests.at(-1)?.spec.env).toEqual({ COLOUR: 'red' })
+    expect((await cove.snapshots.listSnapshots({})).snapshots).toEqual([])
+    expect(house.node.calls.filter((call) => call.startsWith('remove snapshot'))).toHaveLength(1)
+  })
+
+  test('have the files where the memory cannot be had', async () => {
+    await made('box')
+    const { snapshot } = house.node
+    house.node.snapshot = (id, incarnation, request) =>
+      request.kind === 'memory'
+        ? Promise.reject(new CoveError('unsupported', 'no memory'))
+        : snapshot.call(house.node, id, incarnation, request)
+    expect((await cove.sandboxes.forkSandbox({ id: 'box' })).kind).toBe(SnapshotKind.FILESYSTEM)
+    expect(await codeOf(cove.sandboxes.forkSandbox({ id: 'box', kind: SnapshotKind.MEMORY }))).toBe('unsupported')
+  })
+
+  test('are all there or none is', async () => {
+    await made('box')
+    let left = 2
+    house.node.onCreate = () =>
+      left-- > 0 ? Promise.resolve() : Promise.reject(new CoveError('no-capacity', 'there is no room'))
+    expect(await codeOf(cove.sandboxes.forkSandbox({ id: 'box', count: 4 }))).toBe('no-capacity')
+    expect([...house.node.machines.values()]).toHaveLength(1)
+    expect(await codeOf(cove.sandboxes.forkSandbox({ id: 'box', count: 65 }))).toBe('invalid-argument')
+  })
+})
