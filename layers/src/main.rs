@@ -1,0 +1,70 @@
+//! Cove's program for layers of images, on the host: it unpacks archives into the folders that overlays are mounted
+//! from, packs such folders into archives, copies and removes them. The result is one line of JSON on stdout (of `pack`,
+//! the archive), a failure one on stderr.
+
+mod failure;
+mod json;
+mod options;
+mod sys;
+mod tar;
+mod tree;
+mod unpack;
+
+use failure::{Code, Failure, Result};
+use options::Options;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+/// Of the program, the same as of the package that brings it.
+pub const VERSION: &str = "0.1.0";
+
+const USAGE: &str = "usage: cove-layers unpack|pack|copy|remove|version";
+
+fn run(face: &str, rest: &[OsString]) -> Result<()> {
+    sys::clear_umask();
+    sys::raise_open_files();
+    match face {
+        "unpack" => {
+            let mut options = Options::read(rest, &["plain", "sync"])?;
+            let plan = unpack::Plan::read(&mut options)?;
+            options.done()?;
+            let (report, tree) = unpack::unpack(&plan, unpack::Stdin)?;
+            say(report.entries, report.bytes, &tree.skipped)
+        }
+        "remove" => match rest {
+            [path] => tree::remove::path(path.as_bytes()).map(drop),
+            _ => Err(Failure::new(Code::Usage, "usage: cove-layers remove FOLDER")),
+        },
+        "version" => print(VERSION),
+        _ => Err(Failure::new(Code::Usage, USAGE)),
+    }
+}
+
+fn say(entries: u64, bytes: u64, skipped: &tree::Skipped) -> Result<()> {
+    print(&format!(
+        "{{\"entries\":{},\"bytes\":{},\"skipped\":{{\"owners\":{},\"devices\":{},\"attributes\":{}}}}}",
+        entries, bytes, skipped.owners, skipped.devices, skipped.attributes
+    ))
+}
+
+fn print(line: &str) -> Result<()> {
+    let line = format!("{line}\n");
+    sys::write_all(1, line.as_bytes()).map_err(|error| Failure::system("print the result", error))
+}
+
+fn main() {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let face = args.first().and_then(|face| face.to_str()).unwrap_or("");
+    let status = match run(face, args.get(1..).unwrap_or(&[])) {
+        Ok(()) => 0,
+        Err(failure) => {
+            eprintln!("{}", failure.line());
+            if failure.code == Code::Usage {
+                2
+            } else {
+                1
+            }
+        }
+    };
+    std::process::exit(status);
+}
