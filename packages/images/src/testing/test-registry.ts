@@ -71,9 +71,14 @@ export class TestRegistry implements AsyncDisposable {
     return join(this.folder, 'data/docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex, 'data')
   }
 
-  /** Copies an image of an OCI layout on disk, an index with all of its platforms; answers its reference here. */
-  async push(layout: string, tag: string, name: string): Promise<string> {
-    await this.skopeo('copy', '--all', '--quiet', ...this.#flags('dest'), `oci:${layout}:${tag}`, this.#at(name))
+  /**
+   * Copies an image of an OCI layout on disk as it is, an index with all of its platforms; answers its reference here.
+   * `docker` gives it Docker's media types.
+   */
+  async push(layout: string, tag: string, name: string, format: 'oci' | 'docker' = 'oci'): Promise<string> {
+    const kind = format === 'oci' ? ['--preserve-digests'] : ['--format', 'v2s2']
+    const from = `oci:${layout}:${tag}`
+    await this.skopeo('copy', '--all', '--quiet', ...kind, ...this.#flags('dest'), from, this.#at(name))
     return `${this.host}/${name}`
   }
 
