@@ -27,7 +27,7 @@ export function parsePoolRecord(value: unknown): PoolRecord {
     project,
     template,
     ...(typeof driver === 'string' ? { driver } : {}),
-    limits: limits as Limits,
+    limits,
     network: network as Network,
     min,
     max,

@@ -2,7 +2,7 @@ import { CoveError, parseAllow, type PoolReport, type PoolSpec, type Store } fro
 import { collection, jsonCodec, type Collection } from '@cove/store'
 import type { Scope } from '../auth/principal.ts'
 import type { Core } from '../sandboxes/core.ts'
-import { checkLimits } from '../sandboxes/request.ts'
+import { bad, checkLimits } from '../sandboxes/request.ts'
 import { resolveCreate } from '../sandboxes/resolve.ts'
 import { parsePoolRecord, type PoolRecord } from './pool-record.ts'
 
@@ -130,7 +130,6 @@ export class Pools {
 const keyOf = ({ project, name }: Pick<PoolRecord, 'project' | 'name'>): string => `${project}/${name}`
 
 function check({ name, limits, network, min, max }: PoolWish): void {
-  const bad = (field: string, problem: string) => new CoveError('invalid-argument', `${field} ${problem}`, { field })
   if (!NAME.test(name)) throw bad('name', 'must be 1 to 63 of a-z, 0-9 and dash, with a letter or digit at both ends')
   if (!Number.isInteger(min) || min < 0 || min > MOST_MACHINES) throw bad('min', `must be 0 to ${MOST_MACHINES}`)
   if (!Number.isInteger(max) || max < 1 || max > MOST_MACHINES) throw bad('max', `must be 1 to ${MOST_MACHINES}`)

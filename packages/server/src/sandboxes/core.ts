@@ -1,6 +1,7 @@
 import type { Clock, Log, NodeClient, Random, SandboxId } from '@cove/domain'
-import type { ServerDefaults, ServerLimits, Template } from '../options.ts'
+import type { ServerDefaults, ServerLimits } from '../options.ts'
 import type { SnapshotBook } from '../snapshots/snapshot-book.ts'
+import type { TemplateBook } from '../templates/template-book.ts'
 import type { VolumeBook } from '../volumes/volume-book.ts'
 import type { Activity } from './activity.ts'
 import type { Ledger } from './ledger.ts'
@@ -17,7 +18,7 @@ export interface Core {
   readonly log: Log
   readonly limits: ServerLimits
   readonly defaults: ServerDefaults
-  readonly templates: readonly Template[]
+  readonly templates: TemplateBook
   readonly snapshots: SnapshotBook
   readonly volumes: VolumeBook
   readonly activity: Activity

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
-import { CoveError, type Sandbox, type SandboxId } from '@cove/domain'
+import { CoveError, type Sandbox } from '@cove/domain'
 import { MemoryStore } from '@cove/store'
 import { SCOPE, openHouse, type House } from '../../test/support/harness.ts'
 import { ManualClock } from '../../test/support/manual-clock.ts'
@@ -75,16 +75,15 @@ test('a machine that cannot be frozen runs on, and one that cannot be woken stay
   const one = await house(world)
   const { sandboxes } = one.server
   await sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
-  const { pause, resume } = world.node
-  world.node.pause = () => Promise.reject(new CoveError('unsupported', 'it cannot be frozen'))
+  world.node.onPause = () => Promise.reject(new CoveError('unsupported', 'it cannot be frozen'))
   await expect(sandboxes.pause(SCOPE, 'box')).rejects.toMatchObject({ code: 'unsupported' })
   expect((await statusOf(one, 'box')).state).toBe('running')
-  world.node.pause = pause
-  world.node.resume = () => Promise.reject(new CoveError('driver-failed', 'it does not wake'))
+  world.node.onPause = () => Promise.resolve()
+  world.node.onResume = () => Promise.reject(new CoveError('driver-failed', 'it does not wake'))
   await sandboxes.pause(SCOPE, 'box')
   await expect(sandboxes.resume(SCOPE, 'box')).rejects.toMatchObject({ code: 'driver-failed' })
   expect((await statusOf(one, 'box')).state).toBe('paused')
-  world.node.resume = resume
+  world.node.onResume = () => Promise.resolve()
   expect((await sandboxes.resume(SCOPE, 'box')).status.state).toBe('running')
 })
 
@@ -107,20 +106,20 @@ test.each(['pausing', 'resuming'] as const)('a restart in the middle of %s bring
   const { spec } = await first.server.sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
   if (step === 'resuming') await first.server.sandboxes.pause(SCOPE, 'box')
   const held = Promise.withResolvers<void>()
-  const { pause, resume } = world.node
-  world.node.pause = () => held.promise
-  world.node.resume = () => held.promise
+  world.node.onPause = () => held.promise
+  world.node.onResume = () => held.promise
   const { sandboxes } = first.server
-  void (step === 'pausing' ? sandboxes.pause(SCOPE, 'box') : sandboxes.resume(SCOPE, 'box'))
+  const cutOff = (step === 'pausing' ? sandboxes.pause(SCOPE, 'box') : sandboxes.resume(SCOPE, 'box')).catch(() => {})
   await reached(first, 'box', step)
-  world.node.pause = pause
-  world.node.resume = resume
+  world.node.onPause = () => Promise.resolve()
+  world.node.onResume = () => Promise.resolve()
   const second = await house(world)
   await second.server.reconciled
   const state = step === 'pausing' ? 'paused' : 'running'
   expect((await statusOf(second, 'box')).state).toBe(state)
-  expect(world.node.machines.get(spec.id as SandboxId)?.state).toBe(state)
+  expect(world.node.machines.get(spec.id)?.state).toBe(state)
   held.resolve()
+  await cutOff
 })
 
 async function reached(one: House, ref: string, state: string): Promise<void> {

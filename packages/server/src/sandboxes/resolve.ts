@@ -19,7 +19,7 @@ export async function resolveCreate(core: Core, scope: Scope, request: CreateReq
   }
   const [ground, volumes] = await Promise.all([
     request.snapshot === undefined
-      ? resolveTemplate(core, scope, request)
+      ? core.templates.resolve(scope, request.template ?? core.defaults.template)
       : core.snapshots.resolve(scope.project, request.snapshot),
     core.volumes.resolve(scope.project, request.volumes ?? []),
   ])
@@ -28,14 +28,4 @@ export async function resolveCreate(core: Core, scope: Scope, request: CreateReq
     limits: { ...ground.limits, ...request.limits },
     compare: [...ground.compare, ...volumes.compare],
   }
-}
-
-async function resolveTemplate(core: Core, _scope: Scope, request: CreateRequest): Promise<Resolved> {
-  const template = request.template ?? core.defaults.template
-  if (!core.templates.some(({ name }) => name === template)) {
-    throw new CoveError('template-not-found', `there is no template ${JSON.stringify(template.slice(0, 80))}`, {
-      field: 'template',
-    })
-  }
-  return { spec: { template, from: { kind: 'host' }, volumes: [], env: {} }, limits: {}, compare: [] }
 }

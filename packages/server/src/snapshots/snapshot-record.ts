@@ -60,7 +60,7 @@ export function parseSnapshotRecord(value: unknown): SnapshotRecord {
       env: textsOf(spec['env']),
       ...textField(spec, 'user'),
       ...textField(spec, 'workdir'),
-      limits: objectOf(spec['limits'] ?? {}) as Limits,
+      limits: objectOf(spec['limits'] ?? {}),
     },
   }
 }

@@ -49,7 +49,7 @@ describe('snapshots', () => {
 
   test('that fail leave nothing, neither here nor on the node', async () => {
     await made('box')
-    house.node.snapshot = () => Promise.reject(new CoveError('no-space', 'the disk is full'))
+    house.node.onSnapshot = () => Promise.reject(new CoveError('no-space', 'the disk is full'))
     expect(await codeOf(cove.snapshots.createSnapshot({ sandbox: 'box', name: 'first' }))).toBe('no-space')
     expect((await cove.snapshots.listSnapshots({})).snapshots).toEqual([])
     expect(house.node.calls.filter((call) => call.startsWith('remove snapshot'))).toHaveLength(1)
@@ -84,11 +84,8 @@ describe('forks', () => {
 
   test('have the files where the memory cannot be had', async () => {
     await made('box')
-    const { snapshot } = house.node
-    house.node.snapshot = (id, incarnation, request) =>
-      request.kind === 'memory'
-        ? Promise.reject(new CoveError('unsupported', 'no memory'))
-        : snapshot.call(house.node, id, incarnation, request)
+    house.node.onSnapshot = ({ kind }) =>
+      kind === 'memory' ? Promise.reject(new CoveError('unsupported', 'no memory')) : Promise.resolve()
     expect((await cove.sandboxes.forkSandbox({ id: 'box' })).kind).toBe(SnapshotKind.FILESYSTEM)
     expect(await codeOf(cove.sandboxes.forkSandbox({ id: 'box', kind: SnapshotKind.MEMORY }))).toBe('unsupported')
   })

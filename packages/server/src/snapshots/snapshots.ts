@@ -188,9 +188,8 @@ export class Snapshots {
     )
     const failed = made.find((one) => one.status === 'rejected')
     if (failed === undefined) return made.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
-    await Promise.allSettled(
-      made.map((one) => (one.status === 'fulfilled' ? this.#sandboxes.delete(scope, one.value.spec.id) : undefined)),
-    )
+    const there = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value.spec.id] : []))
+    await Promise.allSettled(there.map((id) => this.#sandboxes.delete(scope, id)))
     throw CoveError.from(failed.reason)
   }
 

@@ -2,7 +2,7 @@ import { CoveError, newVolumeId, type Limit, type SandboxId, type VolumeId, type
 import type { Scope } from '../auth/principal.ts'
 import type { NamedRecords } from '../named-records.ts'
 import type { Core } from '../sandboxes/core.ts'
-import { checkLabels } from '../sandboxes/request.ts'
+import { bad, checkLabels } from '../sandboxes/request.ts'
 import type { VolumeRecord } from './volume-record.ts'
 
 export interface NewVolume {
@@ -179,9 +179,9 @@ export class Volumes {
 
 function checkSize({ sizeBytes, source }: NewVolume): void {
   if (sizeBytes === undefined) return
-  const bad = (problem: string) => new CoveError('invalid-argument', `sizeBytes ${problem}`, { field: 'sizeBytes' })
-  if (source !== undefined) throw bad('cannot be chosen for a copy: it has the size of its source')
-  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < SMALLEST_BYTES) throw bad(`must be at least ${SMALLEST_BYTES}`)
+  if (source !== undefined) throw bad('sizeBytes', 'cannot be chosen for a copy: it has the size of its source')
+  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < SMALLEST_BYTES)
+    throw bad('sizeBytes', `must be at least ${SMALLEST_BYTES}`)
 }
 
 /** A token for one sandbox reaches nothing that others use. */

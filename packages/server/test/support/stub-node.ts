@@ -33,6 +33,10 @@ export class StubNode implements NodeClient {
   readonly pools = this.#facets.pools
   readonly snapshots = this.#facets.snapshots
   onCreate: Step = () => Promise.resolve()
+  /** Before it freezes or wakes; before it saves. */
+  onPause: () => Promise<void> = () => Promise.resolve()
+  onResume: () => Promise<void> = () => Promise.resolve()
+  onSnapshot: (request: NodeSnapshot) => Promise<void> = () => Promise.resolve()
   onDestroy: (id: SandboxId) => Promise<void> = () => Promise.resolve()
   readonly #listeners = new Set<(event: NodeEvent) => void>()
 
@@ -121,11 +125,13 @@ export class StubNode implements NodeClient {
 
   async pause(id: SandboxId, incarnation: number): Promise<void> {
     this.calls.push(`pause ${id} ${incarnation}`)
+    await this.onPause()
     this.machines.set(id, { ...this.#machine(id), state: 'paused' })
   }
 
   async resume(id: SandboxId, incarnation: number): Promise<void> {
     this.calls.push(`resume ${id} ${incarnation}`)
+    await this.onResume()
     this.machines.set(id, { ...this.#machine(id), state: 'running' })
   }
 
@@ -143,6 +149,7 @@ export class StubNode implements NodeClient {
   async snapshot(id: SandboxId, incarnation: number, request: NodeSnapshot): Promise<SavedSnapshot> {
     this.calls.push(`snapshot ${id} ${incarnation} ${request.kind}`)
     this.#machine(id)
+    await this.onSnapshot(request)
     return await this.#facets.save(request)
   }
 
