@@ -1,6 +1,7 @@
 export * from './brand.ts'
 export * from './bytes.ts'
 export * from './clock.ts'
+export * from './describe-step.ts'
 export * from './duration.ts'
 export * from './errors/codes.ts'
 export * from './errors/cove-error.ts'

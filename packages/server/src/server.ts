@@ -14,7 +14,8 @@ import { sandboxMethods } from './doors/connect/sandbox-methods.ts'
 import { poolMethods } from './doors/connect/pool-methods.ts'
 import { snapshotMethods } from './doors/connect/snapshot-methods.ts'
 import { volumeMethods } from './doors/connect/volume-methods.ts'
-import { systemMethods, templateMethods } from './doors/connect/system-methods.ts'
+import { systemMethods } from './doors/connect/system-methods.ts'
+import { templateMethods } from './doors/connect/template-methods.ts'
 import { Front } from './doors/front.ts'
 import { HttpDoor } from './doors/http/http-door.ts'
 import { McpDoor } from './doors/mcp/mcp-door.ts'
@@ -36,6 +37,8 @@ import { Pools } from './pools/pools.ts'
 import { Sandboxes } from './sandboxes/sandboxes.ts'
 import { SnapshotBook } from './snapshots/snapshot-book.ts'
 import { Snapshots } from './snapshots/snapshots.ts'
+import { TemplateBook } from './templates/template-book.ts'
+import { Templates } from './templates/templates.ts'
 import { VolumeBook } from './volumes/volume-book.ts'
 import { Volumes } from './volumes/volumes.ts'
 import { SandboxView } from './sandboxes/view.ts'
@@ -62,7 +65,6 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const { store, node, clock, log } = options
   const random = pooledRandom(options.random)
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
-  const templates = options.templates ?? [HOST_TEMPLATE]
   const view = new SandboxView()
   const ledger = new Ledger(store, view, clock, log)
   const core: Core = {
@@ -74,7 +76,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     log,
     limits,
     defaults: { ...DEFAULT_DEFAULTS, ...options.defaults },
-    templates,
+    templates: new TemplateBook(store),
     snapshots: new SnapshotBook(store),
     volumes: new VolumeBook(store),
     activity: new Activity(clock),
@@ -92,12 +94,22 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const auditor = new CallAuditor(audit, clock, ({ project }, ref) => view.idOf(project, ref))
   const closing = new AbortController()
   const readiness = new Readiness(node)
+  const templates = new Templates({
+    book: core.templates,
+    fixed: options.templates ?? [HOST_TEMPLATE],
+    node,
+    clock,
+    random,
+    log,
+    closing: closing.signal,
+  })
 
   let listening: number | undefined
   let opened: OpenPorts
   let identity: Identity | undefined
   try {
     await lifecycle.start()
+    await templates.start()
     identity = await openIdentity({
       store,
       clock,
@@ -131,7 +143,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       files: fileMethods(sandboxes, identity.fileUrls, limits),
       ports: portMethods(opened.ports),
       identity: identityMethods(identity, sandboxes, audit),
-      templates: templateMethods(templates, node),
+      templates: templateMethods(templates),
       system: systemMethods(
         { version: options.version, installation: options.installation, startedAt: clock.now() },
         sandboxes,
@@ -187,6 +199,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       new HttpDoor({
         sandboxes,
         ports: opened.ports,
+        templates,
         auditor,
         signed: { urls: identity.fileUrls, callers },
         random,
@@ -222,7 +235,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     closing.abort(new CoveError('daemon-not-running', 'the server is closing'))
     await port.close(graceMs)
     await mcp.close()
-    await Promise.all(chores)
+    await Promise.all([...chores, templates.settled()])
     await lifecycle.close(Math.max(0, until - clock.monotonic()))
     await identity[Symbol.asyncDispose]()
   }

@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import {
   CoveError,
+  describeStep,
   type BuildRequest,
   type BuildStep,
   type CommitRequest,
@@ -209,23 +210,9 @@ function settled(step: BuildStep, { workdir = '/' }: ImageDefaults): BuildStep {
   }
 }
 
-/** For people; values of variables are not told, since they may be secret. */
-export function describeStep(step: BuildStep): string {
-  switch (step.kind) {
-    case 'run':
-      return `run ${short(step.command)}`
-    case 'copy':
-      return `copy to ${short(step.to)}`
-    case 'env':
-      return `env ${short(Object.keys(step.env).join(' '))}`
-    case 'workdir':
-      return `workdir ${short(step.path)}`
-    case 'user':
-      return `user ${short(step.user)}`
-  }
-}
+const LONGEST = 160
 
 function short(text: string): string {
   const line = text.trim().replaceAll(/[\p{Cc}\s]+/gu, ' ')
-  return line.length > 160 ? `${line.slice(0, 160)}…` : line
+  return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line
 }

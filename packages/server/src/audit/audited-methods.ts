@@ -53,6 +53,9 @@ const AUDITED: Readonly<Record<string, AuditRule>> = {
   'PortService/SharePort': PORT,
   'PortService/UnsharePort': PORT,
   'PortService/CreatePreviewUrl': PORT,
+  'TemplateService/BuildTemplate': { target: 'name', details: ['source', 'driver'], after: builtBy },
+  'TemplateService/CancelBuild': { target: 'build' },
+  'TemplateService/DeleteTemplate': { target: 'name' },
   'IdentityService/CreateProject': { target: 'name' },
   'IdentityService/DeleteProject': { target: 'name' },
   'IdentityService/CreateKey': {
@@ -75,6 +78,7 @@ const LOOKS: ReadonlySet<string> = new Set([
   'ProcessService/AttachProcess',
   'FileService/ListFiles',
   'FileService/WatchFiles',
+  'TemplateService/FollowBuild',
   'SystemService/Diagnose',
 ])
 
@@ -101,6 +105,10 @@ export function detailText(name: string, value: unknown): string | undefined {
   if (name === 'operation') return value === Operation.WRITE ? 'write' : 'read'
   if (value === undefined || value === '' || value === false) return undefined
   return typeof value === 'string' || typeof value === 'number' || value === true ? String(value) : undefined
+}
+
+function builtBy({ build }: Fields): Readonly<Record<string, string>> {
+  return typeof build === 'string' ? { build } : {}
 }
 
 function partOf(part: string, name: string): (answer: Fields) => unknown {

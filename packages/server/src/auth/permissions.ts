@@ -49,6 +49,10 @@ const NEEDS: Readonly<Record<string, Role>> = {
   'PortService/CreatePreviewUrl': 'viewer',
   'TemplateService/ListTemplates': 'viewer',
   'TemplateService/GetTemplate': 'viewer',
+  'TemplateService/BuildTemplate': 'member',
+  'TemplateService/FollowBuild': 'viewer',
+  'TemplateService/CancelBuild': 'member',
+  'TemplateService/DeleteTemplate': 'member',
   'SystemService/GetStatus': 'viewer',
   // It runs a machine of every driver.
   'SystemService/Diagnose': 'admin',

@@ -4,6 +4,8 @@ import { CoveError, roleAtLeast, type Role, type SandboxId } from '@cove/domain'
 export interface Scope {
   readonly project: string
   readonly sandbox?: SandboxId
+  /** May use what belongs to the node itself. */
+  readonly operator?: boolean
 }
 
 /** Who calls. */

@@ -79,6 +79,10 @@ const MAY: Readonly<Record<string, string>> = {
   'SystemService/Diagnose': 'a',
   'TemplateService/ListTemplates': 'vmaVM',
   'TemplateService/GetTemplate': 'vmaVM',
+  'TemplateService/BuildTemplate': 'ma',
+  'TemplateService/FollowBuild': 'vma',
+  'TemplateService/CancelBuild': 'ma',
+  'TemplateService/DeleteTemplate': 'ma',
 }
 
 const METHODS = SERVICES.flatMap((service) =>

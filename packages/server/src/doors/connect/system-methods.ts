@@ -1,7 +1,6 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
-import type { SystemService, TemplateService } from '@cove/api'
-import { CoveError, type NodeClient } from '@cove/domain'
-import type { Template } from '../../options.ts'
+import type { SystemService } from '@cove/api'
+import type { NodeClient } from '@cove/domain'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
 import type { Methods } from './call.ts'
 import { toDriver } from './to-wire.ts'
@@ -31,25 +30,6 @@ export function systemMethods(
     },
     async diagnose(_request, { signal }) {
       return { drivers: (await node.diagnose(signal)).map(toDriver) }
-    },
-  }
-}
-
-export function templateMethods(templates: readonly Template[], node: NodeClient): Methods<typeof TemplateService> {
-  const describe = async (template: Template, signal: AbortSignal) => {
-    const proven = (await node.drivers(signal)).filter(({ fingerprint }) => fingerprint.proven)
-    return { ...template, drivers: proven.map(({ name }) => name) }
-  }
-  return {
-    async listTemplates(_request, { signal }) {
-      return { templates: await Promise.all(templates.map((template) => describe(template, signal))) }
-    },
-    async getTemplate({ name }, { signal }) {
-      const template = templates.find((one) => one.name === name)
-      if (template === undefined) {
-        throw new CoveError('template-not-found', `there is no template ${JSON.stringify(name.slice(0, 80))}`)
-      }
-      return { template: await describe(template, signal) }
     },
   }
 }

@@ -6,6 +6,7 @@ import type { MetricsRegistry } from '../../metrics/registry.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Ports } from '../../ports/ports.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
+import type { Templates } from '../../templates/templates.ts'
 import type { Door, Upgrade } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
 import { logFailure } from '../log-failure.ts'
@@ -14,11 +15,13 @@ import { getOutput, postProcess } from './event-stream.ts'
 import { getFile, putFile } from './files.ts'
 import { Query, decode } from './query.ts'
 import { allowEveryOrigin, isSignedQuery, signer, type SignedFiles } from './signed-file.ts'
+import { headContext, putContext } from './template-context.ts'
 import { TUNNEL, openTunnel } from './tunnel.ts'
 
 export interface HttpDoorOptions {
   readonly sandboxes: Sandboxes
   readonly ports: Ports
+  readonly templates: Templates
   readonly auditor: CallAuditor
   readonly signed: SignedFiles
   readonly random: Random
@@ -31,6 +34,8 @@ export interface HttpDoorOptions {
 }
 
 const SANDBOX_PATH = /^\/v1\/sandboxes\/([^/]{1,256})\/(files|processes)(?:\/([^/]{1,256})\/output)?$/
+
+const CONTEXT_PATH = /^\/v1\/template-contexts\/([^/]{1,256})$/
 
 const PORT_PATH = /^\/v1\/sandboxes\/([^/]{1,256})\/ports\/([0-9]{1,5})$/
 
@@ -90,6 +95,8 @@ export class HttpDoor implements Door {
       return text(exchange, 200, metrics.render(), 'text/plain; version=0.0.4; charset=utf-8')
     }
     if (PORT_PATH.test(path)) throw upgradeNeeded(exchange)
+    const context = CONTEXT_PATH.exec(path)?.[1]
+    if (context !== undefined) return this.#routeContext(exchange, principal, decode(context, 'digest'))
     return this.#routeSandbox(exchange, principal)
   }
 
@@ -106,6 +113,19 @@ export class HttpDoor implements Door {
     const principal = await signer(exchange, sandbox, new Query(exchange.query), this.#options.signed)
     if (request.headers.expect !== undefined) response.writeContinue()
     return this.#routeSandbox(exchange, principal)
+  }
+
+  async #routeContext(exchange: Exchange, principal: Principal, digest: string): Promise<void> {
+    const { templates, limits } = this.#options
+    requireRole(principal, 'member')
+    switch (exchange.request.method) {
+      case 'HEAD':
+        return headContext(exchange, templates, principal, digest)
+      case 'PUT':
+        return putContext(exchange, templates, principal, digest, limits.stalledUploadMs)
+      default:
+        throw notFound(exchange.path)
+    }
   }
 
   async #routeSandbox(exchange: Exchange, principal: Principal): Promise<void> {
