@@ -4,7 +4,8 @@ import type { CgroupSpec } from '@cove/runner'
 import type { Controller, Hierarchies } from './hierarchies.ts'
 
 /** What the guest agent and the host processes around it may use beyond the workload's own limits. */
-const RESERVE = { memoryBytes: 24 * 1024 * 1024, processes: 32, cpus: 0.2 } as const
+export type Reserve = Readonly<Record<CgroupLimitName, number>>
+const RESERVE: Reserve = { memoryBytes: 24 * 1024 * 1024, processes: 32, cpus: 0.2 }
 
 const CPU_PERIOD_US = 100_000
 const MIN_CPU_QUOTA_US = 1_000
@@ -44,7 +45,12 @@ export interface CgroupPlan {
  * The cgroups of one machine. The agent lives beside or above the workload's group with a reserve of its own, so
  * that a bomb hits the workload and the agent stays there to tell of it.
  */
-export function planCgroups(hierarchies: Hierarchies, machine: string, limits: Limits): CgroupPlan {
+export function planCgroups(
+  hierarchies: Hierarchies,
+  machine: string,
+  limits: Limits,
+  reserve: Reserve = RESERVE,
+): CgroupPlan {
   const groups = new Map<string, Group>()
   const folder = hierarchies.prefix + machine
   const reports: LimitReport[] = []
@@ -75,7 +81,7 @@ export function planCgroups(hierarchies: Hierarchies, machine: string, limits: L
       files.cpuUsage = join(group.path, 'cpuacct.usage')
     }
     if (limit === undefined) continue
-    group.own.push(...settings(name, place.version, limit.value + RESERVE[name], limit.required))
+    group.own.push(...settings(name, place.version, limit.value + reserve[name], limit.required))
     group.work.push(...settings(name, place.version, limit.value, limit.required))
     reports.push({ name, value: limit.value, enforced: true })
   }

@@ -34,6 +34,7 @@ export function checkSpec(
   host: HostSize,
   missing: Partial<Readonly<Record<LimitName, string>>>,
   internet: InternetSupport = NO_INTERNET,
+  startsFromSnapshots = false,
 ): readonly Problem[] {
   const problems: Problem[] = []
   const problem = (field: string, message: string, fix: string) => problems.push({ field, message, fix })
@@ -44,7 +45,7 @@ export function checkSpec(
     if (!internet.available) problem('network', `no network internet: ${internet.reason}`, internet.fix)
     else problems.push(...allowProblems(spec.network.allow))
   }
-  if (spec.from.kind === 'snapshot') {
+  if (spec.from.kind === 'snapshot' && !startsFromSnapshots) {
     problem('from', 'this driver cannot start from a snapshot', 'Start from a template.')
   }
   if (spec.from.kind === 'layers') {

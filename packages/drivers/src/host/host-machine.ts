@@ -10,8 +10,8 @@ export interface HostMachineParts {
   readonly id: MachineId
   readonly limits: readonly LimitReport[]
   readonly process: HostProcess
-  /** Where the guest agent listens. */
-  readonly socket: string
+  /** Where the guest agent listens, or how else it is reached: then there is one stream for all sessions. */
+  readonly socket: string | ((signal: AbortSignal) => Promise<Duplex>)
   readonly files: CgroupFiles
   /** Sparse file that holds what the machine has written, where there is one. */
   readonly diskImage?: string
@@ -37,18 +37,21 @@ export class HostMachine implements Machine {
   readonly id: MachineId
   readonly limits: readonly LimitReport[]
   readonly exited: Promise<Exit>
+  readonly singleStream: boolean
   protected readonly parts: HostMachineParts
 
   constructor(parts: HostMachineParts) {
     this.id = parts.id
     this.limits = parts.limits
     this.parts = parts
+    this.singleStream = typeof parts.socket !== 'string'
     this.exited = parts.process.exited.then(parts.exitOf)
   }
 
   async connectGuest(signal: AbortSignal): Promise<Duplex> {
+    const { socket } = this.parts
     try {
-      return await connectSocket(this.parts.socket, signal)
+      return await (typeof socket === 'string' ? connectSocket(socket, signal) : socket(signal))
     } catch (error) {
       if (signal.aborted) throw error
       // The end of the process is told a moment after its socket has gone, and says more.

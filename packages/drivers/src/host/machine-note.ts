@@ -1,5 +1,13 @@
 import type { LimitReport } from '@cove/domain'
-import { LIMIT_NAMES, parseDiskId, parseMachineId, type DiskId, type MachineId } from '@cove/domain'
+import {
+  LIMIT_NAMES,
+  parseDiskId,
+  parseMachineId,
+  parseSnapshotId,
+  type DiskId,
+  type MachineId,
+  type SnapshotId,
+} from '@cove/domain'
 
 /** What a driver writes beside the host process of a machine, so that the next daemon can go on with it. */
 export interface MachineNote {
@@ -11,6 +19,8 @@ export interface MachineNote {
   readonly slot?: number
   /** Name of the template's layers that it has mounted. */
   readonly template?: string
+  /** Memory snapshot that it was made from. */
+  readonly snapshot?: SnapshotId
 }
 
 const MAX_REASON = 200
@@ -27,7 +37,7 @@ export function readNote(text: string, driver: string): MachineNote | undefined 
   try {
     const value: unknown = JSON.parse(text)
     if (!isRecord(value) || value['version'] !== 1 || value['driver'] !== driver) return undefined
-    const { machine, disk, slot, template, limits } = value
+    const { machine, disk, slot, template, snapshot, limits } = value
     if (typeof machine !== 'string') return undefined
     return {
       driver,
@@ -36,6 +46,7 @@ export function readNote(text: string, driver: string): MachineNote | undefined 
       ...(typeof disk === 'string' ? { disk: parseDiskId(disk) } : {}),
       ...(typeof slot === 'number' ? { slot } : {}),
       ...(typeof template === 'string' ? { template } : {}),
+      ...(typeof snapshot === 'string' ? { snapshot: parseSnapshotId(snapshot) } : {}),
     }
   } catch {
     return undefined

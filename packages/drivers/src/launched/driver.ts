@@ -19,12 +19,12 @@ import {
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import type { Networks, NetworksOptions, StartedNetwork } from '@cove/network'
-import type { HostProcess, Launcher } from '@cove/runner'
+import type { HostProcess, HostProcessSpec, Launcher } from '@cove/runner'
 import type { CgroupPlan } from '../cgroups/plan.ts'
 import { agentOomKills } from '../host/cgroup-readings.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
-import { DiskStore } from '../host/disk-store.ts'
-import { hostMachine } from '../host/host-machine.ts'
+import { DiskStore, type DiskForm } from '../host/disk-store.ts'
+import { hostMachine, type HostMachineParts } from '../host/host-machine.ts'
 import { endFailedStart, launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
 import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
@@ -36,7 +36,7 @@ import { machineExit } from './exit-of.ts'
 import { Holdings } from './holdings.ts'
 import { IdRanges } from './id-ranges.ts'
 import { diskReport, enforcedLimits, withProblems, type MissingLimits } from '../cgroups/limit-support.ts'
-import { hostProcessSpec, imageOf, machineCgroups, recordOf, socketOf } from './machine-spec.ts'
+import { hostProcessSpec, imageOf, machineCgroups, recordOf, socketOf, type MachineRequest } from './machine-spec.ts'
 import { openNetworks } from './open-networks.ts'
 import { missingLimits, prepare, type Prepared } from './prepare.ts'
 import { signalInit } from './signal-init.ts'
@@ -81,7 +81,7 @@ export function createLaunchedDriver(options: LaunchedOptions, tool: Tool): Laun
   return new ToolDriver(options, tool)
 }
 
-interface Parts {
+export interface Parts {
   readonly prepared: Prepared
   readonly disks: DiskStore
   readonly blanks: BlankDisks
@@ -90,7 +90,8 @@ interface Parts {
   readonly networks: Networks
 }
 
-class ToolDriver implements Driver, KeepsDisks {
+/** One of them that can do more overrides what is protected here. */
+export class ToolDriver implements Driver, KeepsDisks {
   readonly name: string
   readonly isolation: Isolation
   readonly #options: LaunchedOptions
@@ -158,6 +159,7 @@ class ToolDriver implements Driver, KeepsDisks {
       this.#host,
       { ...this.#missing, ...keptSize },
       this.#networks?.support ?? { available: true },
+      this.startsFromSnapshots,
     )
   }
 
@@ -181,6 +183,7 @@ class ToolDriver implements Driver, KeepsDisks {
       newDisk = spec.disk !== undefined && form.kind === 'absent'
       const slot = prepared.ids === 'range' ? holdings.claimRange(id, form) : undefined
       const base = slot === undefined ? undefined : ranges.baseOf(slot)
+      const lower = await this.lowerOf(spec, form)
       const writable = await placeWritable(prepared, disks, id, spec, form, async (path) =>
         base === undefined ? false : await blanks.place(path, base),
       )
@@ -192,16 +195,17 @@ class ToolDriver implements Driver, KeepsDisks {
         template: prepared.template.name,
         ...(slot === undefined ? {} : { slot }),
         ...(spec.disk === undefined ? {} : { disk: spec.disk }),
+        ...lower.note,
       }
       const network = await starting
       context.progress('starting the machine')
-      const request = hostProcessSpec({
+      const request = this.processSpec({
         prepared,
         program,
         id,
-        spec,
+        spec: lower.spec,
         writable,
-        usrLayers: await usrLayersOf(spec),
+        usrLayers: await usrLayersOf(lower.spec),
         base,
         note: writeNote(note),
         cgroups,
@@ -295,22 +299,46 @@ class ToolDriver implements Driver, KeepsDisks {
       // What has no machine any more needs no network; a failure is made good by the destroy that comes.
       void process.exited.then(() => networks.end(note.machine)).catch(() => undefined)
     }
-    return hostMachine({
-      id: note.machine,
-      limits: withProblems(note.limits, process.cgroupProblems),
-      process,
-      socket: socketOf(prepared, note.machine),
-      diskImage: imageOf(prepared, note),
-      files: cgroups.files,
-      exitOf: (exit) => machineExit(exit, () => agentOomKills(cgroups.files)),
-      ask: async () => {
-        await signalInit(process, 'SIGTERM')
+    return this.machineOf(
+      { prepared, note, process, cgroups },
+      {
+        id: note.machine,
+        limits: withProblems(note.limits, process.cgroupProblems),
+        process,
+        socket: socketOf(prepared, note.machine),
+        diskImage: imageOf(prepared, note),
+        files: cgroups.files,
+        exitOf: (exit) => machineExit(exit, () => agentOomKills(cgroups.files)),
+        ask: async () => {
+          await signalInit(process, 'SIGTERM')
+        },
+        // The kernel ends everything in a pid namespace with its first process; the tool then tells how it ended.
+        force: async () => {
+          if (!(await signalInit(process, 'SIGKILL'))) await process.signal(9, 'group')
+        },
       },
-      // The kernel ends everything in a pid namespace with its first process; the tool then tells how it ended.
-      force: async () => {
-        if (!(await signalInit(process, 'SIGKILL'))) await process.signal(9, 'group')
-      },
-    })
+    )
+  }
+
+  protected readonly startsFromSnapshots: boolean = false
+
+  /** Everything that is the same for all machines. */
+  protected opened(): Promise<Parts> {
+    return this.#open()
+  }
+
+  /** What a machine is really made from, looked up when its name and disk are its own, and what its note says of that. */
+  protected lowerOf(spec: MachineSpec, _disk: DiskForm): Promise<Lower> {
+    return Promise.resolve({ spec, note: {} })
+  }
+
+  /** What the launcher is asked to start. */
+  protected processSpec(request: MachineRequest): HostProcessSpec {
+    return hostProcessSpec(request)
+  }
+
+  protected machineOf(_of: MachineOf, parts: HostMachineParts): Machine {
+    return hostMachine(parts)
   }
 
   #records(): Promise<readonly LaunchedRecord[]> {
@@ -328,6 +356,19 @@ class ToolDriver implements Driver, KeepsDisks {
     await holdings.release(id)
     if (newDisk !== undefined) await holdings.removeDisk(newDisk)
   }
+}
+
+export interface Lower {
+  readonly spec: MachineSpec
+  readonly note: Partial<MachineNote>
+}
+
+/** What is known of one machine beside how it is watched. */
+export interface MachineOf {
+  readonly prepared: Prepared
+  readonly note: MachineNote
+  readonly process: HostProcess
+  readonly cgroups: CgroupPlan
 }
 
 const ABSENT = { kind: 'absent' } as const

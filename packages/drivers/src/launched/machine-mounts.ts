@@ -37,7 +37,7 @@ export function machineMounts(request: MountsRequest): readonly MountSpec[] {
   ]
 }
 
-function diskMount(writable: Writable): readonly MountSpec[] {
+export function diskMount(writable: Writable): readonly MountSpec[] {
   const target = `${STAGE}/disk`
   if (writable.kind === 'image') return [{ kind: 'image', image: writable.image, target }]
   if (writable.kind === 'memory') return [{ kind: 'tmpfs', target, sizeBytes: writable.bytes, mode: 0o755 }]
@@ -49,7 +49,8 @@ export function writableAt(writable: Writable): string {
   return writable.kind === 'folder' ? writable.path : `${STAGE}/disk`
 }
 
-function rootMounts({ spec, template, usrLayers, writable, mapped }: MountsRequest): readonly MountSpec[] {
+/** The root alone: what is saved of a machine. */
+export function rootMounts({ spec, template, usrLayers, writable, mapped }: MountsRequest): readonly MountSpec[] {
   const at = writableAt(writable)
   const overlay = (target: string, lower: readonly string[], upper: string, work: string): MountSpec => ({
     kind: 'overlay',
@@ -97,7 +98,7 @@ function volatile(size: number): readonly MountSpec[] {
 }
 
 /** `/tmp` is memory: half of what the machine may use, so that a full one is an error and not the end. */
-function tmpBytes(spec: MachineSpec): number {
+export function tmpBytes(spec: MachineSpec): number {
   const memory = spec.limits.memoryBytes?.value
   return memory === undefined ? DEFAULT_TMP_BYTES : Math.max(MIN_TMP_BYTES, Math.floor(memory / 2))
 }

@@ -149,5 +149,14 @@ function etcOf(
 }
 
 export function machineCgroups(prepared: Prepared, id: MachineId, spec: Pick<MachineSpec, 'limits'>): CgroupPlan {
-  return planCgroups(prepared.hierarchies, id, spec.limits)
+  const { cannot = {}, reserve } = prepared.tool
+  const names = Object.keys(cannot) as (keyof typeof cannot)[]
+  const limits = { ...spec.limits }
+  for (const name of names) delete limits[name]
+  const plan = planCgroups(prepared.hierarchies, id, limits, reserve)
+  const told = names.flatMap((name) => {
+    const limit = spec.limits[name]
+    return limit === undefined ? [] : [{ name, value: limit.value, enforced: false, reason: cannot[name] ?? '' }]
+  })
+  return { ...plan, reports: [...plan.reports, ...told] }
 }

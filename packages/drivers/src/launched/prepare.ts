@@ -71,8 +71,8 @@ export async function prepare(
 }
 
 /** Why limits cannot be enforced here; a limit that is not named can. */
-export function missingLimits({ hierarchies, ids, images }: Prepared): MissingLimits {
-  const missing = missingCgroupLimits(hierarchies)
+export function missingLimits({ hierarchies, ids, images, tool }: Prepared): MissingLimits {
+  const missing = { ...missingCgroupLimits(hierarchies), ...tool.cannot }
   if (ids === 'self' || images !== undefined) return missing
   return { ...missing, diskBytes: 'mkfs.ext4 is not installed (package e2fsprogs)' }
 }

@@ -1,5 +1,7 @@
 import type { Isolation, MachineId, MachineSpec, TemplateRoot } from '@cove/domain'
 import type { HostProcessSpec, MountSpec } from '@cove/runner'
+import type { MissingLimits } from '../cgroups/limit-support.ts'
+import type { Reserve } from '../cgroups/plan.ts'
 
 /** The program that makes the wall around one family of machines, and how it is asked to. */
 export interface Tool {
@@ -25,6 +27,10 @@ export interface FoundTool {
   readonly missing: { readonly reason: string; readonly fix: string }
   /** What to do where no machine runs. */
   readonly runningFix: (ids: 'range' | 'self') => string
+  /** What its machines use beyond the workload's own limits. Default: what the agent needs. */
+  readonly reserve?: Reserve
+  /** Limits that it cannot enforce, whatever the host can. */
+  readonly cannot?: MissingLimits
   /** What the process of one machine is beside what all have in common. */
   command(request: CommandRequest): ToolCommand
 }
