@@ -1,7 +1,7 @@
 import { newSnapshotId, type MachineSpec } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import { describe, expect, it } from 'vitest'
-import { codeOf, PLAIN, type Stage } from './stage.ts'
+import { codeOf, type Stage } from './stage.ts'
 
 const required = (value: number) => ({ value, required: true })
 
@@ -57,7 +57,7 @@ const BAD: readonly { name: string; spec: Partial<MachineSpec>; field: string; c
 export function badSpecsChapter(stage: Stage): void {
   describe('bad specs', () => {
     it.each(BAD)('refuses $name with its field, and nothing happens', async ({ spec, field, code }) => {
-      const problems = stage.driver.validate({ ...PLAIN, ...spec })
+      const problems = stage.driver.validate({ ...stage.plain, ...spec })
       expect(problems.map((problem) => problem.field)).toContain(field)
       for (const { message, fix } of problems) expect(message.length * fix.length).toBeGreaterThan(0)
       expect(await codeOf(stage.create(spec))).toBe(code)

@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os'
 import { LIMIT_NAMES, type LimitName, type Limits } from '@cove/domain'
 import { describe, expect, it } from 'vitest'
-import { codeOf, PLAIN, type Stage } from './stage.ts'
+import { codeOf, type Stage } from './stage.ts'
 
 const MiB = 1024 * 1024
 const VALUES: Readonly<Record<LimitName, number>> = {
@@ -18,7 +18,7 @@ export function limitsChapter(stage: Stage): void {
     it('enforces every required limit, or refuses the machine', async () => {
       for (const name of LIMIT_NAMES) {
         const limits: Limits = { [name]: { value: VALUES[name], required: true } }
-        const problems = stage.driver.validate({ ...PLAIN, limits })
+        const problems = stage.driver.validate({ ...stage.plain, limits })
         expect(problems.map(({ field }) => field)).toEqual(enforces(name) ? [] : [`limits.${name}`])
         const outcome = await stage.create({ limits }).then(
           (machine) => machine.limits,
@@ -45,7 +45,9 @@ export function limitsChapter(stage: Stage): void {
 
     it('refuses a required limit that is larger than the host', async () => {
       const limits: Limits = { memoryBytes: { value: totalmem() * 2, required: true } }
-      expect(stage.driver.validate({ ...PLAIN, limits }).map(({ field }) => field)).toEqual(['limits.memoryBytes'])
+      expect(stage.driver.validate({ ...stage.plain, limits }).map(({ field }) => field)).toEqual([
+        'limits.memoryBytes',
+      ])
       expect(await codeOf(stage.create({ limits }))).toBe('limit-not-enforceable')
     })
   })

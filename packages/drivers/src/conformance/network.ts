@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { codeOf, PLAIN, soon, type Stage } from './stage.ts'
+import { codeOf, soon, type Stage } from './stage.ts'
 
 const INTERNET = { kind: 'internet', allow: [] } as const
 
@@ -28,7 +28,9 @@ export function networkChapter(stage: Stage): void {
 
     it('is refused where it cannot be given, and nothing happens', async (context) => {
       if (stage.rig.traits.internet === true) context.skip('this driver has it')
-      expect(stage.driver.validate({ ...PLAIN, network: INTERNET }).map(({ field }) => field)).toEqual(['network'])
+      expect(stage.driver.validate({ ...stage.plain, network: INTERNET }).map(({ field }) => field)).toEqual([
+        'network',
+      ])
       expect(await codeOf(stage.create({ network: INTERNET }))).toBe('network-unavailable')
       expect(await stage.rig.leftovers()).toEqual([])
     })

@@ -68,6 +68,11 @@ export class Stage {
     return this.#driver
   }
 
+  /** A machine with nothing special. */
+  get plain(): MachineSpec {
+    return { ...PLAIN, from: this.rig.from ?? PLAIN.from }
+  }
+
   newId(): MachineId {
     const id = newMachineId(systemRandom)
     this.#machines.add(id)
@@ -82,7 +87,7 @@ export class Stage {
 
   create(spec: Partial<MachineSpec> = {}, id = this.newId(), context: Partial<CreateContext> = {}): Promise<Machine> {
     const full: CreateContext = { signal: AbortSignal.timeout(PATIENCE_MS), progress: () => undefined, ...context }
-    return this.driver.create(id, { ...PLAIN, from: this.rig.from ?? PLAIN.from, ...spec }, full)
+    return this.driver.create(id, { ...this.plain, ...spec }, full)
   }
 
   async restart(): Promise<void> {

@@ -1,0 +1,181 @@
+import type { Duplex } from 'node:stream'
+import type { Container, DockerEngine } from '@cove/docker-engine'
+import {
+  CoveError,
+  type CreateContext,
+  type DiskContent,
+  type DiskReader,
+  type Exit,
+  type LimitReport,
+  type Limits,
+  type Machine,
+  type MachineId,
+  type MachineStats,
+  type Pausable,
+  type Resizable,
+} from '@cove/domain'
+import { BRIDGE } from './container-plan.ts'
+import type { ContainerWatch, Ended } from './container-watch.ts'
+import { execStream } from './exec-stream.ts'
+import { exitOf } from './exit-of.ts'
+import { engineLimits } from './limits.ts'
+import type { Names } from './names.ts'
+import { readDisk } from './read-disk.ts'
+
+export interface DockerMachineParts {
+  readonly id: MachineId
+  readonly container: Pick<Container, 'id' | 'startedAt' | 'image'>
+  readonly limits: readonly LimitReport[]
+  readonly engine: DockerEngine
+  readonly watch: ContainerWatch
+  readonly names: Names
+  /** What would come of these limits; fails for what cannot be enforced. */
+  readonly judge: (limits: Limits) => readonly LimitReport[]
+}
+
+/** A first process does not hear a signal before it listens for it. */
+const ASK_AGAIN_MS = [50, 100, 200, Number.POSITIVE_INFINITY]
+const KILL_SIGNAL = '9'
+
+/** A machine that is a container of a Docker Engine. */
+export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
+  readonly id: MachineId
+  readonly exited: Promise<Exit>
+  readonly #parts: DockerMachineParts
+  #limits: readonly LimitReport[]
+  #exit: Exit | undefined
+
+  constructor(parts: DockerMachineParts) {
+    this.id = parts.id
+    this.#parts = parts
+    this.#limits = parts.limits
+    this.exited = parts.watch.follow(parts.container).then(async (ended) => {
+      this.#exit = await this.#exitOf(ended)
+      return this.#exit
+    })
+  }
+
+  get limits(): readonly LimitReport[] {
+    return this.#limits
+  }
+
+  async connectGuest(signal: AbortSignal): Promise<Duplex> {
+    if (signal.aborted) throw CoveError.from(signal.reason, 'cancelled')
+    if (this.#exit !== undefined) throw this.#unreachable()
+    const { engine, container } = this.#parts
+    const spec = { argv: BRIDGE, stdin: true, user: '0:0', workingDirectory: '/' }
+    try {
+      const exec = await engine.createExec(container.id, spec, signal)
+      return execStream(await engine.startExec(exec, spec, signal))
+    } catch (error) {
+      if (signal.aborted) throw CoveError.from(signal.reason, 'cancelled')
+      throw this.#unreachable(error)
+    }
+  }
+
+  async stop(graceMs: number): Promise<Exit> {
+    const end = performance.now() + graceMs
+    await this.#wake()
+    for (const wait of ASK_AGAIN_MS) {
+      const left = end - performance.now()
+      if (left <= 0 || this.#exit !== undefined) break
+      await this.#signal('SIGTERM')
+      if ((await Promise.race([this.exited, pause(Math.min(wait, left))])) !== undefined) break
+    }
+    if (this.#exit === undefined) await this.#signal('SIGKILL')
+    await this.#parts.watch.look(this.#parts.container.id)
+    return this.exited
+  }
+
+  async stats(): Promise<MachineStats> {
+    if (this.#exit !== undefined) return {}
+    try {
+      return await this.#parts.engine.containerStats(this.#parts.container.id)
+    } catch (error) {
+      const { code } = CoveError.from(error)
+      if (code === 'container-not-found' || code === 'wrong-state') return {}
+      throw error
+    }
+  }
+
+  async pause(): Promise<void> {
+    const { engine, container } = this.#parts
+    await this.#unlessIts('paused', engine.pauseContainer(container.id))
+  }
+
+  async resume(): Promise<void> {
+    const { engine, container } = this.#parts
+    await this.#unlessIts('running', engine.resumeContainer(container.id))
+  }
+
+  async resize(limits: Limits): Promise<readonly LimitReport[]> {
+    const changed = this.#parts.judge(limits)
+    await this.#parts.engine.changeContainer(this.#parts.container.id, engineLimits(changed))
+    const names = new Set(changed.map(({ name }) => name))
+    this.#limits = [...this.#limits.filter(({ name }) => !names.has(name)), ...changed]
+    return this.#limits
+  }
+
+  readDisk(context: CreateContext): Promise<DiskContent & AsyncDisposable> {
+    if (this.#exit !== undefined) throw new CoveError('wrong-state', `machine ${this.id} has ended`)
+    return readDisk(this.#parts, context)
+  }
+
+  async #exitOf({ container, exitCode }: Ended): Promise<Exit> {
+    const outOfMemory = container?.outOfMemory ?? false
+    const killed = outOfMemory && (await this.#wasKilled())
+    return exitOf({ exitCode, outOfMemory, killed })
+  }
+
+  /** Whether somebody has told the engine to kill it, which looks the same as the kernel's kill for memory. */
+  async #wasKilled(): Promise<boolean> {
+    const { engine, container } = this.#parts
+    const now = Math.floor(Date.now() / 1000)
+    const since = Math.floor(Date.parse(container.startedAt) / 1000)
+    const options = { actions: ['kill'], sinceSeconds: Number.isNaN(since) ? 0 : since, untilSeconds: now + 1 }
+    try {
+      for await (const { attributes } of engine.containerEvents(container.id, options)) {
+        if (attributes['signal'] === KILL_SIGNAL) return true
+      }
+    } catch {
+      // The engine's memory of events is short, and it may be gone.
+    }
+    return false
+  }
+
+  async #wake(): Promise<void> {
+    const { engine, container } = this.#parts
+    await engine.resumeContainer(container.id).catch(() => undefined)
+  }
+
+  /** One that has ended hears nothing, which is no error. */
+  async #signal(name: string): Promise<void> {
+    const { engine, container } = this.#parts
+    await engine.signalContainer(container.id, name).catch((error: unknown) => {
+      const { code } = CoveError.from(error)
+      if (code !== 'wrong-state' && code !== 'container-not-found') throw error
+    })
+  }
+
+  async #unlessIts(state: Container['state'], change: Promise<void>): Promise<void> {
+    try {
+      await change
+    } catch (error) {
+      if (CoveError.from(error).code === 'container-not-found') throw this.#unreachable(error)
+      const { engine, container } = this.#parts
+      if ((await engine.inspectContainer(container.id)).state !== state) throw error
+    }
+  }
+
+  #unreachable(cause?: unknown): CoveError {
+    const ended = this.#exit !== undefined
+    const why = ended ? 'has ended' : `cannot be reached: ${CoveError.from(cause).message}`
+    return new CoveError('guest-unreachable', `machine ${this.id} ${why}`, {}, { cause })
+  }
+}
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms, undefined).unref()
+  })
+}
