@@ -16,6 +16,7 @@ need containerd containerd
 need runc runc
 need nix nix-bin
 need busybox busybox-static
+need crun crun
 need slirp4netns slirp4netns
 need nft nftables
 need ip iproute2

@@ -78,10 +78,9 @@ pub fn children(pid: i32) -> Vec<i32> {
     found
 }
 
-/// The first child of the main thread.
+/// Whatever thread it belongs to.
 pub fn first_child(pid: i32) -> Option<i32> {
-    let text = fs::read_to_string(format!("/proc/{0}/task/{0}/children", pid)).ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
+    children(pid).first().copied()
 }
 
 pub fn boot_id() -> io::Result<String> {

@@ -138,7 +138,7 @@ function agentOf({ spec, cgroups, base, network }: MachineRequest): {
 }
 
 /** An image does not know what the machine is called; the host's template asks the kernel. */
-function etcOf(
+export function etcOf(
   { from, hostname }: MachineSpec,
   network: Readonly<Record<string, string>> = {},
 ): Readonly<Record<string, string>> {

@@ -1,3 +1,4 @@
+import type { MountSpec } from '@cove/runner'
 import { STAGE } from '../launched/stage.ts'
 
 /** Where a runtime keeps what it knows of its containers. */
@@ -13,11 +14,20 @@ export interface RuntimeFlavour {
   readonly share: number
   /** Before the subcommand. */
   readonly globalFlags: readonly string[]
+  /** What it wants to find on the stage. */
+  readonly mounts: readonly MountSpec[]
   readonly env: Readonly<Record<string, string>>
 }
 
 export const RUNTIMES: Readonly<Record<RuntimeFlavour['name'], RuntimeFlavour>> = {
-  crun: { name: 'crun', share: 1, globalFlags: ['--cgroup-manager', 'disabled'], env: {} },
+  crun: {
+    name: 'crun',
+    share: 1,
+    globalFlags: ['--cgroup-manager', 'disabled'],
+    // By what is mounted there it tells how control groups are set up; this says that it has none of its own.
+    mounts: [{ kind: 'tmpfs', target: `${STAGE}/fs/cgroup`, sizeBytes: 4096, mode: 0o755 }],
+    env: {},
+  },
   // Told that it may do little it goes on where it can make no control groups; those of the launcher hold.
-  runc: { name: 'runc', share: 2, globalFlags: ['--rootless', 'true'], env: { GOMAXPROCS: '1' } },
+  runc: { name: 'runc', share: 2, globalFlags: ['--rootless', 'true'], mounts: [], env: { GOMAXPROCS: '1' } },
 }

@@ -57,7 +57,7 @@ export function runtimeTool(flavour: RuntimeFlavour, given?: string): Tool {
             env: flavour.env,
             blobs: [{ fd: TOOL_FD, data: Buffer.from(JSON.stringify(config)) }],
             // What the runtime notes down is gone with its mount namespace.
-            mounts: [{ kind: 'tmpfs', target: STATE, sizeBytes: STATE_BYTES, mode: 0o700 }],
+            mounts: [{ kind: 'tmpfs', target: STATE, sizeBytes: STATE_BYTES, mode: 0o700 }, ...flavour.mounts],
             stageReadOnly: true,
           }
         },

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chmod, cp, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { TemplateRoot } from '@cove/domain'
@@ -18,7 +18,10 @@ export async function smallRoot(folder: string): Promise<TemplateRoot & { kind: 
     await mkdir(join(root, name), { recursive: true, mode: 0o755 })
   }
   await cp(BUSYBOX, join(root, 'bin/busybox'))
-  await promisify(execFile)(BUSYBOX, ['--install', '-s', join(root, 'bin')])
+  const { stdout } = await promisify(execFile)(BUSYBOX, ['--list'])
+  for (const name of stdout.trim().split('\n')) {
+    if (name !== 'busybox') await symlink('busybox', join(root, 'bin', name))
+  }
   await writeFile(join(root, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n')
   await writeFile(join(root, 'etc/group'), 'root:x:0:\nuser:x:1000:\n')
   await promisify(execFile)(BUSYBOX, ['chown', '1000:1000', join(root, 'home/user')]).catch(() => undefined)
