@@ -116,6 +116,8 @@ pub struct Agent {
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where processes start when a request names no folder; absent: at the user's home.
     pub workdir: Option<Vec<u8>>,
+    /// As it was when the agent began, or as it was named since.
+    pub hostname: Vec<u8>,
     pub quiesced: bool,
     /// A shutdown is under way.
     pub ending: bool,

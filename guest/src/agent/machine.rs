@@ -65,7 +65,7 @@ impl Agent {
         let user = fields.text(7)?.filter(|user| !user.is_empty()).map(String::from);
         let workdir = fields.bytes(8).map(paths::check).transpose()?.map(<[u8]>::to_vec);
         // Only the first process of a machine knows that the name is the machine's own and not its host's.
-        let named = hostname.map(|name| self.is_init && set_hostname(name.as_bytes()));
+        let named = hostname.map(|name| self.is_init && self.take_name(name.as_bytes()));
         let mixed = entropy.map(|bytes| mix(bytes).is_ok());
         let set = clock.map(|clock| self.options.own_clock && sys::machine::set_clock(clock).is_ok());
         let bound = token.map(|_| true);
@@ -83,6 +83,18 @@ impl Agent {
         self.session().opened(channel, answer);
         self.finish(channel);
         Ok(())
+    }
+
+    /// Where the agent may not set it, the host may have done so.
+    fn take_name(&mut self, name: &[u8]) -> bool {
+        if sys::machine::set_hostname(name).is_err() && hostname() != name {
+            return false;
+        }
+        if !self.hostname.is_empty() && self.hostname != name {
+            etc::rename_host(&self.hostname, name);
+        }
+        self.hostname = name.to_vec();
+        true
     }
 
     pub fn quiesce(&mut self, channel: u32, fields: &Fields<'_>) -> Answer<()> {
@@ -139,16 +151,9 @@ impl Agent {
     }
 }
 
-fn set_hostname(name: &[u8]) -> bool {
-    let old = sys::read_small(b"/proc/sys/kernel/hostname", 256).unwrap_or_default();
-    let old = old.strip_suffix(b"\n").unwrap_or(&old);
-    if sys::machine::set_hostname(name).is_err() {
-        return false;
-    }
-    if !old.is_empty() && old != name {
-        etc::rename_host(old, name);
-    }
-    true
+pub fn hostname() -> Vec<u8> {
+    let name = sys::read_small(b"/proc/sys/kernel/hostname", 256).unwrap_or_default();
+    name.strip_suffix(b"\n").unwrap_or(&name).to_vec()
 }
 
 fn mix(entropy: &[u8]) -> sys::Result<()> {

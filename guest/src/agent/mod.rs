@@ -109,6 +109,7 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
         score,
         env: Vec::new(),
         workdir: None,
+        hostname: machine::hostname(),
         quiesced: false,
         ending: false,
         status: None,

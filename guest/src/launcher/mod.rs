@@ -10,6 +10,7 @@ mod exits;
 mod fault;
 mod held;
 mod host;
+mod hostname;
 mod job;
 mod living;
 mod log;

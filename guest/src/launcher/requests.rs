@@ -3,6 +3,7 @@
 use super::connection::Frame;
 use super::fault::Fault;
 use super::host::{Client, Host};
+use super::hostname;
 use super::job::Waiter;
 use super::pipes;
 use super::server::Server;
@@ -21,6 +22,7 @@ const STOP: u64 = 9;
 const PIPES_OPEN: u64 = 10;
 const LIVING: u64 = 11;
 const SWEEP: u64 = 12;
+const HOSTNAME: u64 = 13;
 
 /// False: the other side does not keep to the protocol, and the connection ends.
 pub fn handle(server: &mut Server, client: Client, frame: &Frame) -> bool {
@@ -190,6 +192,11 @@ fn ask(host: &mut Host, client: Client, operation: u64, fields: &Fields<'_>) -> 
         LIVING => {
             let count = host.living_of(id()?)?.len();
             host.answer(client, kind::OPENED, Writer::new().number(2, count as u64).finish());
+        }
+        HOSTNAME => {
+            let pid = fields.number(3)?.unwrap_or(0);
+            hostname::set(pid, fields.text(4)?.unwrap_or(""))?;
+            host.answer(client, kind::OPENED, Vec::new());
         }
         SWEEP => {
             host.sweep(client);

@@ -19,6 +19,7 @@ extern "C" {
 }
 
 pub const CLONE_NEWNS: c_int = 0x0002_0000;
+pub const CLONE_NEWUTS: c_int = 0x0400_0000;
 pub const CLONE_NEWUSER: c_int = 0x1000_0000;
 pub const CLONE_NEWNET: c_int = 0x4000_0000;
 

@@ -110,6 +110,10 @@ export class LauncherClient implements Launcher {
     return count
   }
 
+  async setHostname(pid: number, name: string): Promise<void> {
+    await this.#call(OPERATION.hostname, { fields: new FieldsWriter().number(3, pid).text(4, name) })
+  }
+
   async stopLauncher(): Promise<void> {
     const connection = this.#connection ?? (await this.#waitForConnection())
     // Its end is wanted now, so nothing may connect again.

@@ -16,6 +16,7 @@ export const OPERATION = {
   pipesOpen: 10,
   living: 11,
   sweep: 12,
+  hostname: 13,
 } as const
 
 /** What the launcher says about one host process. */

@@ -30,6 +30,11 @@ export interface Launcher extends AsyncDisposable {
    * not be ended then. Safe at the same time from several programs.
    */
   sweep(): Promise<number>
+  /**
+   * Gives the machine that this process belongs to a host name, where the machine may not do that itself. `wrong-state`
+   * when the process has the host's own name.
+   */
+  setHostname(pid: number, name: string): Promise<void>
   /** Ends the launcher program itself and closes. `wrong-state` while a recorded process lives. */
   stopLauncher(): Promise<void>
   /** Lets go of the connection; processes and launcher stay. Safe to call twice. */
