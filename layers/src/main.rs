@@ -2,13 +2,17 @@
 //! from, packs such folders into archives, copies and removes them. The result is one line of JSON on stdout (of `pack`,
 //! the archive), a failure one on stderr.
 
+mod copy;
 mod failure;
 mod json;
 mod options;
+mod owners;
+mod pack;
 mod sys;
 mod tar;
 mod tree;
 mod unpack;
+mod walk;
 
 use failure::{Code, Failure, Result};
 use options::Options;
@@ -29,6 +33,20 @@ fn run(face: &str, rest: &[OsString]) -> Result<()> {
             let plan = unpack::Plan::read(&mut options)?;
             options.done()?;
             let (report, tree) = unpack::unpack(&plan, unpack::Stdin)?;
+            say(report.entries, report.bytes, &tree.skipped)
+        }
+        "pack" => {
+            let mut options = Options::read(rest, &[])?;
+            let content = walk::Content::read(&mut options)?;
+            options.done()?;
+            pack::pack(&content)
+        }
+        "copy" => {
+            let mut options = Options::read(rest, &["sync"])?;
+            let content = walk::Content::read(&mut options)?;
+            let (into, sync) = (options.required("into")?, options.flag("sync"));
+            options.done()?;
+            let (report, tree) = copy::copy(&content, &into, sync)?;
             say(report.entries, report.bytes, &tree.skipped)
         }
         "remove" => match rest {

@@ -151,7 +151,10 @@ mod tests {
         assert_eq!(number(b"77777777777 ").unwrap(), 0o77777777777);
         assert_eq!(number(b"777777777777").unwrap(), 0o777777777777);
         assert_eq!(number(&[0x80, 0, 0, 0, 0, 0x20, 0, 0]).unwrap(), 0x200000);
-        assert_eq!(number(&[0x80, 0, 0, 0, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0]).unwrap(), 0x123456789abcdef0);
+        assert_eq!(
+            number(&[0x80, 0, 0, 0, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0]).unwrap(),
+            0x123456789abcdef0
+        );
         assert_eq!(number(&[0xff; 12]).unwrap(), -1);
         assert_eq!(number(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]).unwrap(), -256);
     }

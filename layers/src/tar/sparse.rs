@@ -46,7 +46,11 @@ fn take(fields: &[u8], pieces: &mut Pieces) -> Result<()> {
 
 /// The forms in extended headers. None: nothing is said of holes. `stored` is what is left of the entry's bytes; version
 /// 1.0 has its map there.
-pub fn from_pax<S: Source>(sparse: &PaxSparse, stored: &mut u64, input: &mut Input<S>) -> Result<Option<(u64, Pieces)>> {
+pub fn from_pax<S: Source>(
+    sparse: &PaxSparse,
+    stored: &mut u64,
+    input: &mut Input<S>,
+) -> Result<Option<(u64, Pieces)>> {
     let size = || sparse.size.ok_or_else(bad);
     match (sparse.major, sparse.minor) {
         (Some(1), Some(0)) => Ok(Some((size()?, leading_map(stored, input)?))),

@@ -77,13 +77,8 @@ impl Tree {
         }
         let root = sys::is_root();
         let frame = Frame { name: Vec::new(), fd, modified: Time::default(), changed: true, mode: None };
-        let mut tree = Tree {
-            frames: vec![frame],
-            over: Over::new(over)?,
-            max_depth,
-            root,
-            skipped: Skipped::default(),
-        };
+        let mut tree =
+            Tree { frames: vec![frame], over: Over::new(over)?, max_depth, root, skipped: Skipped::default() };
         // As far as nobody says more of it.
         tree.describe_implied().map_err(named)?;
         Ok(tree)
@@ -244,7 +239,8 @@ impl Tree {
         let like = match self.over.find(&path)? {
             Found::Folder(fd) => {
                 let found = files::stat(fd.as_raw_fd()).tried("look at a folder")?;
-                let mut attributes = attributes::all(attributes::Holder::Open(fd.as_raw_fd())).tried("read attributes")?;
+                let mut attributes =
+                    attributes::all(attributes::Holder::Open(fd.as_raw_fd())).tried("read attributes")?;
                 attributes.retain(|(name, _)| !is_overlay_mark(name));
                 Attributes {
                     mode: found.mode & 0o7777,

@@ -97,7 +97,8 @@ impl Tree {
         }
         self.enter(folder, true)?;
         let directory = self.top_fd();
-        self.replacing(name, || files::make_symlink_at(target, directory, name)).and_then(|made| made.tried("make a link"))?;
+        self.replacing(name, || files::make_symlink_at(target, directory, name))
+            .and_then(|made| made.tried("make a link"))?;
         self.describe_entry(directory, name, described)
     }
 
