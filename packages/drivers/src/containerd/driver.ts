@@ -1,0 +1,377 @@
+import { readdir } from 'node:fs/promises'
+import {
+  CoveError,
+  parseMachineId,
+  silentLog,
+  type CreateContext,
+  type DiskId,
+  type Driver,
+  type Exit,
+  type Fingerprint,
+  type ImageStore,
+  type KeepsDisks,
+  type Log,
+  type Machine,
+  type MachineId,
+  type MachineSpec,
+  type Problem,
+  type Random,
+  type Recovered,
+} from '@cove/domain'
+import { systemRandom } from '@cove/domain/system'
+import { isNotFound, type Containerd, type Task } from '@cove/containerd-engine'
+import { enforcedLimits, type MissingLimits } from '../cgroups/limit-support.ts'
+import { planCgroups, type CgroupFiles } from '../cgroups/plan.ts'
+import { agentOomKills } from '../host/cgroup-readings.ts'
+import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
+import type { MachineNote } from '../host/machine-note.ts'
+import { proveByRunning } from '../host/prove.ts'
+import { findProgram } from '../launched/find-program.ts'
+import { AGENT_PATH } from '../launched/stage.ts'
+import { endLocal, endMachine } from './end-machine.ts'
+import { Holdings } from './holdings.ts'
+import { liveProcess, type LiveProcess } from './live-process.ts'
+import { containerdMachine, type ContainerdMachine } from './machine.ts'
+import { containerOf, diskIdOf, diskOf, noteOf, scratchOf } from './machine-record.ts'
+import { makeMachine } from './make-machine.ts'
+import { NO_DISK_LIMIT, prepare, type Prepared } from './prepare.ts'
+import { TaskExits, type TaskStatus } from './task-exits.ts'
+import { Turns } from './turns.ts'
+
+export interface ContainerdDriverOptions {
+  /** Path of containerd's socket. Default `/run/containerd/containerd.sock`. */
+  readonly address?: string
+  /** Path of the guest program. */
+  readonly guestProgram: string
+  /** Folder for what the driver keeps, made when missing. */
+  readonly stateDir: string
+  /** For what means nothing after a restart of the host, best in memory. Default: the state directory. */
+  readonly runtimeDir?: string
+  /** Whose machines these are; names the namespace in containerd, and the cgroups. */
+  readonly installation: string
+  /** Where images come from. */
+  readonly images: Pick<ImageStore, 'export' | 'list'>
+  readonly random?: Random
+  readonly log?: Log
+  /** Path of runc. Default: found in the system's program folders. */
+  readonly runtime?: string
+  /** How containerd is reached. Default: by its socket. */
+  readonly connect?: (address: string, namespace: string) => Containerd
+}
+
+const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
+const SIGKILL = 9
+const NOT_ROOT = {
+  proven: false,
+  reason: 'containerd and the machines that it runs are the business of root',
+  fix: 'Run the daemon as root, or use the driver bubblewrap.',
+} as const
+const NO_RUNTIME = {
+  reason: 'runc is not installed',
+  fix: "Install it with the system's package manager, for example `apt-get install runc`.",
+} as const
+const HOST_PROBLEM = {
+  field: 'from',
+  message: 'containerd runs images, and the template `host` is none',
+  fix: 'Use a template that is made from an image, or a driver such as bubblewrap.',
+} as const
+const NO_IMAGE_PROBLEM = {
+  field: 'from',
+  message: 'it is not said of which image the layers are',
+  fix: 'Use a template that is made from an image.',
+} as const
+
+/** Containers by containerd and runc: own mounts, processes, network; the host's users and kernel, filtered. */
+export function createContainerdDriver(options: ContainerdDriverOptions): Driver & KeepsDisks {
+  return new ContainerdDriver(options)
+}
+
+interface Parts {
+  readonly prepared: Prepared
+  readonly exits: TaskExits
+  readonly holdings: Holdings
+}
+
+class ContainerdDriver implements Driver, KeepsDisks {
+  readonly name = 'containerd'
+  readonly isolation = 'container'
+  readonly #options: ContainerdDriverOptions & { readonly address: string }
+  readonly #random: Random
+  readonly #log: Log
+  readonly #host = hostSize()
+  readonly #turns = new Turns<string>()
+  /** What could not be removed when it failed, because containerd was not there. */
+  readonly #debts = new Set<MachineId>()
+  /** New disks of those. */
+  readonly #newDisks = new Map<MachineId, DiskId>()
+  #missing: MissingLimits = { diskBytes: NO_DISK_LIMIT }
+  #opening: Promise<Parts> | undefined
+  #empty: string | undefined
+  #proven = false
+
+  constructor(options: ContainerdDriverOptions) {
+    this.#options = { ...options, address: options.address ?? DEFAULT_ADDRESS }
+    this.#random = options.random ?? systemRandom
+    this.#log = options.log ?? silentLog
+  }
+
+  async fingerprint(signal: AbortSignal): Promise<Fingerprint> {
+    if (process.getuid?.() !== 0) return NOT_ROOT
+    const opened = await this.#open().catch((error: unknown) => CoveError.from(error))
+    if (opened instanceof CoveError) return { proven: false, reason: opened.message, fix: opened.fix }
+    const { prepared } = opened
+    if (prepared.runtime === undefined) return { proven: false, ...NO_RUNTIME }
+    const programs = await Promise.all(PROGRAMS.map((name) => findProgram(name, undefined)))
+    const fingerprint = await proveByRunning(this, {
+      signal,
+      random: this.#random,
+      programs: [prepared.runtime, prepared.guestProgram, ...programs.filter((path) => path !== undefined)],
+      cache: prepared.folders.proof,
+      trustCache: !this.#proven,
+      native: true,
+      // An image with nothing in it: the agent is the only program that there is.
+      from: { kind: 'layers', lower: [prepared.folders.empty] },
+      argv: [AGENT_PATH, 'version'],
+      enforces: enforcedLimits(this.#missing),
+      details: {
+        containerd: prepared.version,
+        runtime: prepared.runtime,
+        snapshots: prepared.containerd.snapshots.snapshotter,
+        users: "the machine's root is the host's, with few capabilities: containerd maps no ids of snapshots",
+        disk: NO_DISK_LIMIT,
+      },
+      fix: 'See the log of containerd, for example with `journalctl -u containerd`.',
+    })
+    this.#proven = fingerprint.proven
+    return fingerprint
+  }
+
+  validate(spec: MachineSpec): readonly Problem[] {
+    const problems = checkSpec(spec, this.#host, this.#missing)
+    const { from } = spec
+    if (from.kind === 'host') return [...problems, HOST_PROBLEM]
+    if (from.kind !== 'layers' || from.image !== undefined) return problems
+    const nothing = from.lower.length === 1 && from.lower[0] === this.#empty
+    return nothing || problems.some(({ field }) => field === 'from') ? problems : [...problems, NO_IMAGE_PROBLEM]
+  }
+
+  async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
+    refuseProblems(this.validate(spec))
+    if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
+    const parts = await this.#open()
+    refuseProblems(this.validate(spec))
+    if (parts.prepared.runtime === undefined) {
+      throw new CoveError('isolation-unavailable', NO_RUNTIME.reason, {}, { fix: NO_RUNTIME.fix })
+    }
+    await this.#payDebts()
+    parts.holdings.claim(id, spec.disk)
+    return this.#turns.take(id, () => this.#make(parts, id, spec, context))
+  }
+
+  async #make(parts: Parts, id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
+    const { prepared, exits, holdings } = parts
+    const knownDisk = spec.disk !== undefined && holdings.hasDisk(spec.disk)
+    const cgroups = planCgroups(prepared.hierarchies, id, spec.limits)
+    let status: Promise<TaskStatus> = Promise.resolve(undefined)
+    let begun = false
+    try {
+      const { note, process } = await makeMachine(prepared, {
+        id,
+        spec,
+        cgroups,
+        installation: this.#options.installation,
+        knownDisk,
+        context,
+        begin: () => {
+          begun = true
+        },
+        watch: () => {
+          status = exits.watch(containerOf(id))
+        },
+      })
+      const machine = this.#machine(parts, note, process, cgroups.files, status)
+      // Ready is who can be talked to.
+      ;(await machine.connectGuest(context.signal)).destroy()
+      if (spec.disk !== undefined) holdings.addDisk(spec.disk)
+      return machine
+    } catch (error) {
+      exits.forget(containerOf(id))
+      // Needs no containerd, which may be what is missing.
+      if (!begun) await endLocal(prepared, id)
+      await this.#undo(parts, id, spec.disk !== undefined && !knownDisk ? spec.disk : undefined)
+      if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
+      throw CoveError.from(error, 'driver-failed')
+    }
+  }
+
+  async *recover(): AsyncIterable<Recovered> {
+    const parts = await this.#open()
+    const { prepared, exits } = parts
+    const { containerd, folders } = prepared
+    const [containers, tasks] = await Promise.all([containerd.containers.list(), containerd.tasks.list()])
+    const states = new Map(tasks.map((task) => [task.id, task]))
+    const seen = new Set<string>()
+    for (const container of containers) {
+      const note = noteOf(container)
+      if (note === undefined) {
+        this.#log.warn('a container of another version is left alone', { container: container.id })
+        continue
+      }
+      seen.add(note.machine)
+      yield await this.#recovered(parts, note, states.get(container.id), exits)
+    }
+    for (const name of await readdir(folders.machines)) {
+      const id = seen.has(name) ? undefined : machineIdOf(name)
+      if (id !== undefined) yield { kind: 'partial', id }
+    }
+  }
+
+  async #recovered(parts: Parts, note: MachineNote, task: Task | undefined, exits: TaskExits): Promise<Recovered> {
+    const { machine: id } = note
+    const { files } = planCgroups(parts.prepared.hierarchies, id, {})
+    if (task?.state === 'stopped') return { kind: 'exited', id, exit: await exitOf(task.exitStatus, files) }
+    const process = task === undefined || task.state === 'created' ? undefined : await liveProcess(task.pid)
+    if (process === undefined) return { kind: 'partial', id }
+    const status = exits.watch(containerOf(id))
+    await exits.look(containerOf(id))
+    return { kind: 'running', machine: this.#machine(parts, note, process, files, status) }
+  }
+
+  async destroy(id: MachineId): Promise<void> {
+    const parts = await this.#open()
+    await this.#turns.take(id, async () => {
+      await endMachine(parts.prepared, id, this.#debts.has(id))
+      parts.exits.forget(containerOf(id))
+      parts.holdings.release(id)
+      this.#debts.delete(id)
+    })
+  }
+
+  async listDisks(): Promise<readonly DiskId[]> {
+    return (await this.#open()).holdings.disks()
+  }
+
+  async removeDisk(id: DiskId): Promise<void> {
+    const { prepared, holdings } = await this.#open()
+    holdings.refuseInUse(id)
+    await this.#turns.take(id, async () => {
+      holdings.refuseInUse(id)
+      await prepared.containerd.snapshots.remove(diskOf(id)).catch((error: unknown) => {
+        if (!isNotFound(error)) throw error
+      })
+      holdings.dropDisk(id)
+    })
+  }
+
+  async close(): Promise<void> {
+    const parts = await this.#opening?.catch(() => undefined)
+    await parts?.exits.close()
+    parts?.prepared.containerd.close()
+  }
+
+  #machine(
+    { prepared, exits }: Parts,
+    note: MachineNote,
+    process: LiveProcess,
+    files: CgroupFiles,
+    status: Promise<TaskStatus>,
+  ): ContainerdMachine {
+    const { machine: id, disk } = note
+    return containerdMachine({
+      id,
+      limits: note.limits,
+      process,
+      files,
+      exited: status.then((known) => exitOf(known, files)),
+      look: () => exits.look(containerOf(id)),
+      upper: async () => upperOf(prepared.containerd, disk === undefined ? scratchOf(id) : diskOf(disk)),
+    })
+  }
+
+  /** Prepares once; a failure is tried again by the next call. */
+  #open(): Promise<Parts> {
+    this.#opening ??= this.#start().catch((error: unknown) => {
+      this.#opening = undefined
+      throw CoveError.from(error, 'driver-failed')
+    })
+    return this.#opening
+  }
+
+  async #start(): Promise<Parts> {
+    const prepared = await prepare(this.#options, this.#random)
+    const { containerd } = prepared
+    this.#missing = prepared.missing
+    this.#empty = prepared.folders.empty
+    const holdings = new Holdings()
+    for (const { key, labels } of await containerd.snapshots.list()) {
+      const disk = diskIdOf(labels)
+      if (disk !== undefined && key === diskOf(disk)) holdings.addDisk(disk)
+    }
+    for (const container of await containerd.containers.list()) {
+      const note = noteOf(container)
+      if (note !== undefined) holdings.learn(note.machine, note.disk)
+    }
+    const exits = new TaskExits(containerd, this.#log, () => this.#payDebts())
+    await exits.open()
+    return { prepared, exits, holdings }
+  }
+
+  /** When containerd is not there it is done as soon as it is; until then the machine's name and disk stay taken. */
+  async #undo(parts: Parts, id: MachineId, newDisk: DiskId | undefined): Promise<void> {
+    try {
+      await endMachine(parts.prepared, id, true)
+      if (newDisk !== undefined) {
+        await parts.prepared.containerd.snapshots.remove(diskOf(newDisk)).catch((error: unknown) => {
+          if (!isNotFound(error)) throw error
+        })
+      }
+      parts.holdings.release(id)
+    } catch (error) {
+      this.#debts.add(id)
+      if (newDisk !== undefined) this.#newDisks.set(id, newDisk)
+      this.#log.warn('a machine that failed could not be removed yet', { machine: id, reason: String(error) })
+    }
+  }
+
+  async #payDebts(): Promise<void> {
+    for (const id of this.#debts) {
+      const parts = await this.#opening
+      if (parts === undefined) return
+      await this.#turns.take(id, async () => {
+        if (!this.#debts.delete(id)) return
+        const disk = this.#newDisks.get(id)
+        this.#newDisks.delete(id)
+        await this.#undo(parts, id, disk)
+      })
+      if (this.#debts.has(id)) return
+    }
+  }
+}
+
+const PROGRAMS = ['containerd', 'containerd-shim-runc-v2']
+
+/** The agent itself never ends with a code above 128, so such a code is a signal. */
+async function exitOf(status: TaskStatus, files: CgroupFiles): Promise<Exit> {
+  if (status === undefined) return { kind: 'lost' }
+  if (status <= 128) return { kind: 'exited', code: status }
+  const signal = status - 128
+  if (signal === SIGKILL && (await agentOomKills(files)) > 0) return { kind: 'out-of-memory' }
+  return { kind: 'signaled', signal }
+}
+
+/** The folder that a machine writes to: of an overlay, or all of it where nothing lies below. */
+async function upperOf(containerd: Containerd, key: string): Promise<string> {
+  const [mount] = await containerd.snapshots.mounts(key)
+  const upper = mount?.options.find((option) => option.startsWith('upperdir='))?.slice('upperdir='.length)
+  const path = upper ?? (mount?.type === 'bind' ? mount.source : undefined)
+  if (path === undefined) throw new CoveError('unsupported', `what is written to ${key} cannot be told apart`)
+  return path
+}
+
+function machineIdOf(name: string): MachineId | undefined {
+  try {
+    return parseMachineId(name)
+  } catch {
+    return undefined
+  }
+}

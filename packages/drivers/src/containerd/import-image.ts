@@ -1,0 +1,113 @@
+import { CoveError, type CreateContext, type ImageId, type ImageStore, type Random, randomId } from '@cove/domain'
+import { isNotFound, type Containerd } from '@cove/containerd-engine'
+import { chainOf, findImage } from './image-manifest.ts'
+import { readTar } from './read-tar.ts'
+
+export const IMPORT_LEASE = 'import-'
+const BLOB = /^(?:\.\/)?blobs\/sha256\/([0-9a-f]{64})$/
+const INDEX = /^(?:\.\/)?index\.json$/
+const MAX_JSON = 4 * 1024 * 1024
+/** For what nobody is left to remove: the daemon was killed and never started again. */
+const EXPIRES_MS = 24 * 60 * 60 * 1000
+
+/**
+ * Brings an image into containerd: its blobs into the content store, its layers unpacked on each other, as snapshots
+ * named by what they come to. The name of the last; empty for an image of nothing. `hold` is called while all of it is
+ * still kept. The blobs are let go afterwards, and so is everything of a failed or cancelled one.
+ */
+export async function importImage(
+  containerd: Containerd,
+  store: Pick<ImageStore, 'export'>,
+  image: ImageId,
+  context: CreateContext,
+  random: Random,
+  hold: (chain: string) => Promise<void>,
+): Promise<string> {
+  const { signal, progress } = context
+  const lease = `${IMPORT_LEASE}${randomId(random)}`
+  const call = { lease, signal }
+  const expire = new Date(Date.now() + EXPIRES_MS).toISOString().replace(/\.\d+Z$/, 'Z')
+  try {
+    // Not cut short: whether there is a lease must be known.
+    await containerd.leases.create(lease, { 'containerd.io/gc.expire': expire })
+    progress('bringing the image into containerd')
+    const index = await ingest(containerd, await store.export(image, 'oci', signal), lease, signal)
+    const read = async (digest: string): Promise<unknown> =>
+      parse(await containerd.content.read(digest, MAX_JSON, call).catch(missingBlob))
+    const { layers } = await findImage(index, image, read)
+    let chain = ''
+    for (const [at, layer] of layers.entries()) {
+      const name = chainOf(chain, layer.diffId)
+      progress(`unpacking layer ${at + 1} of ${layers.length}`)
+      const resource = { type: `snapshots/${containerd.snapshots.snapshotter}`, id: name }
+      const known = await containerd.snapshots.stat(name, { signal }).then(
+        () => true,
+        (error: unknown) => {
+          if (isNotFound(error)) return false
+          throw error
+        },
+      )
+      // Held before it is believed: whoever else has it may let it go now.
+      if (known) await containerd.leases.hold(lease, resource, { signal })
+      else await unpack(containerd, layer, { parent: chain, name, key: `${lease}-${at}` }, call)
+      chain = name
+    }
+    await hold(chain)
+    return chain
+  } finally {
+    // Answers when the blobs are gone. Where that fails the lease expires, and what it holds goes by itself.
+    await containerd.leases.delete(lease, { sync: true }).catch(() => undefined)
+  }
+}
+
+/** The archive's index, once all blobs are stored. */
+async function ingest(
+  containerd: Containerd,
+  archive: AsyncIterable<Uint8Array>,
+  lease: string,
+  signal: AbortSignal,
+): Promise<unknown> {
+  let index: unknown
+  for await (const { path, bytes, data } of readTar(archive)) {
+    const hex = BLOB.exec(path)?.[1]
+    if (hex !== undefined) {
+      await containerd.content.write(`${lease}-${hex}`, { digest: `sha256:${hex}`, bytes }, data, { lease, signal })
+    } else if (INDEX.test(path)) {
+      if (bytes > MAX_JSON) throw new CoveError('image-invalid', 'the index of the image is too large')
+      index = parse(Buffer.concat(await Array.fromAsync(data)))
+    }
+  }
+  return index
+}
+
+async function unpack(
+  containerd: Containerd,
+  layer: Parameters<Containerd['applyLayer']>[0] & { readonly diffId: string },
+  { parent, name, key }: { readonly parent: string; readonly name: string; readonly key: string },
+  call: { readonly lease: string; readonly signal: AbortSignal },
+): Promise<void> {
+  const mounts = await containerd.snapshots.prepare(key, parent, {}, call)
+  try {
+    const applied = await containerd.applyLayer(layer, mounts, call)
+    if (applied !== layer.diffId) {
+      throw new CoveError('image-invalid', `a layer is ${applied} and should be ${layer.diffId}`)
+    }
+    await containerd.snapshots.commit(name, key, {}, call)
+  } catch (error) {
+    await containerd.snapshots.remove(key).catch(() => undefined)
+    throw error
+  }
+}
+
+function missingBlob(error: unknown): never {
+  if (isNotFound(error)) throw new CoveError('image-invalid', 'the image names a blob that is not in its archive')
+  throw error
+}
+
+function parse(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'))
+  } catch (cause) {
+    throw new CoveError('image-invalid', 'a description of the image is not JSON', {}, { cause })
+  }
+}

@@ -1,0 +1,30 @@
+import { readFile } from 'node:fs/promises'
+
+/** One process for ever: a pid alone is used again. */
+export interface LiveProcess {
+  readonly pid: number
+  /** Ticks since boot, field 22 of `/proc/<pid>/stat`. */
+  readonly startTime: number
+}
+
+export async function liveProcess(pid: number): Promise<LiveProcess | undefined> {
+  const startTime = await startTimeOf(pid)
+  return startTime === undefined ? undefined : { pid, startTime }
+}
+
+/** False when it has ended. The signal 0 only asks. */
+export async function signalProcess({ pid, startTime }: LiveProcess, signal: NodeJS.Signals | 0): Promise<boolean> {
+  if ((await startTimeOf(pid)) !== startTime) return false
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}
+
+async function startTimeOf(pid: number): Promise<number | undefined> {
+  if (pid <= 1) return undefined
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  const text = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  return text === undefined ? undefined : Number(text)
+}

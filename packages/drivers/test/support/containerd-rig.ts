@@ -1,0 +1,177 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { newMachineId, type ImageId, type ImageStore, type MachineId, type StoredImage } from '@cove/domain'
+import { systemRandom } from '@cove/domain/system'
+import { Containerd } from '@cove/containerd-engine'
+import { TestContainerd } from '@cove/containerd-engine/testing'
+import type { DriverRig, Fault } from '../../src/conformance/index.ts'
+import { createContainerdDriver, type ContainerdDriverOptions } from '../../src/containerd/driver.ts'
+import { FaultyContainerd } from './faulty-containerd.ts'
+import { GUEST_PROGRAM } from './host-rig.ts'
+import { ociArchive, type OciArchive } from './oci-archive.ts'
+import { smallRoot } from './small-root.ts'
+
+const run = promisify(execFile)
+
+/** As much of an image store as the driver needs; it counts how often it is asked. */
+export class StandInImages implements Pick<ImageStore, 'export' | 'list'> {
+  readonly archives = new Map<ImageId, OciArchive>()
+  exports = 0
+  /** Called before each part of an archive. */
+  between: () => Promise<void> = () => Promise.resolve()
+
+  add(archive: OciArchive): ImageId {
+    this.archives.set(archive.image, archive)
+    return archive.image
+  }
+
+  list(): Promise<readonly StoredImage[]> {
+    const found = [...this.archives.keys()].map((id) => ({ info: { id } }))
+    return Promise.resolve(found as unknown as StoredImage[])
+  }
+
+  async export(id: ImageId): Promise<AsyncIterable<Uint8Array>> {
+    this.exports += 1
+    const bytes = this.archives.get(id)?.bytes ?? new Uint8Array()
+    const between = () => this.between()
+    await between()
+    return (async function* () {
+      // Parts that are cut where nothing begins.
+      for (let at = 0; at < bytes.length; at += 100_001) {
+        await between()
+        yield bytes.subarray(at, at + 100_001)
+      }
+    })()
+  }
+}
+
+export interface ContainerdRig extends DriverRig {
+  readonly daemon: TestContainerd
+  readonly images: StandInImages
+  readonly image: ImageId
+  readonly options: ContainerdDriverOptions
+  /** A client of the driver's namespace. */
+  readonly containerd: Containerd
+  agentPid(id: MachineId): Promise<number>
+}
+
+/** A containerd of its own with a small image, and the driver over it. */
+export async function openContainerdRig(): Promise<ContainerdRig> {
+  const daemon = await TestContainerd.start()
+  const folder = await mkdtemp(join(tmpdir(), 'cove-test-'))
+  const installation = newMachineId(systemRandom)
+  const { lower } = await smallRoot(folder)
+  const root = lower[0] ?? ''
+  const { stdout } = await run('tar', ['-C', root, '--numeric-owner', '-c', '.'], {
+    encoding: 'buffer',
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  const images = new StandInImages()
+  const image = images.add(ociArchive([stdout]))
+  const faulty = new FaultyContainerd()
+  const options: ContainerdDriverOptions = {
+    address: daemon.socket,
+    guestProgram: GUEST_PROGRAM,
+    stateDir: join(folder, 'd'),
+    installation,
+    images,
+    connect: (address, namespace) => faulty.wrap(new Containerd({ address, namespace })),
+  }
+  const containerd = daemon.open(`cove-${installation}`)
+  let driver = createContainerdDriver(options)
+  const opened = [driver]
+  const agentPid = async (id: MachineId): Promise<number> => (await containerd.tasks.get(id)).pid
+
+  const down: Fault = {
+    name: 'containerd is not there',
+    arm: () => daemon.kill(),
+    disarm: () => daemon.restart(),
+  }
+  return {
+    driver,
+    daemon,
+    images,
+    image,
+    options,
+    containerd,
+    agentPid,
+    from: { kind: 'layers', lower: [root], image },
+    restart: () => {
+      // As after a kill: nobody tells the old one.
+      driver = createContainerdDriver(options)
+      opened.push(driver)
+      return Promise.resolve(driver)
+    },
+    killGuest: async (id) => {
+      process.kill(await agentPid(id), 'SIGKILL')
+      return { kind: 'signaled', signal: 9 }
+    },
+    leftovers: () => leftoversOf(daemon, containerd, join(folder, 'd'), installation),
+    faults: [...faulty.faults, down],
+    traits: {
+      users: ['root', 'user'],
+      enforces: ['memoryBytes', 'cpus', 'processes'],
+      ownFiles: true,
+      pausable: true,
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const each of opened) await each.close()
+      containerd.close()
+      await daemon[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true })
+    },
+  }
+}
+
+/** Images stay; of machines nothing may. */
+async function leftoversOf(
+  daemon: TestContainerd,
+  containerd: Containerd,
+  stateDir: string,
+  installation: string,
+): Promise<readonly string[]> {
+  const [containers, tasks, snapshots, leases, ingests, content] = await Promise.all([
+    containerd.containers.list(),
+    containerd.tasks.list(),
+    containerd.snapshots.list(),
+    containerd.leases.list(),
+    containerd.content.ingests(),
+    containerd.content.list(),
+  ])
+  return [
+    ...containers.map(({ id }) => `container ${id}`),
+    ...tasks.map(({ id }) => `task ${id}`),
+    ...snapshots
+      .filter(({ kind, key }) => kind !== 'committed' && !key.startsWith('disk-'))
+      .map(({ key }) => `snapshot ${key}`),
+    ...leases.filter(({ id }) => !id.startsWith('image-')).map(({ id }) => `lease ${id}`),
+    ...ingests.map((ref) => `ingest ${ref}`),
+    ...content.map(({ digest }) => `content ${digest}`),
+    ...daemon.shims().map((pid) => `shim ${pid}`),
+    ...daemon.mounts().map((path) => `mount ${path}`),
+    ...(await list(join(stateDir, 'machines'))).map((name) => `folder ${name}`),
+    ...(await cgroups(installation)),
+  ]
+}
+
+async function cgroups(installation: string): Promise<readonly string[]> {
+  const found: string[] = []
+  const root = '/sys/fs/cgroup'
+  for (const tree of [root, ...(await list(root)).map((name) => join(root, name))]) {
+    for (const group of await list(tree)) if (group.includes(installation)) found.push(`cgroup ${join(tree, group)}`)
+  }
+  return found
+}
+
+function list(folder: string): Promise<readonly string[]> {
+  return readdir(folder).catch(() => [])
+}
+
+/** Memory that is a process's own, in bytes. */
+export async function ownMemory(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
+  return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024
+}
