@@ -21,14 +21,22 @@ pub fn main(args: &[OsString]) -> i32 {
             return 2;
         }
     };
-    // What passes through is the session's, and its token.
-    match process::hide_memory().and_then(|_| connect(path)).and_then(|agent| join(agent.as_raw_fd())) {
+    match carry(path) {
         Ok(()) => 0,
         Err(errno) => {
             eprintln!("cove-guest: {:?}", errno);
             1
         }
     }
+}
+
+fn carry(path: &[u8]) -> sys::Result<()> {
+    // What passes through is the session's, and its token.
+    process::hide_memory()?;
+    // The end of the machine is asked for by a signal to everybody in it; its last words are still to be carried out.
+    let _blocked = process::signals(&[c::SIGTERM, c::SIGINT])?;
+    let agent = connect(path)?;
+    join(agent.as_raw_fd())
 }
 
 fn connect(path: &[u8]) -> sys::Result<OwnedFd> {

@@ -8,8 +8,10 @@ use super::start::{split_variable, unix_ms};
 use super::timers::Due;
 use super::users::User;
 use crate::fields::{Fields, Writer};
+use crate::sys::host::{poll, PollFd, POLLIN};
 use crate::sys::process::{kill, kill_group};
-use crate::sys::{self, c};
+use crate::sys::socket::end_writing;
+use crate::sys::{self, c, Errno};
 use crate::VERSION;
 use std::os::unix::io::AsRawFd;
 
@@ -17,6 +19,9 @@ use std::os::unix::io::AsRawFd;
 const MAX_ENV: usize = 128 * 1024;
 /// What is left when killed is looked at this often, in milliseconds.
 const AGAIN: u64 = 50;
+/// How often, and how many milliseconds each time, the end of a bridge is waited for.
+const BRIDGE_TRIES: u32 = 20;
+const BRIDGE_WAIT: i32 = 10;
 
 impl Agent {
     pub fn metrics(&mut self, channel: u32) -> Answer<()> {
@@ -131,6 +136,26 @@ impl Agent {
         self.send_to_all(c::SIGKILL);
         self.timers.set(AGAIN, Due::Shutdown);
         self.reap_all();
+    }
+
+    /// Until the other side has read everything, and for a moment at most.
+    pub fn wait_for_bridge(&self) {
+        let fd = match &self.wire {
+            Some(wire) => wire.input.as_raw_fd(),
+            None => return,
+        };
+        end_writing(fd);
+        for _ in 0..BRIDGE_TRIES {
+            match sys::read(fd, &mut [0; 4096]) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(Errno(c::EAGAIN)) => {
+                    let mut fds = [PollFd { fd, events: POLLIN, revents: 0 }];
+                    let _ = poll(&mut fds, BRIDGE_WAIT);
+                }
+                Err(_) => return,
+            }
+        }
     }
 
     fn send_to_all(&self, signal: i32) {

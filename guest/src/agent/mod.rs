@@ -52,7 +52,15 @@ pub fn main(args: &[OsString]) -> i32 {
             return USAGE_STATUS;
         }
     };
-    match set_up(&flags).and_then(|mut agent| agent.run()) {
+    let ran = set_up(&flags).and_then(|mut agent| {
+        let status = agent.run()?;
+        // A bridge dies with the machine's first process, and with it what it has not carried out yet.
+        if let Some(Reach::Bind(_)) = flags.reach {
+            agent.wait_for_bridge();
+        }
+        Ok(status)
+    });
+    match ran {
         Ok(status) => status,
         Err(errno) => {
             eprintln!("cove-guest: {:?}", errno);

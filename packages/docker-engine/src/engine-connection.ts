@@ -128,6 +128,8 @@ export class EngineConnection {
       return await once(sent, event)
     } catch (error) {
       if (signal?.aborted === true) throw CoveError.from(signal.reason, 'cancelled')
+      // What was to be sent could not be read.
+      if (error instanceof CoveError) throw error
       throw unreachable(error, path)
     } finally {
       // An answer's own errors come by its body.
@@ -139,9 +141,19 @@ export class EngineConnection {
 async function pour(body: AsyncIterable<Uint8Array>, sent: ClientRequest): Promise<void> {
   for await (const chunk of body) {
     if (sent.destroyed) return
-    if (!sent.write(chunk)) await Promise.race([once(sent, 'drain'), once(sent, 'close')])
+    if (!sent.write(chunk)) await drained(sent)
   }
   sent.end()
+}
+
+async function drained(sent: ClientRequest): Promise<void> {
+  const done = new AbortController()
+  const { signal } = done
+  try {
+    await Promise.race([once(sent, 'drain', { signal }), once(sent, 'close', { signal })])
+  } finally {
+    done.abort()
+  }
 }
 
 async function readText(answer: AsyncIterable<unknown>, most: number): Promise<string> {
