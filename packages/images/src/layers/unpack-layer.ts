@@ -25,6 +25,8 @@ export interface UnpackLayerRequest {
 export interface UnpackedLayer extends LayerReport {
   /** `sha256:` and the digest of the archive without its compression. */
   readonly diffId: string
+  /** Of that archive. */
+  readonly archiveBytes: number
 }
 
 /**
@@ -75,7 +77,7 @@ export async function unpackArchive(
   if (signal?.aborted !== true && failed?.mine !== undefined) throw failed.mine
   await run.ended
   if (failed !== undefined) throw CoveError.from(failed.thrown, 'io-error')
-  return { diffId: `sha256:${hash.digest('hex')}`, ...parseLayerReport(said) }
+  return { diffId: `sha256:${hash.digest('hex')}`, archiveBytes: uncompressed, ...parseLayerReport(said) }
 }
 
 /** An archive has headers and padding besides what it unpacks to. */

@@ -1,0 +1,119 @@
+import { rename, rm, stat, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ImageId } from '@cove/domain'
+import { DISK_FORMATS } from './disk-formats.ts'
+import { blobFile, configFile, diskFile, layerFolder } from './folders.ts'
+import type { ImageRecord, LayerRecord } from './records.ts'
+import type { StoreParts } from './parts.ts'
+import { selectVictims, type Victims } from './select-victims.ts'
+
+/** Longer than any pause after which a pull would be gone on with. */
+const STALE_BLOB_MS = 24 * 60 * 60_000
+
+/** Removes what nobody needs until the rest fits the budget; answers how many bytes went. */
+export async function collect(parts: StoreParts, budget: number, inUse: () => ReadonlySet<ImageId>): Promise<number> {
+  const { catalog } = parts
+  const files = await diskFileBytes(parts)
+  // From here to the hiding nothing may come between: what is needed is asked and answered in one moment.
+  const needed = inUse()
+  const pinned = new Set(catalog.state.pins.values())
+  const images = catalog.images()
+  const victims = selectVictims(
+    images.map((record) => ({
+      number: record.number,
+      layers: record.layers,
+      bytes: files.get(record.number) ?? 0,
+      usedAt: catalog.usedAt(record),
+      needed: pinned.has(record.info.id) || needed.has(record.info.id) || catalog.isImageHeld(record),
+    })),
+    catalog.layers().map((record) => ({
+      number: record.number,
+      bytes: layerBytes(record),
+      madeAt: record.madeAt,
+      needed: catalog.isLayerHeld(record.number),
+    })),
+    budget,
+  )
+  const gone = images.filter(({ number }) => victims.images.includes(number))
+  await removeAll(parts, gone, victims)
+  const stale = await removeStaleBlobs(parts)
+  return victims.bytes + stale
+}
+
+/** What a layer takes on the disk. */
+export function layerBytes({ bytes, blob }: LayerRecord): number {
+  return bytes + (blob?.size ?? 0)
+}
+
+/**
+ * Needs no space and may end anywhere: an image without its configuration, and one of whose layers is gone, is none when
+ * the store is opened again, whatever its records say.
+ */
+export async function removeAll(
+  parts: StoreParts,
+  images: readonly ImageRecord[],
+  { layers }: Pick<Victims, 'layers'>,
+): Promise<void> {
+  if (images.length === 0 && layers.length === 0) return
+  const { catalog, folders, step } = parts
+  const records = layers.map((number) => catalog.layer(number))
+  catalog.hide(images, layers)
+  for (const { number } of images) {
+    await step('remove the configuration of an image')
+    await rm(configFile(folders, number), { force: true })
+    for (const format of DISK_FORMATS) await rm(diskFile(folders, number, format), { force: true })
+  }
+  const trashed: string[] = []
+  for (const { number, blob } of records) {
+    await step('move a layer away')
+    const trash = join(folders.trash, String(number))
+    await rename(layerFolder(folders, number), trash)
+    trashed.push(trash)
+    if (blob !== undefined && !isShared(parts, blob.digest)) await rm(blobFile(folders, blob.digest), { force: true })
+  }
+  try {
+    await step('forget what was removed')
+    await catalog.update(() => {})
+  } catch (error) {
+    // The space is free all the same; the records are written with the next change, or read as void.
+    parts.log.warn('records of removed images are kept until the next change', { error: String(error) })
+  }
+  for (const trash of trashed) {
+    await step('remove a layer')
+    await parts.layers.remove(trash)
+  }
+}
+
+/** Blobs may be wanted by a pull that is under way, or lie under two layers. */
+function isShared({ catalog, pulls }: StoreParts, digest: string): boolean {
+  return pulls.busy || catalog.layers().some(({ blob }) => blob?.digest === digest)
+}
+
+export async function diskFileBytes({ folders }: StoreParts): Promise<Map<number, number>> {
+  const sizes = new Map<number, number>()
+  for (const name of await readdir(folders.files)) {
+    const number = Number.parseInt(name, 10)
+    const facts = await stat(join(folders.files, name)).catch(() => undefined)
+    // Holes are no bytes.
+    sizes.set(number, (sizes.get(number) ?? 0) + (facts?.blocks ?? 0) * 512)
+  }
+  return sizes
+}
+
+/** Pulls that nobody went on with. */
+export async function removeStaleBlobs(parts: StoreParts): Promise<number> {
+  const { catalog, folders, clock, pulls } = parts
+  const named = new Set(
+    catalog.layers().flatMap(({ blob }) => (blob === undefined ? [] : [blobFile(folders, blob.digest)])),
+  )
+  let bytes = 0
+  for (const name of await readdir(folders.blobs)) {
+    const path = join(folders.blobs, name)
+    if (named.has(path) || pulls.busy) continue
+    const facts = await stat(path).catch(() => undefined)
+    if (facts === undefined || clock.now() - facts.mtimeMs < STALE_BLOB_MS) continue
+    await rm(path, { force: true })
+    bytes += facts.size
+  }
+  return bytes
+}
