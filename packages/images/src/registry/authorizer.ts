@@ -4,7 +4,7 @@ import { sentenceOf, statusFault } from './faults.ts'
 import type { HttpAnswer, HttpClient } from './http-client.ts'
 import { parseJson } from './json.ts'
 import type { Keyring, Login } from './keyring.ts'
-import { cancelled } from './temporary-fault.ts'
+import { unlessAborted } from './temporary-fault.ts'
 
 const MAX_TOKEN_ANSWER = 256 * 1024
 /** What the specification says of a token without one. */
@@ -148,14 +148,4 @@ function printable(token: string): string {
 
 function strange(url: URL): CoveError {
   return new CoveError('registry-unavailable', `${url.host} asks for a login in a way that Cove does not know`)
-}
-
-/** The work goes on for the others who wait. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(cancelled(signal))
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }

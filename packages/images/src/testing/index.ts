@@ -1,2 +1,3 @@
 export { TestRegistry, missingForRegistry, type TestRegistryOptions } from './test-registry.ts'
 export { TestImage, type TestImageOptions } from './test-image.ts'
+export { tarBytes, type TarBytesEntry } from './tar-bytes.ts'
