@@ -10,6 +10,7 @@ import { Keys } from './keys.ts'
 import { Projects } from './projects.ts'
 import { Sandboxes } from './sandboxes.ts'
 import { System } from './system.ts'
+import { Templates } from './templates/templates.ts'
 import { webClock } from './web-clock.ts'
 import { fetchHttp, type Fetch } from './wire/fetch-http.ts'
 import { DEFAULT_RECONNECT } from './wire/reconnect.ts'
@@ -58,6 +59,8 @@ export class Cove {
   readonly audit: Audit
   /** Version, drivers and templates of the installation. */
   readonly system: System
+  /** What sandboxes start from. */
+  readonly templates: Templates
   readonly #rpc: Rpc
 
   constructor(options: CoveOptions = {}) {
@@ -86,6 +89,7 @@ export class Cove {
     this.keys = new Keys(rpc)
     this.audit = new Audit(rpc)
     this.system = new System(rpc)
+    this.templates = new Templates(rpc)
   }
 
   /** Who the key of this client makes its holder. `unauthenticated` when it opens nothing. */

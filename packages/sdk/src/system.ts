@@ -3,6 +3,7 @@ import type { Isolation } from '@cove/domain'
 import type { CallOptions } from './call-options.ts'
 import { isolationOf } from './convert/sandbox.ts'
 import { dateOf } from './convert/time.ts'
+import { templateInfo, type TemplateInfo } from './templates/template-info.ts'
 import type { Rpc } from './wire/rpc.ts'
 
 /** One way to build the wall around a sandbox, and whether it works on this machine. */
@@ -36,14 +37,6 @@ export interface SystemStatus {
   readonly residentBytes: number
 }
 
-/** What sandboxes can start from. */
-export interface TemplateInfo {
-  readonly name: string
-  readonly description: string
-  readonly source: string
-  readonly drivers: readonly string[]
-}
-
 /** The installation itself. */
 export class System {
   readonly #rpc: Rpc
@@ -75,12 +68,7 @@ export class System {
   /** All templates by name. */
   async templates(call: CallOptions = {}): Promise<TemplateInfo[]> {
     const answer = await this.#rpc.unary(TemplateService.method.listTemplates, {}, call)
-    return answer.templates.map(({ name, description, source, drivers }) => ({
-      name,
-      description,
-      source,
-      drivers: [...drivers],
-    }))
+    return answer.templates.map(templateInfo)
   }
 }
 

@@ -143,7 +143,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       files: fileMethods(sandboxes, identity.fileUrls, limits),
       ports: portMethods(opened.ports),
       identity: identityMethods(identity, sandboxes, audit),
-      templates: templateMethods(templates),
+      templates: templateMethods(templates, limits),
       system: systemMethods(
         { version: options.version, installation: options.installation, startedAt: clock.now() },
         sandboxes,

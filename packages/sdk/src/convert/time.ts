@@ -31,9 +31,9 @@ export function timeoutInit(timeout: Timeout) {
 /** A timeout that the server left out is one that it does not have. */
 export function timeoutOf(timeout: WireTimeout | undefined): Timeout {
   if (timeout?.value.case !== 'after') return 'never'
-  return msOf(timeout.value.value)
+  return millisecondsOf(timeout.value.value)
 }
 
-function msOf(duration: Duration): number {
+export function millisecondsOf(duration: Duration): number {
   return Number(duration.seconds) * 1000 + duration.nanos / 1_000_000
 }

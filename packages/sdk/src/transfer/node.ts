@@ -1,2 +1,3 @@
+export { packFolder } from '../templates/folder-context.ts'
 export { download } from './download.ts'
 export { upload } from './upload.ts'

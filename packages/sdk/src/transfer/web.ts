@@ -13,3 +13,14 @@ function unsupported(): never {
 
 export const upload = unsupported
 export const download = unsupported
+
+export function packFolder(): never {
+  throw new CoveError(
+    'unsupported',
+    'this runtime has no files of its own',
+    {},
+    {
+      fix: 'Copy files from memory: `copy({ "main.py": source }, "/app")`.',
+    },
+  )
+}

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import { timestampFromMs } from '@bufbuild/protobuf/wkt'
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt'
 import type {
   BuildStep as WireStep,
   BuildTemplateRequest,
@@ -13,10 +13,11 @@ import type { BuildStep, ReadyCheck, StartCommand } from '@cove/domain'
 import { bad, checkEnv, checkLimits } from '../../sandboxes/request.ts'
 import type { FollowedEvent } from '../../templates/template-builds.ts'
 import type { BuildTemplate, KnownTemplate, Templates } from '../../templates/templates.ts'
+import type { ServerLimits } from '../../options.ts'
 import type { Methods } from './call.ts'
 import { checkPath, checkRef, parseLimits, parseMilliseconds, parseNetwork } from './from-wire.ts'
+import { withKeepAlive } from './keep-alive.ts'
 import { toLimits } from './to-wire.ts'
-import { durationFromMs } from '@bufbuild/protobuf/wkt'
 
 const STEPS = 512
 const COMMAND_BYTES = 64 * 1024
@@ -24,7 +25,9 @@ const READY_MS = 60_000
 const DESCRIPTION = 1_000
 const LARGEST_ID = 0xffff_fffe
 
-export function templateMethods(templates: Templates): Methods<typeof TemplateService> {
+type WireEvent = MessageInitShape<typeof FollowBuildResponseSchema>
+
+export function templateMethods(templates: Templates, limits: ServerLimits): Methods<typeof TemplateService> {
   return {
     async listTemplates(_request, { caller, signal }) {
       const [known, drivers] = await Promise.all([templates.list(caller), templates.drivers(signal)])
@@ -42,9 +45,8 @@ export function templateMethods(templates: Templates): Methods<typeof TemplateSe
     },
     async *followBuild({ build, offset }, { caller, signal }) {
       const drivers = await templates.drivers(signal)
-      for await (const event of templates.follow(caller, build, Number(offset), signal)) {
-        yield toEvent(event, drivers)
-      }
+      const events = wireEvents(templates.follow(caller, build, Number(offset), signal), drivers)
+      yield* withKeepAlive<WireEvent>(events, limits.keepAliveMs, () => ({ event: { case: 'keepAlive', value: {} } }))
     },
     async cancelBuild({ build }, { caller }) {
       await templates.cancel(caller, build)
@@ -196,7 +198,14 @@ function toStart({ argv, ready }: StartCommand) {
   return { argv: [...argv], ready: { ...check, timeout } }
 }
 
-function toEvent(event: FollowedEvent, drivers: readonly string[]): MessageInitShape<typeof FollowBuildResponseSchema> {
+async function* wireEvents(
+  events: AsyncIterable<FollowedEvent>,
+  drivers: readonly string[],
+): AsyncGenerator<WireEvent> {
+  for await (const event of events) yield toEvent(event, drivers)
+}
+
+function toEvent(event: FollowedEvent, drivers: readonly string[]): WireEvent {
   switch (event.type) {
     case 'step': {
       const { index, text, cached } = event

@@ -1,0 +1,71 @@
+import type { Template as WireTemplate } from '@cove/api'
+import { dateOf, millisecondsOf } from '../convert/time.ts'
+import type { LimitOptions } from '../sandbox-options.ts'
+
+/** What sandboxes can start from. */
+export interface TemplateInfo {
+  readonly name: string
+  /** Absent for `host`. */
+  readonly tag?: string
+  readonly description: string
+  /** Where its root comes from: a source such as `oci:alpine:3.20`, or another template. */
+  readonly source: string
+  /** Drivers that can use it. */
+  readonly drivers: readonly string[]
+  /** Digest of its image; names this version for ever. Absent for `host`. */
+  readonly image?: string
+  /** The build that made it, for its log. */
+  readonly build?: string
+  /** What its layers take unpacked; shared layers count in every template that has them. */
+  readonly bytes?: number
+  readonly createdAt?: Date
+  /** What sandboxes have unless they are created with something else. */
+  readonly env: Readonly<Record<string, string>>
+  readonly workdir?: string
+  readonly user?: string
+  readonly start?: StartInfo
+  readonly limits: LimitOptions
+  /** For example `linux/amd64`. */
+  readonly platform?: string
+  /** What was done over the source, in words. */
+  readonly steps: readonly string[]
+}
+
+/** What runs in every sandbox of a template from its start on, and how one knows that it is ready. */
+export interface StartInfo {
+  readonly argv: readonly string[]
+  readonly ready?: { readonly port?: number; readonly command?: readonly string[]; readonly timeoutMs: number }
+}
+
+export function templateInfo(wire: WireTemplate): TemplateInfo {
+  const { tag, image, build, workdir, user, platform, createdAt, start, limits } = wire
+  return {
+    name: wire.name,
+    ...(tag === '' ? {} : { tag }),
+    description: wire.description,
+    source: wire.source,
+    drivers: [...wire.drivers],
+    ...(image === '' ? {} : { image, bytes: Number(wire.bytes) }),
+    ...(build === '' ? {} : { build }),
+    ...(createdAt === undefined ? {} : { createdAt: dateOf(createdAt) }),
+    env: { ...wire.env },
+    ...(workdir === '' ? {} : { workdir }),
+    ...(user === '' ? {} : { user }),
+    ...(start === undefined ? {} : { start: startInfo(start) }),
+    limits: {
+      ...(limits?.memoryBytes === undefined ? {} : { memoryBytes: Number(limits.memoryBytes) }),
+      ...(limits?.cpus === undefined ? {} : { cpus: limits.cpus }),
+      ...(limits?.processes === undefined ? {} : { processes: limits.processes }),
+      ...(limits?.diskBytes === undefined ? {} : { diskBytes: Number(limits.diskBytes) }),
+    },
+    ...(platform === '' ? {} : { platform }),
+    steps: [...wire.steps],
+  }
+}
+
+function startInfo({ argv, ready }: NonNullable<WireTemplate['start']>): StartInfo {
+  if (ready === undefined) return { argv: [...argv] }
+  const timeoutMs = ready.timeout === undefined ? 0 : millisecondsOf(ready.timeout)
+  const check = ready.port > 0 ? { port: ready.port } : { command: [...ready.command] }
+  return { argv: [...argv], ready: { ...check, timeoutMs } }
+}
