@@ -107,6 +107,7 @@ class ContainerdDriver implements Driver, KeepsDisks {
   #missing: MissingLimits = { diskBytes: NO_DISK_LIMIT }
   #opening: Promise<Parts> | undefined
   #empty: string | undefined
+  #paying: Promise<void> | undefined
   #proven = false
 
   constructor(options: ContainerdDriverOptions) {
@@ -333,13 +334,23 @@ class ContainerdDriver implements Driver, KeepsDisks {
     }
   }
 
-  async #payDebts(): Promise<void> {
+  /** Everybody waits for the same work. */
+  #payDebts(): Promise<void> {
+    if (this.#debts.size === 0 && this.#paying === undefined) return Promise.resolve()
+    this.#paying ??= this.#pay().finally(() => {
+      this.#paying = undefined
+    })
+    return this.#paying
+  }
+
+  async #pay(): Promise<void> {
+    const parts = await this.#opening
+    if (parts === undefined) return
     for (const id of this.#debts) {
-      const parts = await this.#opening
-      if (parts === undefined) return
       await this.#turns.take(id, async () => {
-        if (!this.#debts.delete(id)) return
         const disk = this.#newDisks.get(id)
+        // A destroy may have come first.
+        if (!this.#debts.delete(id)) return
         this.#newDisks.delete(id)
         await this.#undo(parts, id, disk)
       })
