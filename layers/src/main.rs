@@ -33,7 +33,7 @@ fn run(face: &str, rest: &[OsString]) -> Result<()> {
             let plan = unpack::Plan::read(&mut options)?;
             options.done()?;
             let (report, tree) = unpack::unpack(&plan, unpack::Stdin)?;
-            say(report.entries, report.bytes, &tree.skipped)
+            say(report.entries, report.bytes, &tree)
         }
         "pack" => {
             let mut options = Options::read(rest, &[])?;
@@ -47,7 +47,7 @@ fn run(face: &str, rest: &[OsString]) -> Result<()> {
             let (into, sync) = (options.required("into")?, options.flag("sync"));
             options.done()?;
             let (report, tree) = copy::copy(&content, &into, sync)?;
-            say(report.entries, report.bytes, &tree.skipped)
+            say(report.entries, report.bytes, &tree)
         }
         "remove" => match rest {
             [path] => tree::remove::path(path.as_bytes()).map(drop),
@@ -58,10 +58,11 @@ fn run(face: &str, rest: &[OsString]) -> Result<()> {
     }
 }
 
-fn say(entries: u64, bytes: u64, skipped: &tree::Skipped) -> Result<()> {
+fn say(entries: u64, bytes: u64, tree: &tree::Tree) -> Result<()> {
+    let tree::Tree { skipped, implied, .. } = tree;
     print(&format!(
-        "{{\"entries\":{},\"bytes\":{},\"skipped\":{{\"owners\":{},\"devices\":{},\"attributes\":{}}}}}",
-        entries, bytes, skipped.owners, skipped.devices, skipped.attributes
+        "{{\"entries\":{},\"bytes\":{},\"implied\":{},\"skipped\":{{\"owners\":{},\"devices\":{},\"attributes\":{}}}}}",
+        entries, bytes, implied, skipped.owners, skipped.devices, skipped.attributes
     ))
 }
 

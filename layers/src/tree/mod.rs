@@ -38,6 +38,8 @@ pub struct Tree {
     /// Root gives files their owners and makes devices; others own what they unpack.
     root: bool,
     pub skipped: Skipped,
+    /// Folders besides the root that no entry had described when they were made: they are as in the layers below.
+    pub implied: u64,
 }
 
 /// What could not be kept.
@@ -78,7 +80,7 @@ impl Tree {
         let root = sys::is_root();
         let frame = Frame { name: Vec::new(), fd, modified: Time::default(), changed: true, mode: None };
         let mut tree =
-            Tree { frames: vec![frame], over: Over::new(over)?, max_depth, root, skipped: Skipped::default() };
+            Tree { frames: vec![frame], over: Over::new(over)?, max_depth, root, skipped: Skipped::default(), implied: 0 };
         // As far as nobody says more of it.
         tree.describe_implied().map_err(named)?;
         Ok(tree)
@@ -187,7 +189,10 @@ impl Tree {
                 let mut path: Vec<&[u8]> = self.frames[1..].iter().map(|frame| &frame.name[..]).collect();
                 path.push(&name);
                 match self.over.find(&path)? {
-                    Found::Link(target) => Ok(Some(target)),
+                    Found::Link(target) => {
+                        self.implied += 1;
+                        Ok(Some(target))
+                    }
                     Found::Other => Err(Failure::invalid("what it is in is no folder")),
                     Found::Nothing | Found::Folder(_) => {
                         self.imply(name)?;
@@ -228,6 +233,7 @@ impl Tree {
         let directory = self.top_fd();
         files::make_dir_at(directory, &name, 0o755).tried("make a folder")?;
         self.top().changed = true;
+        self.implied += 1;
         let fd = sys::open_dir_at(directory, &name).tried("open a folder")?;
         self.push(name, fd)?;
         self.describe_implied()

@@ -5,6 +5,8 @@ export interface LayerReport {
   readonly entries: number
   /** Content without holes, names and attributes. */
   readonly bytes: number
+  /** Folders that nothing in the layer describes: they are as in the layers below it, and the layer fits no others. */
+  readonly implied: number
   /** What could not be kept and was left out; root keeps everything. */
   readonly skipped: {
     /** Files that belong to the one who unpacked, not to their owner. */
@@ -24,6 +26,7 @@ export function parseLayerReport(line: string): LayerReport {
     return {
       entries: count(report['entries']),
       bytes: count(report['bytes']),
+      implied: count(report['implied']),
       skipped: {
         owners: count(skipped['owners']),
         devices: count(skipped['devices']),

@@ -30,12 +30,12 @@ export async function unpackFiles(program: string, request: UnpackFilesRequest):
   for (const lower of over) args.push('--over', lower)
   if (sync) args.push('--sync')
   return await makeTree(program, into, async () => {
-    const { entries, bytes, skipped } = await unpackArchive(program, args, {
+    const { entries, bytes, implied, skipped } = await unpackArchive(program, args, {
       compressed: tar,
       compression: 'none',
       limits,
       signal,
     })
-    return { entries, bytes, skipped }
+    return { entries, bytes, implied, skipped }
   })
 }

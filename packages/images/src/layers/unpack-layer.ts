@@ -14,6 +14,8 @@ export interface UnpackLayerRequest {
   readonly compression: Compression
   /** A folder that is not there yet, in one that is; gone again when anything fails. */
   readonly into: string
+  /** The unpacked layers below, the first on top: where folders are taken from that the layer does not describe. */
+  readonly over?: readonly string[]
   readonly limits?: Partial<LayerLimits>
   /** Waits until all of it is on the disk. Default false. */
   readonly sync?: boolean
@@ -34,8 +36,9 @@ export interface UnpackedLayer extends LayerReport {
  * Errors: `image-invalid`, `no-space`, `io-error`, `unsupported`, `cancelled`, and whatever `compressed` throws.
  */
 export async function unpackLayer(program: string, request: UnpackLayerRequest): Promise<UnpackedLayer> {
-  const { into, limits, sync = false, signal } = request
+  const { into, over = [], limits, sync = false, signal } = request
   const args = ['unpack', '--into', into, ...limitArguments(limits), ...(sync ? ['--sync'] : [])]
+  for (const lower of over) args.push('--over', lower)
   return await makeTree(program, into, async () => await unpackArchive(program, args, { ...request, limits, signal }))
 }
 
