@@ -13,16 +13,14 @@ pub const EPERM: Int = 1;
 pub const ENOENT: Int = 2;
 pub const EINTR: Int = 4;
 pub const EIO: Int = 5;
+pub const ENXIO: Int = 6;
 pub const EACCES: Int = 13;
-pub const EBUSY: Int = 16;
 pub const EEXIST: Int = 17;
-pub const ENODEV: Int = 19;
 pub const ENOTDIR: Int = 20;
 pub const EISDIR: Int = 21;
 pub const EINVAL: Int = 22;
 pub const EFBIG: Int = 27;
 pub const ENOSPC: Int = 28;
-pub const EMLINK: Int = 31;
 pub const ERANGE: Int = 34;
 pub const ENAMETOOLONG: Int = 36;
 pub const ENOTEMPTY: Int = 39;
@@ -30,7 +28,7 @@ pub const ELOOP: Int = 40;
 pub const ENODATA: Int = 61;
 pub const EOPNOTSUPP: Int = 95;
 pub const EDQUOT: Int = 122;
-pub const ENXIO: Int = 6;
+
 
 pub const O_RDONLY: Int = 0;
 pub const O_WRONLY: Int = 1;

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_last_of_two_holds_and_an_empty_one_takes_back() {
         assert_eq!(read(b"10 path=a\n10 path=b\n").unwrap().path.as_deref(), Some(&b"b"[..]));
-        assert_eq!(read(b"10 path=a\n9 path=\n").unwrap().path, None);
+        assert_eq!(read(b"10 path=a\n8 path=\n").unwrap().path, None);
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
             b"19 uid=4294967295\n",
             b"8 uid=-1\n",
             b"11 mtime=.\n",
-            b"22 GNU.sparse.offset=1\n22 GNU.sparse.offset=1\n",
+            b"23 GNU.sparse.offset=1\n23 GNU.sparse.offset=1\n",
         ] {
             assert!(read(records).is_err(), "{:?}", String::from_utf8_lossy(records));
         }

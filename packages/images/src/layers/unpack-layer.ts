@@ -7,6 +7,7 @@ import { parseLayerReport, type LayerReport } from './layer-report.ts'
 import { readLine, startLayersProgram } from './layers-program.ts'
 import { DEFAULT_LAYER_LIMITS, limitArguments, type LayerLimits } from './limits.ts'
 import { makeTree } from './make-tree.ts'
+import { zstdFrames } from './zstd-frames.ts'
 
 export interface UnpackLayerRequest {
   /** The layer's bytes as they are stored or sent. */
@@ -59,10 +60,11 @@ export async function unpackArchive(
   let uncompressed = 0
   await using run = startLayersProgram(program, args, signal)
   let sourceError: unknown
+  const source = counted(compressed, onBytes, (thrown) => {
+    sourceError = thrown
+  })
   const feeding = feed({
-    source: counted(compressed, onBytes, (thrown) => {
-      sourceError = thrown
-    }),
+    source: compression === 'zstd' ? zstdFrames(source) : source,
     through: decompressor(compression),
     meter: (chunk) => {
       uncompressed += chunk.length
