@@ -47,6 +47,7 @@ import { SandboxView } from './sandboxes/view.ts'
 export interface CoveServer extends AsyncDisposable {
   /** For whatever runs in the same process. */
   readonly sandboxes: Sandboxes
+  readonly templates: Templates
   readonly metrics: MetricsRegistry
   /** Settles when store and node have been brought together after the start; work is taken before that. */
   readonly reconciled: Promise<void>
@@ -241,6 +242,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   }
   return {
     sandboxes,
+    templates,
     metrics,
     reconciled: lifecycle.reconciled,
     async listen(at) {

@@ -4,7 +4,6 @@ import {
   parseImageId,
   type ImageId,
   type ImageInfo,
-  type NodeBuilds,
   type NodeImages,
   type NodePools,
   type NodeSnapshot,
@@ -16,10 +15,11 @@ import {
   type VolumeId,
   type VolumeInfo,
 } from '@cove/domain'
+import { StubBuilds } from './stub-builds.ts'
 
 export interface StubFacets {
   readonly images: NodeImages
-  readonly builds: NodeBuilds
+  readonly builds: StubBuilds
   readonly volumes: NodeVolumes
   readonly pools: NodePools
   readonly snapshots: NodeSnapshots
@@ -92,16 +92,10 @@ export function stubFacets(calls: string[]): StubFacets {
         return info
       },
     },
-    builds: {
-      hasContext: async () => false,
-      putContext: refuse,
-      start: refuse,
-      follow: () => {
-        throw new CoveError('unsupported', 'the stub does not do this')
-      },
-      cancel: refuse,
-      remove: async () => {},
-    },
+    builds: new StubBuilds((info, pin) => {
+      images.set(info.id, info)
+      pins.set(pin, info.id)
+    }),
     volumes: {
       async create(id, size) {
         calls.push(`volume ${id}`)
@@ -155,8 +149,4 @@ export function stubFacets(calls: string[]): StubFacets {
 
 async function* pieces(): AsyncGenerator<Uint8Array> {
   yield await Promise.resolve(Buffer.from('an archive'))
-}
-
-async function refuse(): Promise<never> {
-  throw new CoveError('unsupported', 'the stub does not do this')
 }
