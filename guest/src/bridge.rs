@@ -76,8 +76,15 @@ impl Flow {
         }
     }
 
-    /// Moves what can be moved without waiting; false at the end.
+    /// Moves what can be moved without waiting; false at the end of either side.
     fn step(&mut self) -> sys::Result<bool> {
+        match self.pass_on() {
+            Err(Errno(c::EPIPE)) | Err(Errno(c::ECONNRESET)) => Ok(false),
+            other => other,
+        }
+    }
+
+    fn pass_on(&mut self) -> sys::Result<bool> {
         if self.start == self.end {
             match sys::read(self.from, &mut self.bytes) {
                 Ok(0) => return Ok(false),

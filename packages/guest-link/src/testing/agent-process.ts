@@ -4,7 +4,7 @@ import { existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wri
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { GuestHarness } from '../conformance/harness.ts'
 import { SharedStream } from './shared-stream.ts'
@@ -16,24 +16,27 @@ const LISTEN_FD = 3
  * The real agent as the first process of a pid namespace of its own, so that all it ever starts ends with it, and
  * with a hostname of its own; the file system and the network are the test's.
  */
-export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
+export async function startAgent(singleStream: boolean, bridged = false): Promise<GuestHarness> {
   if (!existsSync(BINARY)) throw new Error('build/cove-guest is missing: run tooling/build-guest.sh')
   const base = mkdtempSync(join(tmpdir(), 'cove-test-'))
   const folder = join(base, 'folder')
   mkdirSync(folder)
   const servers: Server[] = []
   const path = join(base, 'agent')
-  const listener = singleStream ? undefined : await listenOnly(join(base, 'first'), path)
+  const bridges = new Set<ChildProcess>()
+  const listener = singleStream || bridged ? undefined : await listenOnly(join(base, 'first'), path)
   const child = singleStream
     ? launch(['--stdio'], ['pipe', 'pipe', 'pipe'])
-    : launch(['--listen-fd', String(LISTEN_FD)], ['ignore', 'ignore', 'pipe', descriptor(listener)])
+    : bridged
+      ? launch(['--listen', path], ['ignore', 'ignore', 'pipe'])
+      : launch(['--listen-fd', String(LISTEN_FD)], ['ignore', 'ignore', 'pipe', descriptor(listener)])
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   listener?.close()
   let shared: SharedStream | undefined
   if (child.stdin !== null && child.stdout !== null) shared = new SharedStream(child.stdout, child.stdin)
   return {
     singleStream,
-    connect: () => (shared === undefined ? dialUnix(path) : shared.connect()),
+    connect: () => (bridged ? dialBridge(path, bridges) : shared === undefined ? dialUnix(path) : shared.connect()),
     folder,
     owner: 'root',
     stranger: 'nobody',
@@ -67,6 +70,7 @@ export async function startAgent(singleStream: boolean): Promise<GuestHarness> {
       for (const pid of inside) endProcess(pid)
       if (inside.length === 0) child.kill('SIGKILL')
       await exited
+      await Promise.all([...bridges].map((bridge) => once(bridge, 'exit')))
       for (const server of servers) {
         server.close()
         await once(server, 'close')
@@ -122,6 +126,15 @@ async function dialUnix(path: string): Promise<Duplex> {
   const socket = connect(path)
   await once(socket, 'connect')
   return socket
+}
+
+/** A further process carries each connection; it ends with the agent or with the connection. */
+async function dialBridge(path: string, bridges: Set<ChildProcess>): Promise<Duplex> {
+  const bridge = spawn(BINARY, ['bridge', path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  bridges.add(bridge)
+  bridge.once('exit', () => bridges.delete(bridge))
+  await once(bridge, 'spawn')
+  return Duplex.from({ readable: bridge.stdout, writable: bridge.stdin })
 }
 
 function echoServer(): Server {
