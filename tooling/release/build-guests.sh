@@ -1,7 +1,7 @@
 #!/bin/bash
-# Builds the guest programs of a release into build/release/guest/linux-{x64,arm64}/cove-guest: static, stripped, the
-# same bytes on every machine that has the same toolchain. With --check it builds each a second time in another folder
-# and compares, and tries the arm64 one in an emulator.
+# Builds our own programs of a release into build/release/guest/linux-{x64,arm64}/cove-{guest,layers}: static, stripped,
+# the same bytes on every machine that has the same toolchain. With --check it builds each a second time in another
+# folder and compares, and tries those for arm64 in an emulator.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
 release=$root/build/release
@@ -9,20 +9,21 @@ toolchain=$release/toolchain
 MAX_BYTES=1572864
 "$root/tooling/release/debian-toolchain.sh"
 
-build() { # source tree, machine, result
+build() { # source tree, machine, folder of the results
   local flags="-D warnings --remap-path-prefix=$1=."
   case $2 in
     # Packed relocations save 55 KiB; the C library of the toolchain reads them.
     x64) flags="$flags -C linker=$toolchain/x86_64-cc -C link-arg=-Wl,-z,pack-relative-relocs" ;;
     arm64) flags="$flags --target aarch64-unknown-linux-gnu -C linker=$toolchain/aarch64-cc" ;;
   esac
-  RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-guest.sh" "$3"
+  RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-guest.sh" "$3/cove-guest"
+  RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-layers.sh" "$3/cove-layers"
 }
 
 both() { # source tree, folder of the results
-  build "$1" x64 "$2/linux-x64/cove-guest" &
+  build "$1" x64 "$2/linux-x64" &
   local first=$!
-  build "$1" arm64 "$2/linux-arm64/cove-guest"
+  build "$1" arm64 "$2/linux-arm64"
   wait "$first"
 }
 
@@ -42,29 +43,38 @@ examine() { # program, machine as ELF names it
 }
 
 both "$root" "$release/guest"
-rm -f "$release"/guest/*/cove-guest.lock
-examine "$release/guest/linux-x64/cove-guest" X86-64
-examine "$release/guest/linux-arm64/cove-guest" AArch64
-(cd "$release/guest" && sha256sum linux-arm64/cove-guest linux-x64/cove-guest >SHA256SUMS)
+rm -f "$release"/guest/*/*.lock
+for program in cove-guest cove-layers; do
+  examine "$release/guest/linux-x64/$program" X86-64
+  examine "$release/guest/linux-arm64/$program" AArch64
+done
+(cd "$release/guest" && sha256sum linux-*/cove-guest linux-*/cove-layers >SHA256SUMS)
 [ "${1:-}" = --check ] || exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/elsewhere/tooling"
-cp -R "$root/guest" "$work/elsewhere/guest"
-cp "$root/tooling/build-guest.sh" "$work/elsewhere/tooling/"
+cp -R "$root/guest" "$root/layers" "$work/elsewhere/"
+cp "$root"/tooling/build-*.sh "$work/elsewhere/tooling/"
 both "$work/elsewhere" "$work/again"
 (cd "$work/again" && sha256sum --check --quiet "$release/guest/SHA256SUMS")
 echo 'a second build in another folder: the same bytes'
 
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$root/packages/cli/package.json")
 emulator=$toolchain/root/usr/bin/qemu-aarch64-static
-for run in "$release/guest/linux-x64/cove-guest" "$emulator $release/guest/linux-arm64/cove-guest"; do
-  said=$($run version)
-  [ "$said" = "$version" ] || { echo "error: $run says it is $said, not $version" >&2; exit 1; }
+for program in cove-guest cove-layers; do
+  for run in "$release/guest/linux-x64/$program" "$emulator $release/guest/linux-arm64/$program"; do
+    said=$($run version)
+    [ "$said" = "$version" ] || { echo "error: $run says it is $said, not $version" >&2; exit 1; }
+  done
 done
+tests() { # sources
+  "$toolchain/rustc" --edition 2021 --test --crate-name tests -A dead_code -C debug-assertions \
+    -C target-feature=+crt-static --target aarch64-unknown-linux-gnu -C linker="$toolchain/aarch64-cc" \
+    -o "$work/$1-tests" "$root/$1/src/main.rs"
+}
+tests guest
 # The emulator knows no openat2, so that the launcher's removal of trees cannot be tried in it.
-"$toolchain/rustc" --edition 2021 --test --crate-name cove_guest -A dead_code -C debug-assertions \
-  -C target-feature=+crt-static --target aarch64-unknown-linux-gnu -C linker="$toolchain/aarch64-cc" \
-  -o "$work/tests" "$root/guest/src/main.rs"
-TMPDIR=$work "$emulator" "$work/tests" --quiet --skip launcher::remove
+TMPDIR=$work "$emulator" "$work/guest-tests" --quiet --skip launcher::remove
+tests layers
+TMPDIR=$work "$emulator" "$work/layers-tests" --quiet

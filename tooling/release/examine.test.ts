@@ -22,12 +22,13 @@ describe('the package, before it is packed', () => {
     base = mkdtempSync(join(tmpdir(), 'cove-test-examine-'))
     program = join(base, 'guest')
     writeFileSync(program, 'a guest program')
-    const guests = new Map([
-      ['linux-arm64', program],
-      ['linux-x64', program],
-    ])
-    await stage({ root: ROOT, folder: join(base, 'good'), guests })
-    await stage({ root: ROOT, folder: join(base, 'again'), guests })
+    const programs = new Map(
+      ['linux-arm64/cove-guest', 'linux-arm64/cove-layers', 'linux-x64/cove-guest', 'linux-x64/cove-layers'].map(
+        (name) => [name, program] as const,
+      ),
+    )
+    await stage({ root: ROOT, folder: join(base, 'good'), programs })
+    await stage({ root: ROOT, folder: join(base, 'again'), programs })
   })
   beforeEach(() => {
     folder = join(base, 'package')
@@ -90,7 +91,7 @@ describe('the package, before it is packed', () => {
     const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
       packages: Record<string, { version: string; dev?: boolean }>
     }
-    const libraries = bom.components.filter(({ name }) => name !== 'cove-guest')
+    const libraries = bom.components.filter(({ name }) => !name.startsWith('cove-'))
     for (const { name, version } of libraries) {
       const locked = lock.packages[`node_modules/${name}`]
       expect(locked).toMatchObject({ version })
@@ -107,7 +108,7 @@ describe('the package, before it is packed', () => {
   it('hands on the licence of everything that it contains', () => {
     const notices = readFileSync(join(folder, 'THIRD-PARTY-NOTICES.txt'), 'utf8')
     const { components } = JSON.parse(readFileSync(join(folder, 'SBOM.cdx.json'), 'utf8')) as Bom
-    const libraries = components.filter(({ name }) => name !== 'cove-guest')
+    const libraries = components.filter(({ name }) => !name.startsWith('cove-'))
     expect(libraries.filter(({ name, version }) => !notices.includes(`${name} ${version} (`))).toEqual([])
   })
 })

@@ -9,11 +9,12 @@ import { stage } from './stage.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const MACHINES = ['linux-arm64', 'linux-x64'] as const
+const PROGRAMS = ['cove-guest', 'cove-layers'] as const
 
 export interface PackOptions {
   /** Folder of the tarball. */
   readonly out: string
-  readonly guests: ReadonlyMap<string, string>
+  readonly programs: ReadonlyMap<string, string>
   readonly toolchain?: string
 }
 
@@ -37,29 +38,30 @@ export async function pack({ out, ...options }: PackOptions): Promise<string> {
   }
 }
 
-/** With the guest program of this checkout alone, for tests of the package on this machine. */
+/** With the programs that this checkout has built for itself, for tests of the package on this machine. */
 export async function packForThisMachine(out: string): Promise<string> {
-  const guests = new Map([[`linux-${process.arch}`, join(ROOT, 'build/cove-guest')]])
-  return pack({ out, guests })
+  const programs = new Map(PROGRAMS.map((name) => [`linux-${process.arch}/${name}`, join(ROOT, 'build', name)]))
+  return pack({ out, programs })
 }
 
-/** The whole release in `build/release`: the guest programs are there already, see build-guests.sh. */
+/** The whole release in `build/release`: our programs are there already, see build-guests.sh. */
 async function release(): Promise<void> {
   const out = join(ROOT, 'build/release')
-  const guests = new Map(MACHINES.map((machine) => [machine, join(out, 'guest', machine, 'cove-guest')]))
-  for (const program of guests.values()) {
+  const names = MACHINES.flatMap((machine) => PROGRAMS.map((name) => `${machine}/${name}`))
+  const programs = new Map(names.map((name) => [name, join(out, 'guest', name)]))
+  for (const program of programs.values()) {
     if (!existsSync(program)) throw new Error(`${program} is missing: run tooling/release/build-guests.sh`)
   }
-  const tarball = await pack({ out, guests, toolchain: join(out, 'toolchain') })
+  const tarball = await pack({ out, programs, toolchain: join(out, 'toolchain') })
   const sdk = packSdk(out)
   const sbom = join(out, 'SBOM.cdx.json')
   writeFileSync(sbom, execFileSync('tar', ['-xzOf', tarball, 'package/SBOM.cdx.json']))
-  const programs = [...guests].map(([machine, program]) => {
+  const guests = MACHINES.map((machine) => {
     const named = join(out, `cove-guest-${machine}`)
-    copyFileSync(program, named)
+    copyFileSync(join(out, 'guest', machine, 'cove-guest'), named)
     return named
   })
-  const parts = [tarball, sdk, sbom, ...programs]
+  const parts = [tarball, sdk, sbom, ...guests]
   const sums = parts.map(
     (path) => `${createHash('sha256').update(readFileSync(path)).digest('hex')}  ${basename(path)}\n`,
   )

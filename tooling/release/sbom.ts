@@ -7,15 +7,15 @@ export interface SbomInput {
   readonly version: string
   readonly dependencies: readonly Dependency[]
   readonly native: readonly NativePart[]
-  /** Machine (`linux-x64`) to SHA-256 in hexadecimal. */
-  readonly guests: ReadonlyMap<string, string>
+  /** Our own: machine and name (`linux-x64/cove-guest`) to SHA-256 in hexadecimal. */
+  readonly programs: ReadonlyMap<string, string>
 }
 
 /**
  * CycloneDX 1.6 of what the package contains: what is really in the bundle, not what a lockfile might have brought. The
  * same input gives the same bytes, so it has no time, and its serial number is made from its content.
  */
-export function sbom({ name, version, dependencies, native, guests }: SbomInput): string {
+export function sbom({ name, version, dependencies, native, programs }: SbomInput): string {
   const reference = `pkg:npm/${name}@${version}`
   const bundled = dependencies.map((dependency) => ({
     type: 'library',
@@ -35,27 +35,30 @@ export function sbom({ name, version, dependencies, native, guests }: SbomInput)
     version: part.version,
     licenses: [{ expression: part.license }],
   }))
-  const programs = [...guests].map(([machine, sum]) => ({
-    type: 'application',
-    'bom-ref': `cove-guest:${machine}@${version}`,
-    name: 'cove-guest',
-    version,
-    description: `The guest program for ${machine}`,
-    licenses: [{ expression: 'Apache-2.0' }],
-    hashes: [{ alg: 'SHA-256', content: sum }],
-    properties: [{ name: 'cove:path', value: `guest/${machine}/cove-guest` }],
-  }))
-  const components = [...bundled, ...linked, ...programs]
+  const own = [...programs].map(([path, sum]) => {
+    const [machine = '', program = ''] = path.split('/')
+    return {
+      type: 'application',
+      'bom-ref': `${program}:${machine}@${version}`,
+      name: program,
+      version,
+      description: `${program} for ${machine}`,
+      licenses: [{ expression: 'Apache-2.0' }],
+      hashes: [{ alg: 'SHA-256', content: sum }],
+      properties: [{ name: 'cove:path', value: `guest/${path}` }],
+    }
+  })
+  const components = [...bundled, ...linked, ...own]
   const byName = new Map(dependencies.map((dependency) => [dependency.name, purl(dependency)]))
   const needed = new Set(dependencies.flatMap(({ needs }) => needs))
   const roots = dependencies.filter((dependency) => !needed.has(dependency.name)).map(purl)
   const graph = [
-    { ref: reference, dependsOn: [...roots, ...programs.map((program) => program['bom-ref'])] },
+    { ref: reference, dependsOn: [...roots, ...own.map((program) => program['bom-ref'])] },
     ...dependencies.map((dependency) => ({
       ref: purl(dependency),
       dependsOn: dependency.needs.map((other) => byName.get(other)).filter((ref) => ref !== undefined),
     })),
-    ...programs.map((program) => ({ ref: program['bom-ref'], dependsOn: linked.map((part) => part['bom-ref']) })),
+    ...own.map((program) => ({ ref: program['bom-ref'], dependsOn: linked.map((part) => part['bom-ref']) })),
     ...linked.map((part) => ({ ref: part['bom-ref'], dependsOn: [] })),
   ]
   const content = {

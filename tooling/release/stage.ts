@@ -14,14 +14,14 @@ export interface StageOptions {
   readonly root: string
   /** An empty folder, which becomes the package. */
   readonly folder: string
-  /** Machine, as Node names it (`linux-x64`), to the guest program built for it. */
-  readonly guests: ReadonlyMap<string, string>
-  /** What built the guest programs; without it the package is for tests only and names no native parts. */
+  /** Our own programs: machine as Node names it and name (`linux-x64/cove-guest`), to where each was built. */
+  readonly programs: ReadonlyMap<string, string>
+  /** What built them; without it the package is for tests only and names no native parts. */
   readonly toolchain?: string
 }
 
 /** Lays out the package as it is published. */
-export async function stage({ root, folder, guests, toolchain }: StageOptions): Promise<void> {
+export async function stage({ root, folder, programs, toolchain }: StageOptions): Promise<void> {
   const write = (name: string, content: string | Uint8Array, mode = 0o644) => {
     const path = join(folder, name)
     mkdirSync(dirname(path), { recursive: true })
@@ -33,18 +33,18 @@ export async function stage({ root, folder, guests, toolchain }: StageOptions): 
   write('bin/cove.mjs', starter(root), 0o755)
 
   const sums = new Map<string, string>()
-  for (const [machine, program] of guests) {
+  for (const [name, program] of programs) {
     const content = readFileSync(program)
-    write(`guest/${machine}/cove-guest`, content, 0o755)
-    sums.set(machine, createHash('sha256').update(content).digest('hex'))
+    write(`guest/${name}`, content, 0o755)
+    sums.set(name, createHash('sha256').update(content).digest('hex'))
   }
-  write('guest/SHA256SUMS', [...sums].map(([machine, sum]) => `${sum}  ${machine}/cove-guest\n`).join(''))
+  write('guest/SHA256SUMS', [...sums].map(([name, sum]) => `${sum}  ${name}\n`).join(''))
 
   const { version } = JSON.parse(readFileSync(join(root, 'packages/cli/package.json'), 'utf8')) as { version: string }
   const dependencies = bundledDependencies(root, inputs)
   const native = toolchain === undefined ? [] : nativeParts(toolchain)
   write('THIRD-PARTY-NOTICES.txt', notices(dependencies, native, toolchain ?? ''))
-  write('SBOM.cdx.json', sbom({ name: PACKAGE_NAME, version, dependencies, native, guests: sums }))
+  write('SBOM.cdx.json', sbom({ name: PACKAGE_NAME, version, dependencies, native, programs: sums }))
   write('package.json', `${JSON.stringify(manifest(version), null, 2)}\n`)
   write('README.md', readFileSync(join(root, 'tooling/release/package-readme.md')))
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'))

@@ -11,22 +11,32 @@ import { runTool } from './run-tool.ts'
 
 const ROOT = join(PACKAGE_ROOT, '../..')
 
-/** Path of the guest program: what a released package brings; in a checkout, built first when a source is newer. */
+/** Our own programs and their sources in a checkout. */
+const SOURCES: ReadonlyMap<string, string> = new Map([
+  ['build/cove-guest', 'guest/src'],
+  ['build/cove-layers', 'layers/src'],
+])
+
+/**
+ * Path of the guest program, with the program for layers beside it: what a released package brings; in a checkout, built
+ * first when a source is newer.
+ */
 export async function ensureGuestProgram(policy: InstallPolicy, io: Io): Promise<string> {
   if (!IN_CHECKOUT) return prebuiltGuest(join(PACKAGE_ROOT, 'guest'), `${process.platform}-${process.arch}`)
   const program = join(ROOT, 'build/cove-guest')
   const script = join(ROOT, 'tooling/build-guest.sh')
-  if (await isCurrent(program)) return program
+  const current = await Promise.all([...SOURCES].map(async ([built, sources]) => await isCurrent(built, sources)))
+  if (current.every(Boolean)) return program
   const env: NodeJS.ProcessEnv = { ...process.env, ...io.env }
   if ((await findProgram('rustc', env['PATH'])) === undefined) {
     await installDistributionPackage(['rustc', 'gcc', 'libc6-dev'], policy, io)
   }
-  io.stderr.write('cove: building the guest program (about 20 s) ...\n')
+  io.stderr.write('cove: building the programs for guests and layers (about 30 s) ...\n')
   const result = await runTool(script, [], { cwd: ROOT, env })
-  if (result.status !== 0 || !existsSync(program)) {
+  if (result.status !== 0 || ![...SOURCES.keys()].every((built) => existsSync(join(ROOT, built)))) {
     throw new CoveError(
       'io-error',
-      `the guest program could not be built:\n${errorsOf(result.output)}`,
+      `Cove's own programs could not be built:\n${errorsOf(result.output)}`,
       {},
       {
         fix: /Permission denied/.test(result.output)
@@ -45,15 +55,15 @@ function errorsOf(output: string): string {
 }
 
 /** Compares times in this process: starting a shell for it would cost a tenth of a later start. */
-async function isCurrent(program: string): Promise<boolean> {
+async function isCurrent(program: string, folder: string): Promise<boolean> {
   const { readdir, stat } = await import('node:fs/promises')
   let built: number
   try {
-    built = (await stat(program)).mtimeMs
+    built = (await stat(join(ROOT, program))).mtimeMs
   } catch {
     return false
   }
-  const sources = await readdir(join(ROOT, 'guest/src'), { recursive: true, withFileTypes: true })
+  const sources = await readdir(join(ROOT, folder), { recursive: true, withFileTypes: true })
   const times = await Promise.all(
     sources
       .filter((entry) => entry.isFile())

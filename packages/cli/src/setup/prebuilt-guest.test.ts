@@ -10,19 +10,23 @@ describe('the guest program of a released package', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'cove-test-prebuilt-'))
     mkdirSync(join(folder, 'linux-x64'))
-    writeFileSync(join(folder, 'linux-x64/cove-guest'), 'program', { mode: 0o644 })
+    const programs = ['linux-x64/cove-guest', 'linux-x64/cove-layers']
+    for (const name of programs) writeFileSync(join(folder, name), 'program', { mode: 0o644 })
     const sum = createHash('sha256').update('program').digest('hex')
-    writeFileSync(join(folder, 'SHA256SUMS'), `${'0'.repeat(64)}  other\n${sum}  linux-x64/cove-guest\n`)
+    const lines = programs.map((name) => `${sum}  ${name}\n`)
+    writeFileSync(join(folder, 'SHA256SUMS'), `${'0'.repeat(64)}  other\n${lines.join('')}`)
   })
   afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
   it('is used when it is the one that was packed, and made executable', async () => {
     expect(await prebuiltGuest(folder, 'linux-x64')).toBe(join(folder, 'linux-x64/cove-guest'))
-    expect(statSync(join(folder, 'linux-x64/cove-guest')).mode & 0o777).toBe(0o755)
+    for (const name of ['cove-guest', 'cove-layers']) {
+      expect(statSync(join(folder, 'linux-x64', name)).mode & 0o777).toBe(0o755)
+    }
   })
 
-  it('is refused when it was changed', async () => {
-    writeFileSync(join(folder, 'linux-x64/cove-guest'), 'another')
+  it.each(['cove-guest', 'cove-layers'])('is refused when %s was changed', async (name) => {
+    writeFileSync(join(folder, 'linux-x64', name), 'another')
     await expect(prebuiltGuest(folder, 'linux-x64')).rejects.toMatchObject({
       code: 'io-error',
       message: expect.stringContaining('is damaged'),
@@ -30,18 +34,21 @@ describe('the guest program of a released package', () => {
     })
   })
 
-  it.each(['linux-x64/cove-guest', 'SHA256SUMS'])('is refused when %s is missing', async (name) => {
-    rmSync(join(folder, name))
-    await expect(prebuiltGuest(folder, 'linux-x64')).rejects.toMatchObject({
-      code: 'io-error',
-      message: expect.stringContaining('incomplete'),
-    })
-  })
+  it.each(['linux-x64/cove-guest', 'linux-x64/cove-layers', 'SHA256SUMS'])(
+    'is refused when %s is missing',
+    async (name) => {
+      rmSync(join(folder, name))
+      await expect(prebuiltGuest(folder, 'linux-x64')).rejects.toMatchObject({
+        code: 'io-error',
+        message: expect.stringContaining('incomplete'),
+      })
+    },
+  )
 
   it.each(['linux-riscv64', 'darwin-arm64'])('is not there for %s, and that is said', async (machine) => {
     await expect(prebuiltGuest(folder, machine)).rejects.toMatchObject({
       code: 'unsupported',
-      message: expect.stringContaining(`no guest program for ${machine}`),
+      message: expect.stringContaining(`no cove-guest for ${machine}`),
     })
   })
 })

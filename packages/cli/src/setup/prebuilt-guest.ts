@@ -7,17 +7,24 @@ import { CoveError } from '@cove/domain'
 const REINSTALL = 'Install the package again, for example with `npm install cove-sandboxes`.'
 
 /**
- * Path of the guest program that a released package brings for this machine, after its checksum was compared with the
- * package's list. `folder` is the package's `guest`; `machine` is named as Node does, `linux-x64`.
+ * Path of the guest program that a released package brings for this machine, the program for layers beside it, after
+ * their checksums were compared with the package's list. `folder` is the package's `guest`; `machine` is named as Node
+ * does, `linux-x64`.
  */
 export async function prebuiltGuest(folder: string, machine: string): Promise<string> {
-  const name = `${machine}/cove-guest`
+  const guest = await prebuilt(folder, machine, 'cove-guest')
+  await prebuilt(folder, machine, 'cove-layers')
+  return guest
+}
+
+async function prebuilt(folder: string, machine: string, file: string): Promise<string> {
+  const name = `${machine}/${file}`
   const program = join(folder, name)
   const wanted = checksums(await read(join(folder, 'SHA256SUMS'))).get(name)
   if (wanted === undefined) {
     throw new CoveError(
       'unsupported',
-      `this package has no guest program for ${machine}: sandboxes run on Linux, x64 or arm64`,
+      `this package has no ${file} for ${machine}: sandboxes run on Linux, x64 or arm64`,
       {},
       { fix: 'Run `cove up` on such a machine, and talk to it from here with --url or COVE_URL.' },
     )

@@ -131,6 +131,9 @@ describe.runIf(asRoot)('an unpacked layer', () => {
 
 function withoutAttributes(facts: Readonly<Record<string, EntryFacts>>): Record<string, EntryFacts> {
   return Object.fromEntries(
-    Object.entries(facts).map(([path, { attributes: _, ...rest }]) => [path, rest] satisfies [string, EntryFacts]),
+    Object.entries(facts).map(([path, entry]) => {
+      const { attributes, ...rest } = entry
+      return [path, attributes === undefined ? entry : rest]
+    }),
   )
 }
