@@ -1,0 +1,136 @@
+import { copyFile, readFile } from 'node:fs/promises'
+import {
+  CoveError,
+  type CreateContext,
+  type Exit,
+  type Machine,
+  type MemorySnapshotter,
+  type Random,
+  type SnapshotId,
+} from '@cove/domain'
+import { copyTree } from '@cove/images'
+import type { Launcher } from '@cove/runner'
+import type { CgroupFiles } from '../cgroups/plan.ts'
+import { isFrozen } from '../host/cgroup-readings.ts'
+import { FreezableMachine, launchedMachine, type LaunchedMachineParts } from '../launched/launched-machine.ts'
+import type { MachineOf } from '../launched/driver.ts'
+import { STAGE } from '../launched/stage.ts'
+import { readRunscConfig } from './config.ts'
+import { openFifos } from './fifo-stream.ts'
+import { COMMANDS, CONFIG, fifosOf, runscCommandSpec } from './machine-spec.ts'
+import { runCommand } from './runsc-command.ts'
+import type { SnapshotStore } from './snapshot-store.ts'
+import { platformOf } from './tool.ts'
+
+export interface GvisorParts {
+  readonly launcher: Launcher
+  readonly random: Random
+  readonly layersProgram: string | undefined
+  /** First of the machine's user ids on the host. */
+  base(): Promise<number | undefined>
+  snapshots(): Promise<SnapshotStore>
+}
+
+/** What runsc ends with when it cannot go on itself: not how the machine ended. */
+const RUNSC_FAILED = 128
+
+/** A machine behind a kernel of its own. */
+export function gvisorMachine(of: MachineOf, host: LaunchedMachineParts, gvisor: GvisorParts): Machine {
+  const run = async (words: readonly string[], signal?: AbortSignal, image?: string): Promise<void> => {
+    const base = await gvisor.base()
+    if (base === undefined) throw new CoveError('driver-failed', `machine ${host.id} has no ids of its own`)
+    const spec = runscCommandSpec(of.prepared, host.id, base, words, image)
+    await runCommand(gvisor.launcher, gvisor.random, spec, signal)
+  }
+  // Its own threads are what the kernel counts: how many processes are inside nobody outside knows.
+  const { processes: _, ...files } = host.files
+  // The agent has the right to name the machine.
+  const { rename: __, ...rest } = host
+  const parts: LaunchedMachineParts = {
+    ...rest,
+    files,
+    socket: (signal) => openFifos(fifosOf(of.prepared, host.id), signal),
+    exitOf: async (exit) => (isFailure(exit) ? { kind: 'lost' } : host.exitOf(exit)),
+    // One that is still starting does not hear it; it is asked again.
+    ask: () => run(COMMANDS.terminate).catch(() => undefined),
+    force: () => host.process.signal(9, 'all'),
+  }
+  const { freeze } = files
+  return freeze === undefined ? launchedMachine(parts) : new GvisorMachine(of, parts, freeze, gvisor, run)
+}
+
+const isFailure = (exit: Exit): boolean => exit.kind === 'exited' && exit.code === RUNSC_FAILED
+
+type Run = (words: readonly string[], signal?: AbortSignal, image?: string) => Promise<void>
+
+class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
+  readonly #of: MachineOf
+  readonly #parts: LaunchedMachineParts
+  readonly #freeze: NonNullable<CgroupFiles['freeze']>
+  readonly #gvisor: GvisorParts
+  readonly #run: Run
+  #saving: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    of: MachineOf,
+    parts: LaunchedMachineParts,
+    freeze: NonNullable<CgroupFiles['freeze']>,
+    gvisor: GvisorParts,
+    run: Run,
+  ) {
+    super(parts, freeze)
+    this.#of = of
+    this.#parts = parts
+    this.#freeze = freeze
+    this.#gvisor = gvisor
+    this.#run = run
+  }
+
+  /** One after the other: the machine stands still for each. */
+  snapshotMemory(id: SnapshotId, context: CreateContext): Promise<{ readonly bytes: number }> {
+    const saving = this.#saving.then(() => this.#save(id, context))
+    this.#saving = saving.catch(() => undefined)
+    return saving
+  }
+
+  async #save(id: SnapshotId, { signal, progress }: CreateContext): Promise<{ readonly bytes: number }> {
+    const { note, prepared, process } = this.#of
+    const { layersProgram } = this.#gvisor
+    if (layersProgram === undefined) {
+      throw new CoveError('unsupported', 'the program for layers is not there', {}, { fix: 'Run `cove setup`.' })
+    }
+    // Only in the machine's own mount namespace is everything of it in one place.
+    const root = `/proc/${process.pid}/root`
+    const config = process.exit === undefined ? await readFile(root + CONFIG, 'utf8').catch(() => undefined) : undefined
+    if (config === undefined) throw new CoveError('wrong-state', `machine ${this.id} does not run`)
+    const { tmpBytes, volumes, hasNetwork } = readRunscConfig(config)
+    if (hasNetwork) throw new CoveError('unsupported', NO_CONNECTIONS, {}, { fix: NO_CONNECTIONS_FIX })
+    const base = (await this.#gvisor.base()) ?? 0
+    const store = await this.#gvisor.snapshots()
+    const wasFrozen = await isFrozen(this.#freeze)
+    const { bytes } = await store.make(id, this.id, base, async ({ image, program, layer }) => {
+      progress('saving the memory')
+      // The kernel inside has to run to save itself; it is what holds the machine still meanwhile.
+      if (wasFrozen) await this.resume()
+      try {
+        await this.#run(COMMANDS.pause, signal)
+        await this.#run(COMMANDS.save, signal, image)
+        progress('saving the files')
+        await using content = await this.#parts.readDisk()
+        if (content.kind !== 'upper') throw new CoveError('internal', 'the disk of a machine is no folder')
+        await copyTree(layersProgram, { content, into: layer, signal })
+        await copyFile(`${root}${STAGE}/program`, program)
+      } finally {
+        // Also after a pause that nobody has heard the end of; one that is not paused says so, and that is all right.
+        await this.#run(COMMANDS.resume).catch(() => undefined)
+        if (wasFrozen) await this.pause()
+      }
+      const { version } = prepared.tool
+      return { runsc: version, platform: platformOf(version), template: note.template ?? '', tmpBytes, volumes }
+    })
+    return { bytes }
+  }
+}
+
+const NO_CONNECTIONS = 'gVisor cannot save the memory of a machine with the network internet'
+const NO_CONNECTIONS_FIX = 'Take a filesystem snapshot, or make the sandbox with network `none`.'

@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises'
+import { CoveError, describeExit, randomId, type Random } from '@cove/domain'
+import type { HostProcessSpec, Launcher } from '@cove/runner'
+
+/** What ids of short programs begin with in the launcher's records. */
+export const COMMAND_PREFIX = 'runsc-do-'
+
+/**
+ * Runs a short program to its end through the launcher, and answers what it said on stdout. It goes with this daemon.
+ * `driver-failed` with its last words when it ends with anything but 0; `cancelled`.
+ */
+export async function runCommand(
+  launcher: Launcher,
+  random: Random,
+  spec: Pick<HostProcessSpec, 'argv' | 'mounts' | 'userNamespace'>,
+  signal?: AbortSignal,
+): Promise<string> {
+  const id = `${COMMAND_PREFIX}${randomId(random)}`
+  const owner = { pid: process.pid, startTime: await ownStartTime() }
+  try {
+    const started = await launcher.start({ ...spec, id, owner, env: {}, stdio: 'held' }, signal)
+    const exit = await (signal === undefined ? started.exited : unlessAborted(started.exited, signal))
+    if (exit.kind === 'exited' && exit.code === 0) return textOf(await started.output('stdout'))
+    const said = textOf(await started.output('stderr')) || textOf(await started.output('stdout'))
+    throw new CoveError('driver-failed', `runsc ${describeExit(exit)}${said === '' ? '' : `: ${said.slice(-500)}`}`)
+  } finally {
+    await launcher.destroy(id)
+  }
+}
+
+const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8').trim()
+
+let startTime: Promise<number> | undefined
+
+/** Field 22 of `/proc/self/stat`. */
+function ownStartTime(): Promise<number> {
+  startTime ??= readFile('/proc/self/stat', 'utf8').then((stat) =>
+    Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]),
+  )
+  return startTime
+}
+
+async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const onAbort = () => reject(CoveError.from(signal.reason, 'cancelled'))
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
