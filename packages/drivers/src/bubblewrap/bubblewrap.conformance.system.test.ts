@@ -13,6 +13,9 @@ driverConformance(`bubblewrap as ${isRoot ? 'root' : 'an ordinary user'}`, () =>
       ownFiles: true,
       pausable: isRoot,
       internet: hasInternet,
+      volumes: true,
+      readsDisk: isRoot,
+      resizable: isRoot,
     },
   }),
 )

@@ -8,11 +8,15 @@ import { execChapter } from './exec.ts'
 import { faultsChapter } from './faults.ts'
 import { guestStreamChapter } from './guest-stream.ts'
 import { limitsChapter } from './limits.ts'
+import { memorySnapshotsChapter } from './memory-snapshots.ts'
 import { networkChapter } from './network.ts'
 import { pauseChapter } from './pause.ts'
+import { readDiskChapter } from './read-disk.ts'
 import { recoverChapter } from './recover.ts'
+import { resizeChapter } from './resize.ts'
 import type { RigFactory } from './rig.ts'
 import { Stage } from './stage.ts'
+import { volumesChapter } from './volumes.ts'
 
 export type { DriverRig, Fault, RigFactory } from './rig.ts'
 export { codeOf, collect, PLAIN, soon, Stage, type Result } from './stage.ts'
@@ -42,5 +46,9 @@ export function driverConformance(name: string, factory: RigFactory, options: Co
     faultsChapter(stage)
     badSpecsChapter(stage)
     pauseChapter(stage)
+    memorySnapshotsChapter(stage)
+    volumesChapter(stage)
+    readDiskChapter(stage)
+    resizeChapter(stage)
   })
 }

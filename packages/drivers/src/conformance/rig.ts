@@ -29,6 +29,14 @@ export interface DriverRig extends AsyncDisposable {
     readonly pausable: boolean
     /** It has the network `internet` here. */
     readonly internet?: boolean
+    /** It saves the memory of machines, and makes machines that go on from there. */
+    readonly savesMemory?: boolean
+    /** False: it must refuse volumes. */
+    readonly volumes?: boolean
+    /** It tells what a machine has written. */
+    readonly readsDisk?: boolean
+    /** Limits of a running machine can be changed. */
+    readonly resizable?: boolean
   }
 }
 

@@ -3,15 +3,19 @@ import {
   newDiskId,
   newMachineId,
   newProcessId,
+  newSnapshotId,
+  keepsSnapshots,
   type CreateContext,
   type DiskId,
   type Driver,
   type Exit,
   type KeepsDisks,
+  type KeepsSnapshots,
   type Machine,
   type MachineId,
   type MachineSpec,
   type ProcessEvent,
+  type SnapshotId,
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import { openGuestLink, type GuestLink } from '@cove/guest-link'
@@ -38,6 +42,7 @@ export class Stage {
   readonly #factory: RigFactory
   readonly #machines = new Set<MachineId>()
   readonly #disks = new Set<DiskId>()
+  readonly #snapshots = new Set<SnapshotId>()
   readonly #links: GuestLink[] = []
   readonly #tokens = new Map<MachineId, Uint8Array>()
   #rig: DriverRig | undefined
@@ -90,6 +95,29 @@ export class Stage {
     return this.driver.create(id, { ...this.plain, ...spec }, full)
   }
 
+  newSnapshot(): SnapshotId {
+    const id = newSnapshotId(systemRandom)
+    this.#snapshots.add(id)
+    return id
+  }
+
+  /** The driver, where it keeps snapshots. */
+  get snapshots(): Driver & KeepsSnapshots {
+    if (!keepsSnapshots(this.driver)) throw new Error('this driver keeps no snapshots')
+    return this.driver
+  }
+
+  /** The agent of one that goes on from a snapshot expects the token of the one that was saved. */
+  shareToken(from: MachineId, to: MachineId): void {
+    const token = this.#tokens.get(from)
+    if (token !== undefined) this.#tokens.set(to, token)
+  }
+
+  /** From now on this machine is known by a token of its own. */
+  setToken(machine: MachineId, token: Uint8Array): void {
+    this.#tokens.set(machine, token)
+  }
+
   async restart(): Promise<void> {
     await this.closeLinks()
     this.#driver = await this.rig.restart()
@@ -104,6 +132,7 @@ export class Stage {
       token,
       nextEpoch: () => ++this.#epoch,
       random: systemRandom,
+      ...(machine.singleStream === true ? { singleStream: true } : {}),
       signal: AbortSignal.timeout(PATIENCE_MS),
     })
     this.#links.push(link)
@@ -130,6 +159,8 @@ export class Stage {
     await this.closeLinks()
     for (const id of this.#machines) await this.driver.destroy(id)
     for (const id of this.#disks) await this.driver.removeDisk(id)
+    for (const id of this.#snapshots) await this.snapshots.removeSnapshot(id)
+    this.#snapshots.clear()
     this.#machines.clear()
     this.#disks.clear()
     return this.rig.leftovers()

@@ -50,17 +50,24 @@ const FREEZE_POLL_MS = 2
 const FREEZE_TIMEOUT_MS = 5_000
 
 /** Stops or wakes every process of the machine at once; resolves when the kernel says that it is so. */
-export async function setFrozen(freeze: NonNullable<CgroupFiles['freeze']>, frozen: boolean): Promise<boolean> {
-  const { version, file, state } = freeze
+export async function setFrozen(
+  freeze: NonNullable<CgroupFiles['freeze']>,
+  frozen: boolean,
+  timeoutMs = FREEZE_TIMEOUT_MS,
+): Promise<boolean> {
+  const { version, file } = freeze
   await writeFile(file, version === 2 ? (frozen ? '1' : '0') : frozen ? 'FROZEN' : 'THAWED')
-  const end = performance.now() + FREEZE_TIMEOUT_MS
+  const end = performance.now() + timeoutMs
   for (;;) {
-    const now = version === 2 ? (await readKey(state, 'frozen')) === 1 : (await readText(state))?.trim() === 'FROZEN'
-    if (now === frozen) return true
+    if ((await isFrozen(freeze)) === frozen) return true
     if (performance.now() > end) return false
     // The kernel offers no event in v1, and freezing takes well under a millisecond as a rule.
     await new Promise((resolve) => setTimeout(resolve, FREEZE_POLL_MS))
   }
+}
+
+export async function isFrozen({ version, state }: NonNullable<CgroupFiles['freeze']>): Promise<boolean> {
+  return version === 2 ? (await readKey(state, 'frozen')) === 1 : (await readText(state))?.trim() === 'FROZEN'
 }
 
 async function readNumber(path: string | undefined): Promise<number | undefined> {

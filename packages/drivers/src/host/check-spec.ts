@@ -5,8 +5,10 @@ import {
   parseAllow,
   type ErrorCode,
   type LimitName,
+  type Limits,
   type MachineSpec,
   type Problem,
+  type VolumeMount,
 } from '@cove/domain'
 
 const HOSTNAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i
@@ -53,8 +55,20 @@ export function checkSpec(
       spec.from.lower.length === 0 || spec.from.lower.some((path) => !path.startsWith('/') || path.includes('\0'))
     if (bad) problem('from', 'the layers are not a list of absolute paths', 'Name one folder or more.')
   }
+  problems.push(...volumeProblems(spec.volumes ?? []), ...limitProblems(spec.limits, host, missing))
+  return problems
+}
+
+/** What is wrong with limits, also with those that a machine is to get later. */
+export function limitProblems(
+  limits: Limits,
+  host: HostSize,
+  missing: Partial<Readonly<Record<LimitName, string>>>,
+): readonly Problem[] {
+  const problems: Problem[] = []
+  const problem = (field: string, message: string, fix: string) => problems.push({ field, message, fix })
   for (const name of LIMIT_NAMES) {
-    const limit = spec.limits[name]
+    const limit = limits[name]
     if (limit === undefined) continue
     const field = `limits.${name}`
     const wrong = wrongValue(name, limit.value)
@@ -75,6 +89,40 @@ export function checkSpec(
     }
   }
   return problems
+}
+
+const MAX_VOLUMES = 64
+const MAX_PATH = 1024
+/** Where a machine has things of its own that nothing may lie over. */
+const RESERVED = ['/proc', '/sys', '/dev', '/run']
+
+/** What is wrong with where volumes are to be shown. */
+export function volumeProblems(volumes: readonly VolumeMount[]): readonly Problem[] {
+  const problems: Problem[] = []
+  const problem = (message: string, fix: string) => problems.push({ field: 'volumes', message, fix })
+  if (volumes.length > MAX_VOLUMES) problem(`more than ${MAX_VOLUMES} volumes`, 'Use fewer.')
+  const targets = new Set<string>()
+  for (const { source, target } of volumes) {
+    if (!isPlain(source)) problem(`the volume's folder ${source} is not an absolute path`, 'Name a folder of the host.')
+    if (!isPlain(target)) {
+      problem(`${target} is not an absolute path without . and ..`, 'Mount the volume at a path such as /data.')
+    } else if (RESERVED.some((path) => target === path || target.startsWith(`${path}/`))) {
+      problem(`no volume can be mounted at ${target}`, `Choose a path outside of ${RESERVED.join(', ')}.`)
+    }
+    if (targets.has(target)) problem(`two volumes are to be mounted at ${target}`, 'Give each a path of its own.')
+    targets.add(target)
+  }
+  return problems
+}
+
+function isPlain(path: string): boolean {
+  const parts = path.slice(1).split('/')
+  return (
+    path.startsWith('/') &&
+    path.length <= MAX_PATH &&
+    !path.includes('\0') &&
+    parts.every((part) => part !== '' && part !== '.' && part !== '..' && Buffer.byteLength(part) <= 255)
+  )
 }
 
 function allowProblems(allow: readonly string[]): readonly Problem[] {

@@ -21,6 +21,8 @@ export interface HostMachineParts {
   readonly ask: () => Promise<void>
   /** Ends everything in the machine without asking. */
   readonly force: () => Promise<void>
+  /** Absent where the machine names itself, or shares the host's name. */
+  readonly rename?: (hostname: string) => Promise<void>
 }
 
 /** Of `st_blocks`, whatever the file system's own blocks are. */
@@ -32,10 +34,14 @@ const SOCKET_GRACE_MS = 200
  */
 const ASK_AGAIN_MS = [20, 40, 80, 160, Number.POSITIVE_INFINITY]
 
+const FREEZE_ATTEMPTS = 12
+const FREEZE_ATTEMPT_MS = 400
+
 /** A machine that is host processes under the launcher. */
 export class HostMachine implements Machine {
   readonly id: MachineId
-  readonly limits: readonly LimitReport[]
+  /** Others after they have been changed. */
+  limits: readonly LimitReport[]
   readonly exited: Promise<Exit>
   readonly singleStream: boolean
   protected readonly parts: HostMachineParts
@@ -80,6 +86,10 @@ export class HostMachine implements Machine {
     return this.exited
   }
 
+  async rename(hostname: string): Promise<void> {
+    await this.parts.rename?.(hostname)
+  }
+
   async stats(): Promise<MachineStats> {
     const { files, diskImage } = this.parts
     const image = diskImage === undefined ? undefined : await stat(diskImage).catch(() => undefined)
@@ -119,7 +129,7 @@ export class PausableHostMachine extends HostMachine {
   }
 
   async #set(frozen: boolean): Promise<void> {
-    const done = await setFrozen(this.#freeze, frozen).catch((cause: unknown) => {
+    const done = await this.#settle(frozen).catch((cause: unknown) => {
       throw new CoveError(
         'driver-failed',
         `machine ${this.id} cannot be ${frozen ? 'paused' : 'resumed'}`,
@@ -128,8 +138,20 @@ export class PausableHostMachine extends HostMachine {
       )
     })
     if (done) return
-    if (frozen) await setFrozen(this.#freeze, false).catch(() => undefined)
     throw new CoveError('driver-failed', `machine ${this.id} did not ${frozen ? 'freeze' : 'wake'} in time`)
+  }
+
+  /**
+   * A process that waits in the kernel for another one, which is frozen already, cannot be frozen itself: all are woken
+   * then, and frozen again.
+   */
+  async #settle(frozen: boolean): Promise<boolean> {
+    if (!frozen) return setFrozen(this.#freeze, false)
+    for (let attempt = 0; attempt < FREEZE_ATTEMPTS; attempt += 1) {
+      if (await setFrozen(this.#freeze, true, FREEZE_ATTEMPT_MS)) return true
+      await setFrozen(this.#freeze, false)
+    }
+    return false
   }
 }
 

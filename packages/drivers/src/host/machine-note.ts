@@ -19,6 +19,8 @@ export interface MachineNote {
   readonly slot?: number
   /** Name of the template's layers that it has mounted. */
   readonly template?: string
+  /** Its root comes from an image. Default: from the host. */
+  readonly image?: boolean
   /** Memory snapshot that it was made from. */
   readonly snapshot?: SnapshotId
 }
@@ -37,20 +39,26 @@ export function readNote(text: string, driver: string): MachineNote | undefined 
   try {
     const value: unknown = JSON.parse(text)
     if (!isRecord(value) || value['version'] !== 1 || value['driver'] !== driver) return undefined
-    const { machine, disk, slot, template, snapshot, limits } = value
+    const { machine, disk, slot, template, image, snapshot, limits } = value
     if (typeof machine !== 'string') return undefined
     return {
       driver,
       machine: parseMachineId(machine),
-      limits: Array.isArray(limits) ? limits.flatMap(readReport) : [],
+      limits: readReports(limits),
       ...(typeof disk === 'string' ? { disk: parseDiskId(disk) } : {}),
       ...(typeof slot === 'number' ? { slot } : {}),
       ...(typeof template === 'string' ? { template } : {}),
+      ...(image === true ? { image } : {}),
       ...(typeof snapshot === 'string' ? { snapshot: parseSnapshotId(snapshot) } : {}),
     }
   } catch {
     return undefined
   }
+}
+
+/** What cannot be understood is left out. */
+export function readReports(value: unknown): readonly LimitReport[] {
+  return Array.isArray(value) ? value.flatMap(readReport) : []
 }
 
 function readReport(value: unknown): readonly LimitReport[] {

@@ -74,6 +74,7 @@ async function runOnce(driver: Driver, proof: Proof, signal: AbortSignal): Promi
     await using link = await openGuestLink({
       connect: (connectSignal) => machine.connectGuest(connectSignal),
       token: random.bytes(32),
+      ...(machine.singleStream === true ? { singleStream: true } : {}),
       nextEpoch: () => ++epoch,
       random,
       signal,

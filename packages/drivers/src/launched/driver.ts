@@ -8,6 +8,7 @@ import {
   type Fingerprint,
   type Isolation,
   type KeepsDisks,
+  type Limits,
   type Log,
   type Machine,
   type MachineId,
@@ -24,21 +25,25 @@ import type { CgroupPlan } from '../cgroups/plan.ts'
 import { agentOomKills } from '../host/cgroup-readings.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import { DiskStore, type DiskForm } from '../host/disk-store.ts'
-import { hostMachine, type HostMachineParts } from '../host/host-machine.ts'
 import { endFailedStart, launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
 import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { pruneHostTemplates } from '../host-template/build-template.ts'
+import { USER_ID } from '../host-template/skeleton.ts'
 import { BlankDisks } from './blank-disks.ts'
 import { describeHost } from './describe-host.ts'
+import { diskOf } from './disk-of.ts'
 import { machineExit } from './exit-of.ts'
 import { Holdings } from './holdings.ts'
 import { IdRanges } from './id-ranges.ts'
 import { diskReport, enforcedLimits, withProblems, type MissingLimits } from '../cgroups/limit-support.ts'
+import { keepLimits, keptLimits } from './kept-limits.ts'
+import { launchedMachine, type LaunchedMachineParts } from './launched-machine.ts'
 import { hostProcessSpec, imageOf, machineCgroups, recordOf, socketOf, type MachineRequest } from './machine-spec.ts'
 import { openNetworks } from './open-networks.ts'
 import { missingLimits, prepare, type Prepared } from './prepare.ts'
+import { resizeMachine } from './resize.ts'
 import { signalInit } from './signal-init.ts'
 import type { Tool } from './tool.ts'
 import { usrLayersOf } from './usr-layers.ts'
@@ -164,7 +169,8 @@ export class ToolDriver implements Driver, KeepsDisks {
   }
 
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
-    const { prepared, disks, blanks, ranges, holdings, networks } = await this.#open()
+    const parts = await this.#open()
+    const { prepared, disks, blanks, ranges, holdings, networks } = parts
     if (spec.network.kind === 'internet') await networks.find()
     refuseProblems(this.validate(spec))
     if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
@@ -183,7 +189,7 @@ export class ToolDriver implements Driver, KeepsDisks {
       newDisk = spec.disk !== undefined && form.kind === 'absent'
       const slot = prepared.ids === 'range' ? holdings.claimRange(id, form) : undefined
       const base = slot === undefined ? undefined : ranges.baseOf(slot)
-      const lower = await this.lowerOf(spec, form)
+      const lower = await this.lowerOf(id, spec, form)
       const writable = await placeWritable(prepared, disks, id, spec, form, async (path) =>
         base === undefined ? false : await blanks.place(path, base),
       )
@@ -193,6 +199,7 @@ export class ToolDriver implements Driver, KeepsDisks {
         machine: id,
         limits: [...cgroups.reports, ...diskReport(spec, writable.kind !== 'folder')],
         template: prepared.template.name,
+        ...(lower.spec.from.kind === 'layers' ? { image: true } : {}),
         ...(slot === undefined ? {} : { slot }),
         ...(spec.disk === undefined ? {} : { disk: spec.disk }),
         ...lower.note,
@@ -214,7 +221,7 @@ export class ToolDriver implements Driver, KeepsDisks {
       const process = await this.#launcher.start(request, context.signal)
       await network?.ready
       if (newDisk && spec.disk !== undefined) disks.made(spec.disk)
-      return this.#machine(prepared, networks, process, note, cgroups)
+      return this.#machine(parts, process, note, cgroups)
     } catch (error) {
       await starting?.catch(() => undefined)
       await this.#undo(id, newDisk ? spec.disk : undefined, error)
@@ -224,11 +231,16 @@ export class ToolDriver implements Driver, KeepsDisks {
   }
 
   async *recover(): AsyncIterable<Recovered> {
-    const { prepared, holdings, networks } = await this.#open()
-    const records = await this.#records()
-    for (const { note } of records) holdings.learn(note)
-    yield* recoverLaunched(records, [prepared.folders.machines, prepared.folders.scratch], ({ process, note }) =>
-      this.#machine(prepared, networks, process, note, machineCgroups(prepared, note.machine, { limits: {} })),
+    const parts = await this.#open()
+    const { machines, scratch } = parts.prepared.folders
+    const records: LaunchedRecord[] = []
+    for (const { process, note } of await this.#records()) {
+      parts.holdings.learn(note)
+      const limits = await keptLimits(join(machines, note.machine))
+      records.push({ process, note: limits === undefined ? note : { ...note, limits } })
+    }
+    yield* recoverLaunched(records, [machines, scratch], ({ process, note }) =>
+      this.#machine(parts, process, note, machineCgroups(parts.prepared, note.machine, { limits: {} })),
     )
   }
 
@@ -241,6 +253,7 @@ export class ToolDriver implements Driver, KeepsDisks {
       [prepared.folders.machines, prepared.folders.scratch].map((folder) => removeTree(join(folder, id))),
     )
     await holdings.release(id)
+    await this.released(id)
   }
 
   async listDisks(): Promise<readonly DiskId[]> {
@@ -288,13 +301,8 @@ export class ToolDriver implements Driver, KeepsDisks {
     return { prepared, disks, blanks, ranges, holdings, networks }
   }
 
-  #machine(
-    prepared: Prepared,
-    networks: Networks,
-    process: HostProcess,
-    note: MachineNote,
-    cgroups: CgroupPlan,
-  ): Machine {
+  #machine(parts: Parts, process: HostProcess, note: MachineNote, cgroups: CgroupPlan): Machine {
+    const { prepared, networks, ranges } = parts
     if (networks.has(note.machine)) {
       // What has no machine any more needs no network; a failure is made good by the destroy that comes.
       void process.exited.then(() => networks.end(note.machine)).catch(() => undefined)
@@ -308,6 +316,13 @@ export class ToolDriver implements Driver, KeepsDisks {
         socket: socketOf(prepared, note.machine),
         diskImage: imageOf(prepared, note),
         files: cgroups.files,
+        resize: async (limits, reports) => {
+          const plan = (some: Limits) => machineCgroups(prepared, note.machine, { limits: some })
+          const changed = await resizeMachine({ limits, reports, missing: this.#missing, plan })
+          await keepLimits(join(prepared.folders.machines, note.machine), changed)
+          return changed
+        },
+        readDisk: () => diskOf(prepared, note, process, note.slot === undefined ? OWN_BASE : ranges.baseOf(note.slot)),
         exitOf: (exit) => machineExit(exit, () => agentOomKills(cgroups.files)),
         ask: async () => {
           await signalInit(process, 'SIGTERM')
@@ -315,6 +330,10 @@ export class ToolDriver implements Driver, KeepsDisks {
         // The kernel ends everything in a pid namespace with its first process; the tool then tells how it ended.
         force: async () => {
           if (!(await signalInit(process, 'SIGKILL'))) await process.signal(9, 'group')
+        },
+        rename: async (hostname) => {
+          const pid = await process.initPid()
+          if (pid !== undefined) await this.#launcher.setHostname(pid, hostname)
         },
       },
     )
@@ -328,8 +347,13 @@ export class ToolDriver implements Driver, KeepsDisks {
   }
 
   /** What a machine is really made from, looked up when its name and disk are its own, and what its note says of that. */
-  protected lowerOf(spec: MachineSpec, _disk: DiskForm): Promise<Lower> {
+  protected lowerOf(_id: MachineId, spec: MachineSpec, _disk: DiskForm): Promise<Lower> {
     return Promise.resolve({ spec, note: {} })
+  }
+
+  /** Nothing of the machine is there any more, or ever was. */
+  protected released(_id: MachineId): Promise<void> {
+    return Promise.resolve()
   }
 
   /** What the launcher is asked to start. */
@@ -337,8 +361,8 @@ export class ToolDriver implements Driver, KeepsDisks {
     return hostProcessSpec(request)
   }
 
-  protected machineOf(_of: MachineOf, parts: HostMachineParts): Machine {
-    return hostMachine(parts)
+  protected machineOf(_of: MachineOf, parts: LaunchedMachineParts): Machine {
+    return launchedMachine(parts)
   }
 
   #records(): Promise<readonly LaunchedRecord[]> {
@@ -354,6 +378,7 @@ export class ToolDriver implements Driver, KeepsDisks {
       [prepared.folders.machines, prepared.folders.scratch].map((folder) => removeTree(join(folder, id))),
     )
     await holdings.release(id)
+    await this.released(id)
     if (newDisk !== undefined) await holdings.removeDisk(newDisk)
   }
 }
@@ -372,3 +397,5 @@ export interface MachineOf {
 }
 
 const ABSENT = { kind: 'absent' } as const
+/** The only id that there is, less the number that it has inside. */
+const OWN_BASE = (process.getuid?.() ?? 0) - USER_ID

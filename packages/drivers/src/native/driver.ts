@@ -114,11 +114,18 @@ class NativeDriver implements Driver, KeepsDisks {
 
   validate(spec: MachineSpec): readonly Problem[] {
     const problems = [...checkSpec(spec, this.#host, this.#missing)]
-    if (spec.from.kind === 'layers') {
+    if (spec.from.kind === 'layers' || (spec.from.kind === 'host' && (spec.from.layers?.length ?? 0) > 0)) {
       problems.push({
         field: 'from',
         message: 'this driver has only the host itself',
         fix: 'Use the template `host`, or a driver with a root of its own.',
+      })
+    }
+    if ((spec.volumes?.length ?? 0) > 0) {
+      problems.push({
+        field: 'volumes',
+        message: 'this driver cannot mount volumes',
+        fix: 'Leave the volumes out, or use a driver with a wall, such as bubblewrap.',
       })
     }
     return problems

@@ -12,6 +12,7 @@ driverConformance(`native as ${isRoot ? 'root' : 'an ordinary user'}`, () =>
       enforces: isRoot ? ['memoryBytes', 'cpus', 'processes'] : [],
       ownFiles: false,
       pausable: isRoot,
+      volumes: false,
     },
   }),
 )

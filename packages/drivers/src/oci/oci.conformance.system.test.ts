@@ -23,6 +23,9 @@ for (const runtime of ['crun', 'runc'] as const) {
           ownFiles: true,
           pausable: isRoot,
           internet: hasInternet,
+          volumes: true,
+          readsDisk: isRoot,
+          resizable: isRoot,
         },
       })
       return {
