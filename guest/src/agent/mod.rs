@@ -93,6 +93,10 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
     if !is_init {
         processes::adopt_orphans()?;
     }
+    let signals = processes::signals(&[c::SIGCHLD, c::SIGTERM, c::SIGINT])?;
+    if flags.say_ready {
+        let _ = sys::write(2, b"ready\n");
+    }
     Ok(Agent {
         options,
         poller: Poller::new()?,
@@ -111,7 +115,7 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
         spawner: Spawner::new(),
         users: Users::new(flags.home.clone()),
         null,
-        signals: processes::signals(&[c::SIGCHLD, c::SIGTERM, c::SIGINT])?,
+        signals,
         open_files: processes::raise_open_files(),
         oom,
         score,

@@ -6,7 +6,7 @@ use std::os::unix::io::{OwnedFd, RawFd};
 
 pub const USAGE: &str = "usage: cove-guest agent (--listen-fd N | --listen PATH | --stream-fd N | --stdio)
   [--workload-cgroup-fd N | --workload-cgroup PATH]... [--workload-oom-score-adj N] [--oom-event-fd N | --oom-events PATH]
-  [--drop-bounding-set NAME,...] [--own-clock] [--home FOLDER] [--etc NAME:(FD|PATH)]...";
+  [--drop-bounding-set NAME,...] [--own-clock] [--say-ready] [--home FOLDER] [--etc NAME:(FD|PATH)]...";
 
 /// Where something is read or written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Flags {
     /// Capabilities to keep; absent: the sets stay as they are.
     pub keep: Option<Vec<u32>>,
     pub own_clock: bool,
+    /// A line on stderr tells that SIGTERM is heard from now on.
+    pub say_ready: bool,
     /// The agent acts as its own user only, who is at home here.
     pub home: Option<Vec<u8>>,
     /// Files of `/etc` to write, and where their content is read from.
@@ -105,6 +107,7 @@ pub fn parse(args: &[OsString]) -> Result<Flags, String> {
             "--home" => flags.home = Some(value()?.as_bytes().to_vec()),
             "--etc" if flags.etc.len() < MAX_ETC => flags.etc.push(etc(value()?)?),
             "--own-clock" => flags.own_clock = true,
+            "--say-ready" => flags.say_ready = true,
             _ => return Err(format!("{} is not a flag, or is given too often", name)),
         }
     }

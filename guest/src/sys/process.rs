@@ -299,25 +299,45 @@ impl Acting {
         let acting = Acting { previous: Some(own) };
         unsafe {
             check_long(c::syscall(c::SYS_SETGROUPS, identity.groups.len() as c::Long, identity.groups.as_ptr()))?;
-            c::syscall(c::SYS_SETFSGID, identity.gid as c::Long);
-            c::syscall(c::SYS_SETFSUID, identity.uid as c::Long);
+            set_file_ids(identity.uid, identity.gid);
             // These calls report no error, only who was meant before.
             if c::syscall(c::SYS_SETFSUID, -1 as c::Long) as u32 != identity.uid
                 || c::syscall(c::SYS_SETFSGID, -1 as c::Long) as u32 != identity.gid
             {
-                return Err(Errno(c::EPERM));
+                // A kernel without them, such as gVisor's. The agent's other ids stay its own: nobody gets at it.
+                set_effective_ids(identity.uid, identity.gid)?;
             }
         }
         Ok(acting)
     }
 }
 
+fn set_file_ids(uid: u32, gid: u32) {
+    unsafe {
+        c::syscall(c::SYS_SETFSGID, gid as c::Long);
+        c::syscall(c::SYS_SETFSUID, uid as c::Long);
+    }
+}
+
+fn set_effective_ids(uid: u32, gid: u32) -> Result<()> {
+    let keep = -1 as c::Long;
+    unsafe {
+        check_long(c::syscall(c::SYS_SETRESGID, keep, gid as c::Long, keep))?;
+        check_long(c::syscall(c::SYS_SETRESUID, keep, uid as c::Long, keep)).map(drop)
+    }
+}
+
 impl Drop for Acting {
     fn drop(&mut self) {
         if let Some((uid, gid)) = self.previous {
+            set_file_ids(uid, gid);
             unsafe {
-                c::syscall(c::SYS_SETFSUID, uid as c::Long);
-                c::syscall(c::SYS_SETFSGID, gid as c::Long);
+                if (c::geteuid(), c::getegid()) != (uid, gid) {
+                    // First the user: the right to change groups comes back with it.
+                    let keep = -1 as c::Long;
+                    c::syscall(c::SYS_SETRESUID, keep, uid as c::Long, keep);
+                    c::syscall(c::SYS_SETRESGID, keep, gid as c::Long, keep);
+                }
                 c::syscall(c::SYS_SETGROUPS, 0 as c::Long, ptr::null::<u32>());
             }
         }
