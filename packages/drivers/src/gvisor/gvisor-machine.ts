@@ -1,4 +1,5 @@
 import { copyFile, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   CoveError,
   type CreateContext,
@@ -9,7 +10,7 @@ import {
   type SnapshotId,
 } from '@cove/domain'
 import { copyTree } from '@cove/images'
-import type { Launcher } from '@cove/runner'
+import type { HostProcess, Launcher } from '@cove/runner'
 import type { CgroupFiles } from '../cgroups/plan.ts'
 import { isFrozen } from '../host/cgroup-readings.ts'
 import { FreezableMachine, launchedMachine, type LaunchedMachineParts } from '../launched/launched-machine.ts'
@@ -51,13 +52,20 @@ export function gvisorMachine(of: MachineOf, host: LaunchedMachineParts, gvisor:
     files,
     socket: (signal) => openFifos(fifosOf(of.prepared, host.id), signal),
     exitOf: async (exit) => (isFailure(exit) ? { kind: 'lost' } : host.exitOf(exit)),
-    // One that is still starting does not hear it; it is asked again.
-    ask: () => run(COMMANDS.terminate).catch(() => undefined),
+    // Whoever is asked before it listens would end as if killed.
+    ask: async () => {
+      const ready = of.note.snapshot !== undefined || (await isReady(host.process))
+      // A kernel that is still starting is asked again.
+      if (ready) await run(COMMANDS.terminate).catch(() => undefined)
+    },
     force: () => host.process.signal(9, 'all'),
   }
   const { freeze } = files
   return freeze === undefined ? launchedMachine(parts) : new GvisorMachine(of, parts, freeze, gvisor, run)
 }
+
+const READY_MS = 5_000
+const POLL_MS = 10
 
 const isFailure = (exit: Exit): boolean => exit.kind === 'exited' && exit.code === RUNSC_FAILED
 
@@ -93,6 +101,19 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
     return saving
   }
 
+  /** Has the kernel inside hold everything; one that is still starting cannot yet. */
+  async #hold(signal: AbortSignal): Promise<void> {
+    for (const end = performance.now() + READY_MS; ;) {
+      try {
+        return await this.#run(COMMANDS.pause, signal)
+      } catch (error) {
+        const starting = error instanceof CoveError && /in state creat|loading|does not exist/.test(error.message)
+        if (!starting || performance.now() > end || this.parts.process.exit !== undefined) throw error
+      }
+      await delay(POLL_MS)
+    }
+  }
+
   async #save(id: SnapshotId, { signal, progress }: CreateContext): Promise<{ readonly bytes: number }> {
     const { note, prepared, process } = this.#of
     const { layersProgram } = this.#gvisor
@@ -113,7 +134,7 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
       // The kernel inside has to run to save itself; it is what holds the machine still meanwhile.
       if (wasFrozen) await this.resume()
       try {
-        await this.#run(COMMANDS.pause, signal)
+        await this.#hold(signal)
         await this.#run(COMMANDS.save, signal, image)
         progress('saving the files')
         await using content = await this.#parts.readDisk()
@@ -130,6 +151,15 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
     })
     return { bytes }
   }
+}
+
+/** The agent says so when it has started. */
+async function isReady(process: HostProcess): Promise<boolean> {
+  for (const end = performance.now() + READY_MS; performance.now() < end && process.exit === undefined;) {
+    if (/^ready$/m.test(Buffer.from(await process.output('stderr')).toString('latin1'))) return true
+    await delay(POLL_MS)
+  }
+  return false
 }
 
 const NO_CONNECTIONS = 'gVisor cannot save the memory of a machine with the network internet'

@@ -61,6 +61,7 @@ export function runscProcessSpec(request: RunscRequest): HostProcessSpec {
       AGENT_PATH,
       'agent',
       '--stdio',
+      '--say-ready',
       '--drop-bounding-set',
       KEPT_CAPABILITIES.join(','),
       ...etc.flatMap(({ name, fd }) => ['--etc', `${name}:${fd}`]),

@@ -33,6 +33,9 @@ export async function openGvisorRig(): Promise<HostRig> {
       pausable: true,
       internet: hasInternet,
       savesMemory: true,
+      volumes: true,
+      readsDisk: true,
+      resizable: true,
     },
   })
   return {
