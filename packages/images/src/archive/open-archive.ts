@@ -22,9 +22,6 @@ export interface ArchiveOptions {
   readonly maxBytes?: number
 }
 
-export type OpenArchive = typeof openArchive
-export type OpenLayout = typeof openLayout
-
 const MAX_BYTES = 256 * 1024 ** 3
 
 /**
