@@ -26,4 +26,4 @@ mv "$root/build/sdk-reference/sdk.md" "$root/docs/reference/sdk.md"
 
 cd "$root"
 node --disable-warning=ExperimentalWarning tooling/docs/cli-reference.ts
-oxfmt docs/reference/cove.schema.json >/dev/null
+oxfmt docs/reference/cove.schema.json docs/reference/cove.template.schema.json >/dev/null

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describeCommandLine, describeSettings, projectSchema, type SettingInfo } from '@cove/cli'
+import { describeCommandLine, describeSettings, projectSchema, templateSchema, type SettingInfo } from '@cove/cli'
 
 type Command = Awaited<ReturnType<typeof describeCommandLine>>
 type Option = Command['options'][number]
@@ -97,3 +97,4 @@ function afterText(command: Command): string {
 const program = await describeCommandLine()
 writeFileSync(join(FOLDER, 'cli.md'), page(program))
 writeFileSync(join(FOLDER, 'cove.schema.json'), `${JSON.stringify(projectSchema(), null, 2)}\n`)
+writeFileSync(join(FOLDER, 'cove.template.schema.json'), `${JSON.stringify(templateSchema(), null, 2)}\n`)

@@ -48,6 +48,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'start', summary: 'start stopped sandboxes again', group: SANDBOXES, load: () => import('./start.ts') },
   { name: 'rm', summary: 'delete sandboxes', group: SANDBOXES, load: () => import('./rm.ts') },
+  {
+    name: 'template',
+    summary: 'build, list and delete what sandboxes start from',
+    group: SANDBOXES,
+    load: () => import('./template.ts'),
+  },
   { name: 'cp', summary: 'copy files into and out of a sandbox', group: INSIDE, load: () => import('./cp.ts') },
   { name: 'ps', summary: 'list processes of a sandbox', group: INSIDE, load: () => import('./ps.ts') },
   { name: 'logs', summary: 'show output of a process', group: INSIDE, load: () => import('./logs.ts') },

@@ -38,6 +38,9 @@ const ARGUMENTS: Readonly<Record<string, Kind>> = {
   target: 'place',
   place: 'place',
   file: 'file',
+  directory: 'file',
+  template: 'template',
+  templates: 'template',
 }
 
 const OPTIONS: Readonly<Record<string, Kind>> = {

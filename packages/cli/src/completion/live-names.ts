@@ -102,9 +102,9 @@ async function fromServer(
         about: description,
       }))
     case 'template':
-      return (await cove.system.templates({ signal })).map(({ name, description }) => ({
-        value: name,
-        about: description,
+      return (await cove.templates.list({ signal })).map(({ name, tag, description, source }) => ({
+        value: tag === undefined || tag === 'latest' ? name : `${name}:${tag}`,
+        about: description || source,
       }))
     case 'driver':
       return (await cove.system.status({ signal })).drivers.map(({ name, isolation }) => ({

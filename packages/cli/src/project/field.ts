@@ -1,14 +1,14 @@
 import { parseAllow, parseBytes, parseDuration, type Timeout } from '@cove/domain'
 
-/** How one value of `cove.yaml` is read, and how its JSON schema describes it. `read` throws what is wrong. */
+/** How one value of a file is read, and how its JSON schema describes it. `read` throws what is wrong. */
 export interface Leaf<Value> {
   readonly about: string
   readonly schema: Readonly<Record<string, unknown>>
   readonly read: (value: unknown) => Value
 }
-export interface ListOf<Value> {
+export interface ListOf<Item> {
   readonly about: string
-  readonly item: Leaf<Value>
+  readonly item: Item
 }
 export interface MapOf<Value> {
   readonly about: string
@@ -18,6 +18,21 @@ export interface GroupOf<Fields> {
   readonly about: string
   readonly fields: Fields
 }
+
+/** Whatever a file can say at one place. */
+export type Field = Leaf<unknown> | ListOf<Field> | MapOf<unknown> | GroupOf<{ readonly [Name in string]: Field }>
+
+/** What is read of it. */
+export type ValueOf<Node> =
+  Node extends ListOf<infer Item>
+    ? readonly ValueOf<Item>[]
+    : Node extends MapOf<infer Item>
+      ? Readonly<Record<string, Item>>
+      : Node extends GroupOf<infer Inner>
+        ? { readonly [Name in keyof Inner]?: ValueOf<Inner[Name]> }
+        : Node extends Leaf<infer Item>
+          ? Item
+          : never
 
 export class WrongValue extends Error {}
 
@@ -88,6 +103,26 @@ export const allowed = (about: string): Leaf<string> => ({
     parseAllow([value])
     return value
   },
+})
+
+/** A program and its arguments, or a text for the shell. */
+export const command = (about: string): Leaf<string | readonly string[]> => ({
+  about,
+  schema: { type: ['string', 'array'], items: { type: 'string' }, minLength: 1, minItems: 1 },
+  read: (value) => {
+    if (typeof value === 'string' && value.trim() !== '') return value
+    if (Array.isArray(value) && value.length > 0 && value.every((word) => typeof word === 'string')) {
+      return value.map(String)
+    }
+    throw new WrongValue('must be a command: text for the shell, or a list of program and arguments')
+  },
+})
+
+/** Milliseconds. */
+export const time = (about: string): Leaf<number> => ({
+  about,
+  schema: { type: 'string', pattern: String.raw`^(\d+(\.\d+)?(ms|s|m|h|d))+$` },
+  read: (value) => parseText(value, parseDuration, 'a time such as 30s'),
 })
 
 function parseText<Value>(value: unknown, parse: (text: string) => Value, want: string): Value {

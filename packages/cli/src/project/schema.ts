@@ -1,7 +1,6 @@
-import type { GroupOf, Leaf, ListOf, MapOf } from './field.ts'
+import { TEMPLATE_FIELDS } from '../template/template-fields.ts'
+import type { Field } from './field.ts'
 import { FIELDS } from './fields.ts'
-
-type Node = Leaf<unknown> | ListOf<unknown> | MapOf<unknown> | GroupOf<Readonly<Record<string, Node>>>
 
 /** For editors, from the same definitions that read the file. */
 export function projectSchema(): unknown {
@@ -13,7 +12,17 @@ export function projectSchema(): unknown {
   }
 }
 
-function schemaOf(node: Node): Record<string, unknown> {
+export function templateSchema(): unknown {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'cove.template.yaml',
+    description: 'What a template is made of; `cove template build` reads it.',
+    ...schemaOf({ about: '', fields: TEMPLATE_FIELDS }),
+    required: ['source'],
+  }
+}
+
+function schemaOf(node: Field): Record<string, unknown> {
   const description = node.about === '' ? {} : { description: node.about }
   if ('item' in node) return { ...description, type: 'array', items: schemaOf(node.item) }
   if ('value' in node) return { ...description, type: 'object', additionalProperties: schemaOf(node.value) }
