@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   CoveError,
   parseMachineId,
@@ -10,6 +11,7 @@ import {
   type Fingerprint,
   type ImageStore,
   type KeepsDisks,
+  type Limits,
   type Log,
   type Machine,
   type MachineId,
@@ -27,6 +29,8 @@ import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import type { MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { findProgram } from '../launched/find-program.ts'
+import { keepLimits, keptLimits } from '../launched/kept-limits.ts'
+import { resizeMachine } from '../launched/resize.ts'
 import { AGENT_PATH } from '../launched/stage.ts'
 import { endLocal, endMachine } from './end-machine.ts'
 import { Holdings } from './holdings.ts'
@@ -235,7 +239,8 @@ class ContainerdDriver implements Driver, KeepsDisks {
     if (process === undefined) return { kind: 'partial', id }
     const status = exits.watch(containerOf(id))
     await exits.look(containerOf(id))
-    return { kind: 'running', machine: this.#machine(parts, note, process, files, status) }
+    const limits = (await keptLimits(join(parts.prepared.folders.machines, id))) ?? note.limits
+    return { kind: 'running', machine: this.#machine(parts, { ...note, limits }, process, files, status) }
   }
 
   async destroy(id: MachineId): Promise<void> {
@@ -284,6 +289,12 @@ class ContainerdDriver implements Driver, KeepsDisks {
       process,
       files,
       exited: status.then((known) => exitOf(known, files)),
+      resize: async (limits, reports) => {
+        const plan = (some: Limits) => planCgroups(prepared.hierarchies, id, some)
+        const changed = await resizeMachine({ limits, reports, missing: this.#missing, plan })
+        await keepLimits(join(prepared.folders.machines, id), changed)
+        return changed
+      },
       look: () => exits.look(containerOf(id)),
       upper: async () => upperOf(prepared.containerd, disk === undefined ? scratchOf(id) : diskOf(disk)),
     })

@@ -1,7 +1,7 @@
 import { CoveError, type CreateContext, type ImageId, type ImageStore, type Random, randomId } from '@cove/domain'
 import { isNotFound, type Containerd } from '@cove/containerd-engine'
 import { chainOf, findImage } from './image-manifest.ts'
-import { readTar } from './read-tar.ts'
+import { TarReader } from '../docker/tar-reader.ts'
 
 export const IMPORT_LEASE = 'import-'
 const BLOB = /^(?:\.\/)?blobs\/sha256\/([0-9a-f]{64})$/
@@ -68,13 +68,17 @@ async function ingest(
   signal: AbortSignal,
 ): Promise<unknown> {
   let index: unknown
-  for await (const { path, bytes, data } of readTar(archive)) {
-    const hex = BLOB.exec(path)?.[1]
+  for await (const entry of new TarReader(archive)) {
+    if (entry.type !== '0') continue
+    const hex = BLOB.exec(entry.name)?.[1]
     if (hex !== undefined) {
-      await containerd.content.write(`${lease}-${hex}`, { digest: `sha256:${hex}`, bytes }, data, { lease, signal })
-    } else if (INDEX.test(path)) {
-      if (bytes > MAX_JSON) throw new CoveError('image-invalid', 'the index of the image is too large')
-      index = parse(Buffer.concat(await Array.fromAsync(data)))
+      const blob = { digest: `sha256:${hex}`, bytes: entry.size }
+      await containerd.content
+        .write(`${lease}-${hex}`, blob, entry.content(), { lease, signal })
+        .catch((error: unknown) => wrongBlob(error, blob.digest))
+    } else if (INDEX.test(entry.name)) {
+      if (entry.size > MAX_JSON) throw new CoveError('image-invalid', 'the index of the image is too large')
+      index = parse(Buffer.concat(await Array.fromAsync(entry.content())))
     }
   }
   return index
@@ -88,7 +92,7 @@ async function unpack(
 ): Promise<void> {
   const mounts = await containerd.snapshots.prepare(key, parent, {}, call)
   try {
-    const applied = await containerd.applyLayer(layer, mounts, call)
+    const applied = await containerd.applyLayer(layer, mounts, call).catch(missingBlob)
     if (applied !== layer.diffId) {
       throw new CoveError('image-invalid', `a layer is ${applied} and should be ${layer.diffId}`)
     }
@@ -97,6 +101,14 @@ async function unpack(
     await containerd.snapshots.remove(key).catch(() => undefined)
     throw error
   }
+}
+
+/** Digest or size are not what the archive says. */
+function wrongBlob(error: unknown, digest: string): never {
+  if (error instanceof CoveError && error.code === 'wrong-state') {
+    throw new CoveError('image-invalid', `the blob ${digest} is not what its name says`, {}, { cause: error })
+  }
+  throw error
 }
 
 function missingBlob(error: unknown): never {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Duplex } from 'node:stream'
 import {
@@ -8,13 +7,15 @@ import {
   type DiskReader,
   type Exit,
   type LimitReport,
+  type Limits,
   type Machine,
   type MachineId,
   type MachineStats,
   type Pausable,
+  type Resizable,
 } from '@cove/domain'
 import type { CgroupFiles } from '../cgroups/plan.ts'
-import { readStats, setFrozen } from '../host/cgroup-readings.ts'
+import { isFrozen, readStats, setFrozen } from '../host/cgroup-readings.ts'
 import { connectInside } from './connect-inside.ts'
 import { signalProcess, type LiveProcess } from './live-process.ts'
 
@@ -25,6 +26,8 @@ export interface ContainerdMachineParts {
   readonly process: LiveProcess
   readonly files: CgroupFiles
   readonly exited: Promise<Exit>
+  /** Changes limits, and remembers it; answers all that hold now. */
+  readonly resize: (limits: Limits, reports: readonly LimitReport[]) => Promise<readonly LimitReport[]>
   /** Has containerd asked whether it has ended. */
   readonly look: () => Promise<void>
   /** Where the machine's own files are on the host. */
@@ -39,9 +42,9 @@ const END_MS = 1_000
 /** As for every first process of a pid namespace: a signal is not heard before it is listened for. */
 const ASK_AGAIN_MS = [20, 40, 80, 160, Number.POSITIVE_INFINITY]
 
-export class ContainerdMachine implements Machine, DiskReader {
+export class ContainerdMachine implements Machine, Resizable {
   readonly id: MachineId
-  readonly limits: readonly LimitReport[]
+  limits: readonly LimitReport[]
   readonly exited: Promise<Exit>
   protected readonly parts: ContainerdMachineParts
   #exit: Exit | undefined
@@ -88,23 +91,14 @@ export class ContainerdMachine implements Machine, DiskReader {
     return readStats(this.parts.files)
   }
 
-  async readDisk(_context: CreateContext): Promise<DiskContent & AsyncDisposable> {
-    const { freeze } = this.parts.files
-    const path = await this.parts.upper()
-    const alive = freeze !== undefined && this.#exit === undefined && !(await isFrozen(freeze.state))
-    if (alive && !(await setFrozen(freeze, true))) {
-      await setFrozen(freeze, false)
-      throw new CoveError('driver-failed', `machine ${this.id} did not freeze in time`)
-    }
-    return {
-      kind: 'upper',
-      parts: [{ path, at: '/' }],
-      idBase: 0,
-      [Symbol.asyncDispose]: async () => {
-        // One that has been ended meanwhile has nothing to be woken.
-        if (alive) await setFrozen(freeze, false).catch(() => undefined)
-      },
-    }
+  async resize(limits: Limits): Promise<readonly LimitReport[]> {
+    this.refuseEnded()
+    this.limits = await this.parts.resize(limits, this.limits)
+    return this.limits
+  }
+
+  protected refuseEnded(): void {
+    if (this.#exit !== undefined) throw new CoveError('wrong-state', `machine ${this.id} has ended`)
   }
 
   /** Waits for an agent that does not listen yet. */
@@ -122,27 +116,69 @@ export class ContainerdMachine implements Machine, DiskReader {
   }
 }
 
-/** Where the kernel can freeze all of it. */
-export class PausableContainerdMachine extends ContainerdMachine implements Pausable {
+/** Where the kernel can freeze all of it: paused, and read while it stands still. */
+class FreezableMachine extends ContainerdMachine implements Pausable, DiskReader {
   readonly #freeze: NonNullable<CgroupFiles['freeze']>
+  #readers = 0
+  /** Goes on when the last reader is done. */
+  #goesOn = false
+  #changing: Promise<unknown> = Promise.resolve()
 
   constructor(parts: ContainerdMachineParts, freeze: NonNullable<CgroupFiles['freeze']>) {
     super(parts)
     this.#freeze = freeze
   }
 
-  async pause(): Promise<void> {
-    await this.#set(true)
+  pause(): Promise<void> {
+    return this.#inOrder(async () => {
+      this.#goesOn = false
+      await this.#set(true)
+    })
   }
 
-  async resume(): Promise<void> {
-    await this.#set(false)
+  /** While its disk is read it goes on as soon as that is done. */
+  resume(): Promise<void> {
+    return this.#inOrder(async () => {
+      this.#goesOn = true
+      if (this.#readers === 0) await this.#set(false)
+    })
   }
 
   /** A frozen process does not hear signals: it is woken first. */
   override async stop(graceMs: number): Promise<Exit> {
     await setFrozen(this.#freeze, false).catch(() => undefined)
     return super.stop(graceMs)
+  }
+
+  async readDisk({ signal }: CreateContext): Promise<DiskContent & AsyncDisposable> {
+    this.refuseEnded()
+    const path = await this.parts.upper()
+    await this.#inOrder(() => this.#hold())
+    let open = true
+    const release = async (): Promise<void> => {
+      if (!open) return
+      open = false
+      await this.#inOrder(() => this.#release())
+    }
+    if (signal.aborted) {
+      await release()
+      throw CoveError.from(signal.reason, 'cancelled')
+    }
+    return { kind: 'upper', parts: [{ path, at: '/' }], idBase: 0, [Symbol.asyncDispose]: release }
+  }
+
+  async #hold(): Promise<void> {
+    if (this.#readers === 0) {
+      this.#goesOn = !(await isFrozen(this.#freeze))
+      if (this.#goesOn) await this.#set(true)
+    }
+    this.#readers += 1
+  }
+
+  async #release(): Promise<void> {
+    this.#readers -= 1
+    // One that has been ended meanwhile has nothing to be woken.
+    if (this.#readers === 0 && this.#goesOn) await setFrozen(this.#freeze, false).catch(() => undefined)
   }
 
   async #set(frozen: boolean): Promise<void> {
@@ -154,14 +190,15 @@ export class PausableContainerdMachine extends ContainerdMachine implements Paus
     if (frozen) await setFrozen(this.#freeze, false).catch(() => undefined)
     throw new CoveError('driver-failed', `machine ${this.id} did not ${frozen ? 'freeze' : 'wake'} in time`)
   }
-}
 
-/** It stood still before, and goes on doing so. */
-async function isFrozen(state: string): Promise<boolean> {
-  return /^(FROZEN|frozen 1)$/m.test(await readFile(state, 'utf8').catch(() => ''))
+  #inOrder(step: () => Promise<void>): Promise<void> {
+    const done = this.#changing.then(step)
+    this.#changing = done.catch(() => undefined)
+    return done
+  }
 }
 
 export function containerdMachine(parts: ContainerdMachineParts): ContainerdMachine {
   const { freeze } = parts.files
-  return freeze === undefined ? new ContainerdMachine(parts) : new PausableContainerdMachine(parts, freeze)
+  return freeze === undefined ? new ContainerdMachine(parts) : new FreezableMachine(parts, freeze)
 }

@@ -13,6 +13,9 @@ import { runtimeSpec } from './runtime-spec.ts'
 
 export const RUNTIME = 'io.containerd.runc.v2'
 
+/** In a machine's folder: what it is shown. */
+const ETC = 'etc'
+
 export interface MakeRequest {
   readonly id: MachineId
   readonly spec: MachineSpec
@@ -69,7 +72,7 @@ export async function makeMachine(
       id,
       spec,
       guestProgram: prepared.guestProgram,
-      etcFolder: folder,
+      etcFolder: join(folder, ETC),
       etc: Object.keys(etc),
       cgroups,
       cgroupsPath: prepared.places.pathOf(cgroups),
@@ -120,8 +123,9 @@ function rootOf(
 }
 
 async function writeEtc(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
-  await mkdir(folder, { mode: 0o755 })
-  await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(folder, name), text, { mode: 0o644 })))
+  await mkdir(folder, { mode: 0o700 })
+  await mkdir(join(folder, ETC), { mode: 0o755 })
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, ETC, name), text, { mode: 0o644 })
 }
 
 /** An image does not know what the machine is called. */

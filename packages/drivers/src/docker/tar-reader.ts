@@ -31,24 +31,27 @@ export class TarReader implements AsyncIterable<TarEntry> {
 
   async *#entries(): AsyncGenerator<TarEntry> {
     let longName: string | undefined
+    let longSize: number | undefined
     for (;;) {
       const header = await this.#exactly(BLOCK, true)
       if (header === undefined || header.every((byte) => byte === 0)) return
       checkSum(header)
-      const size = number(header, 124, 12)
       const type = textAt(header, 156, 1) || '0'
+      const isDescription = type === 'L' || type === 'x' || type === 'g'
+      const size = (isDescription ? undefined : longSize) ?? number(header, 124, 12)
       const padded = Math.ceil(size / BLOCK) * BLOCK
-      if (type === 'L' || type === 'x' || type === 'g') {
+      if (isDescription) {
         if (size > MAX_NAME_BYTES) throw broken('a name is too long')
         const content = ((await this.#exactly(padded)) ?? Buffer.alloc(0)).subarray(0, size)
         if (type === 'L') longName = textAt(content, 0, size)
-        else if (type === 'x') longName = paxPath(content) ?? longName
+        else if (type === 'x') ({ path: longName = longName, size: longSize } = paxOf(content))
         continue
       }
       const prefix = textAt(header, 257, 5) === 'ustar' ? textAt(header, 345, 155) : ''
       const own = textAt(header, 0, 100)
       const name = longName ?? (prefix === '' ? own : `${prefix}/${own}`)
       longName = undefined
+      longSize = undefined
       const rest = { left: size }
       yield { name, type, size, content: () => this.#content(rest) }
       await this.#skip(rest.left + padded - size)
@@ -127,8 +130,8 @@ function checkSum(header: Buffer): void {
 }
 
 /** Records `<length> <key>=<value>\n`; the length counts the whole record. */
-function paxPath(content: Buffer): string | undefined {
-  let path: string | undefined
+function paxOf(content: Buffer): { path?: string; size?: number } {
+  const found: { path?: string; size?: number } = {}
   for (let at = 0; at < content.length;) {
     const blank = content.indexOf(32, at)
     const length = blank < 0 ? Number.NaN : Number(content.subarray(at, blank).toString('latin1'))
@@ -136,10 +139,14 @@ function paxPath(content: Buffer): string | undefined {
       throw broken('an extended header is damaged')
     }
     const record = content.subarray(blank + 1, at + length - 1).toString('utf8')
-    if (record.startsWith('path=')) path = record.slice('path='.length)
+    if (record.startsWith('path=')) found.path = record.slice('path='.length)
+    if (record.startsWith('size=')) {
+      found.size = Number(record.slice('size='.length))
+      if (!Number.isSafeInteger(found.size) || found.size < 0) throw broken('a size is no number')
+    }
     at += length
   }
-  return path
+  return found
 }
 
 function broken(message: string): CoveError {

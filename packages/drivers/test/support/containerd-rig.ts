@@ -11,7 +11,7 @@ import type { DriverRig, Fault } from '../../src/conformance/index.ts'
 import { createContainerdDriver, type ContainerdDriverOptions } from '../../src/containerd/driver.ts'
 import { FaultyContainerd } from './faulty-containerd.ts'
 import { GUEST_PROGRAM } from './host-rig.ts'
-import { ociArchive, type OciArchive } from './oci-archive.ts'
+import { ociArchive, tarFile, type OciArchive } from './oci-archive.ts'
 import { smallRoot } from './small-root.ts'
 
 const run = promisify(execFile)
@@ -56,6 +56,8 @@ export interface ContainerdRig extends DriverRig {
   /** A client of the driver's namespace. */
   readonly containerd: Containerd
   agentPid(id: MachineId): Promise<number>
+  /** The image with one more layer of these files. */
+  addLayer(files: Readonly<Record<string, string>>): ImageId
 }
 
 /** A containerd of its own with a small image, and the driver over it. */
@@ -98,6 +100,10 @@ export async function openContainerdRig(): Promise<ContainerdRig> {
     options,
     containerd,
     agentPid,
+    addLayer: (files) => {
+      const parts = Object.entries(files).flatMap(([name, text]) => tarFile(name, Buffer.from(text)))
+      return images.add(ociArchive([stdout, Buffer.concat([...parts, Buffer.alloc(1024)])]))
+    },
     from: { kind: 'layers', lower: [root], image },
     restart: () => {
       // As after a kill: nobody tells the old one.
