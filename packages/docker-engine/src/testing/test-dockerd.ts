@@ -70,34 +70,20 @@ export class TestDockerd implements AsyncDisposable {
   static readonly image = 'cove-test/box:1'
   readonly folder: string
   readonly socket: string
-  readonly #child: ChildProcess
+  readonly #flags: readonly string[]
+  #child: ChildProcess
 
-  private constructor(folder: string, child: ChildProcess) {
+  private constructor(folder: string, flags: readonly string[], child: ChildProcess) {
     this.folder = folder
+    this.#flags = flags
     this.socket = join(folder, 'docker.sock')
     this.#child = child
   }
 
   static async start(flags: readonly string[] = []): Promise<TestDockerd> {
     const folder = mkdtempSync(join(tmpdir(), 'cove-test-'))
-    const log = openSync(join(folder, 'log'), 'a', 0o600)
-    const child = spawn(
-      DOCKERD,
-      [
-        `--data-root=${join(folder, 'data')}`,
-        `--exec-root=${join(folder, 'exec')}`,
-        `--pidfile=${join(folder, 'pid')}`,
-        `--host=unix://${join(folder, 'docker.sock')}`,
-        '--storage-driver=vfs',
-        '--bridge=none',
-        '--iptables=false',
-        '--ip-forward=false',
-        ...flags,
-      ],
-      { stdio: ['ignore', log, log], detached: true },
-    )
-    closeSync(log)
-    const daemon = new TestDockerd(folder, child)
+    const child = launch(folder, flags)
+    const daemon = new TestDockerd(folder, flags, child)
     try {
       await daemon.#untilReady()
       await daemon.#makeImage()
@@ -107,6 +93,19 @@ export class TestDockerd implements AsyncDisposable {
       await daemon[Symbol.asyncDispose]()
       throw new Error(`dockerd did not start:\n${text}`, { cause: error })
     }
+  }
+
+  /** Ends the daemon, and nothing else. */
+  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const ended = once(this.#child, 'exit')
+    this.#child.kill(signal)
+    await ended
+  }
+
+  /** Once it has ended. */
+  async startAgain(): Promise<void> {
+    this.#child = launch(this.folder, this.#flags)
+    await this.#untilReady()
   }
 
   open(): Promise<DockerEngine> {
@@ -166,4 +165,25 @@ export class TestDockerd implements AsyncDisposable {
     using engine = await this.open()
     await engine.importImage(TestDockerd.image, stdout, ['CMD ["/bin/sh"]', 'ENV PATH=/bin', 'ENV FROM_IMAGE=yes'])
   }
+}
+
+function launch(folder: string, flags: readonly string[]): ChildProcess {
+  const log = openSync(join(folder, 'log'), 'a', 0o600)
+  const child = spawn(
+    DOCKERD,
+    [
+      `--data-root=${join(folder, 'data')}`,
+      `--exec-root=${join(folder, 'exec')}`,
+      `--pidfile=${join(folder, 'pid')}`,
+      `--host=unix://${join(folder, 'docker.sock')}`,
+      '--storage-driver=vfs',
+      '--bridge=none',
+      '--iptables=false',
+      '--ip-forward=false',
+      ...flags,
+    ],
+    { stdio: ['ignore', log, log], detached: true },
+  )
+  closeSync(log)
+  return child
 }

@@ -29,6 +29,8 @@ import {
   type Recovered,
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
+import { seccompProfile } from '../oci/seccomp-profile.ts'
+import { ownArchitecture } from '../seccomp/own-architecture.ts'
 import { checkSpec, refuseProblems } from '../host/check-spec.ts'
 import { AgentVolume, emptyImage } from './agent-volume.ts'
 import { Claims } from './claims.ts'
@@ -217,7 +219,8 @@ class DockerDriver implements Driver, KeepsDisks {
       const agent = await AgentVolume.read(this.#options.guestProgram, this.#names)
       if (refuseEngine(info) === undefined) await agent.ensure(engine, signal)
       const watch = new ContainerWatch(engine, this.#names, this.#log)
-      this.#parts = { engine, info, agent, watch, missing: missingLimits(info) }
+      const seccomp = JSON.stringify(seccompProfile(ownArchitecture()))
+      this.#parts = { engine, info, agent, watch, seccomp, missing: missingLimits(info) }
       return this.#parts
     } catch (error) {
       engine[Symbol.dispose]()
@@ -341,12 +344,13 @@ class DockerDriver implements Driver, KeepsDisks {
     return machine
   }
 
-  #plan({ agent, info }: EngineParts, spec: MachineSpec, image: string) {
+  #plan({ agent, info, seccomp }: EngineParts, spec: MachineSpec, image: string) {
     const { runtime } = this.#options
     return planContainer(spec, {
       image,
       agentVolume: agent.name,
       cgroupVersion: info.cgroupVersion,
+      seccomp,
       ...(runtime === undefined ? {} : { runtime }),
     })
   }

@@ -15,6 +15,8 @@ export interface EngineParts {
   readonly agent: AgentVolume
   readonly watch: ContainerWatch
   readonly missing: MissingLimits
+  /** Profile for all machines, as JSON. */
+  readonly seccomp: string
 }
 
 const INSIDE = '/here'
