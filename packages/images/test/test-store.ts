@@ -1,11 +1,13 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { createReadStream, existsSync, mkdtempSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { createReadStream, existsSync, mkdirSync, mkdtempSync } from 'node:fs'
+import { mkdir, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { FetchOptions, ImageStore, TemplateRoot } from '@cove/domain'
 import { systemClock } from '@cove/domain/system'
+import type { LayerTool } from '../src/store/layer-tool.ts'
 import { openImageStore } from '../src/store/open-image-store.ts'
 import type { ImageStoreInsides, ImageStoreOptions } from '../src/store/options.ts'
 
@@ -22,8 +24,14 @@ export function missingForStore(): string | undefined {
 
 /** A folder of its own, with one store after another in it. */
 export class StorePlace implements AsyncDisposable {
-  readonly folder = mkdtempSync(join(tmpdir(), 'cove-test-'))
-  readonly state = join(this.folder, 'images')
+  readonly folder: string
+  readonly state: string
+
+  constructor(folder = mkdtempSync(join(tmpdir(), 'cove-test-'))) {
+    mkdirSync(folder, { recursive: true })
+    this.folder = folder
+    this.state = join(folder, 'images')
+  }
 
   async open(options: Partial<ImageStoreOptions> = {}, insides: ImageStoreInsides = {}): Promise<ImageStore> {
     return await openImageStore(
@@ -91,4 +99,36 @@ export async function inRoot(place: StorePlace, root: TemplateRoot, script: stri
   const args = ['--mount', '--propagation', 'private', 'sh', '-c', inside, 'sh', lower, mount, script]
   const { stdout } = await run('unshare', args, { maxBuffer: 1 << 24 })
   return stdout.trim()
+}
+
+/** Answers the digest of what was written. */
+export async function writeStream(path: string, stream: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256')
+  await using file = await open(path, 'w')
+  for await (const chunk of stream) {
+    hash.update(chunk)
+    await file.write(chunk)
+  }
+  return hash.digest('hex')
+}
+
+/** Tells of every layer that is unpacked. */
+export function counted(unpacked: () => void): (tool: LayerTool) => LayerTool {
+  return (tool) => ({
+    ...tool,
+    unpack: async (request) => {
+      unpacked()
+      return await tool.unpack(request)
+    },
+  })
+}
+
+/** A store of its own, as on another node. */
+export async function otherStore(
+  { folder }: StorePlace,
+  name: string,
+): Promise<AsyncDisposable & { readonly place: StorePlace; readonly store: ImageStore }> {
+  const place = new StorePlace(join(folder, `${name}.other`))
+  const store = await place.open()
+  return { place, store, [Symbol.asyncDispose]: async () => await store[Symbol.asyncDispose]() }
 }

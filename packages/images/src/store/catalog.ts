@@ -24,6 +24,7 @@ export class Catalog {
   readonly #goneLayers = new Set<number>()
   readonly #imageHolds = new Holds<number>()
   readonly #layerHolds = new Holds<number>()
+  readonly #blobHolds = new Holds<string>()
   readonly #byKey = new Map<string, number>()
 
   constructor(state: State, file: IndexFile) {
@@ -70,6 +71,14 @@ export class Catalog {
 
   holdLayerNumber(number: number): Hold {
     return this.#layerHolds.take(number)
+  }
+
+  holdBlob(digest: string): Hold {
+    return this.#blobHolds.take(digest)
+  }
+
+  isBlobHeld(digest: string): boolean {
+    return this.#blobHolds.has(digest)
   }
 
   holdImage(record: ImageRecord): Hold {

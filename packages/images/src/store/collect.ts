@@ -85,8 +85,8 @@ export async function removeAll(
 }
 
 /** Blobs may be wanted by a pull that is under way, or lie under two layers. */
-function isShared({ catalog, pulls }: StoreParts, digest: string): boolean {
-  return pulls.busy || catalog.layers().some(({ blob }) => blob?.digest === digest)
+function isShared({ catalog }: StoreParts, digest: string): boolean {
+  return catalog.isBlobHeld(digest) || catalog.layers().some(({ blob }) => blob?.digest === digest)
 }
 
 export async function diskFileBytes({ folders }: StoreParts): Promise<Map<number, number>> {
@@ -101,15 +101,12 @@ export async function diskFileBytes({ folders }: StoreParts): Promise<Map<number
 }
 
 /** Pulls that nobody went on with. */
-export async function removeStaleBlobs(parts: StoreParts): Promise<number> {
-  const { catalog, folders, clock, pulls } = parts
-  const named = new Set(
-    catalog.layers().flatMap(({ blob }) => (blob === undefined ? [] : [blobFile(folders, blob.digest)])),
-  )
+async function removeStaleBlobs({ catalog, folders, clock }: StoreParts): Promise<number> {
+  const named = new Set(catalog.layers().flatMap(({ blob }) => (blob === undefined ? [] : [nameOf(blob.digest)])))
   let bytes = 0
   for (const name of await readdir(folders.blobs)) {
+    if (named.has(name) || catalog.isBlobHeld(name.replace(/\.part$/, '').replace('-', ':'))) continue
     const path = join(folders.blobs, name)
-    if (named.has(path) || pulls.busy) continue
     const facts = await stat(path).catch(() => undefined)
     if (facts === undefined || clock.now() - facts.mtimeMs < STALE_BLOB_MS) continue
     await rm(path, { force: true })
@@ -117,3 +114,5 @@ export async function removeStaleBlobs(parts: StoreParts): Promise<number> {
   }
   return bytes
 }
+
+const nameOf = (digest: string): string => digest.replace(':', '-')

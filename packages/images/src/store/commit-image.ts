@@ -79,14 +79,14 @@ async function fill(
 ) {
   const { layers, folders } = parts
   const into = layer.folder
+  const over = stackOf(parent?.record.layers ?? []).map((number) => layerFolder(folders, number))
   switch (content.kind) {
     case 'upper':
       return await layers.copy({ content, into, signal })
     case 'tar':
-      return await layers.unpack({ compressed: content.tar, compression: 'none', into, signal })
+      return await layers.unpack({ compressed: content.tar, compression: 'none', into, over, signal })
     case 'files': {
       const { tar, at, owner } = content
-      const over = stackOf(parent?.record.layers ?? []).map((number) => layerFolder(folders, number))
       return await layers.unpackFiles({ tar, into, at, over, signal, ...(owner === undefined ? {} : { owner }) })
     }
   }

@@ -152,7 +152,8 @@ export class LocalImageStore implements ImageStore {
   async #close(): Promise<void> {
     const reason = closed()
     this.#stop.abort(reason)
-    await Promise.all([this.#fetches.stop(reason), this.#parts.pulls.stop(reason)])
+    const { pulls, unpacks } = this.#parts
+    await Promise.all([this.#fetches, pulls, unpacks].map(async (shared) => await shared.stop(reason)))
     if (this.#under > 0) await this.#idle.promise
     await Promise.all([this.#collecting.idle(), this.#settling.idle()])
     // When images were used last is worth a write now.

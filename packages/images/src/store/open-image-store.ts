@@ -9,7 +9,7 @@ import { IndexFile } from './index-file.ts'
 import { layerTool } from './layer-tool.ts'
 import { LocalImageStore } from './local-image-store.ts'
 import type { ImageStoreInsides, ImageStoreOptions } from './options.ts'
-import type { HeldLayer } from './parts.ts'
+import type { FetchedBlob, HeldLayer } from './parts.ts'
 import { SharedWork } from './shared-work.ts'
 import { noStep } from './step.ts'
 import { sweep } from './sweep.ts'
@@ -42,7 +42,8 @@ export async function openImageStore(options: ImageStoreOptions, insides: ImageS
       archive: openArchive,
       layout: openLayout,
     },
-    pulls: new SharedWork<HeldLayer, number>((layer) => layer.again()),
+    pulls: new SharedWork<FetchedBlob, number>((blob) => blob.again()),
+    unpacks: new SharedWork<HeldLayer, void>((layer) => layer.again()),
     unpacking: new Gate(UNPACKING),
     clock: options.clock,
     log,

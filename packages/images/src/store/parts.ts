@@ -1,5 +1,6 @@
 import type { Clock, Log } from '@cove/domain'
 import type { openArchive, openLayout } from '../archive/open-archive.ts'
+import type { Compression } from '../registry/image-source.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Catalog } from './catalog.ts'
 import type { Folders } from './folders.ts'
@@ -16,6 +17,12 @@ export interface HeldLayer extends Hold {
   again(): HeldLayer
 }
 
+/** The blob of a layer is in its place. */
+export interface FetchedBlob extends Hold {
+  readonly compression: Compression
+  again(): FetchedBlob
+}
+
 /** How images are reached that are not here. */
 export interface Openers {
   readonly registry: Registry['resolve']
@@ -30,8 +37,10 @@ export interface StoreParts {
   readonly layers: LayerTool
   readonly openers: Openers
   readonly buildDockerfile?: DockerfileBuilder
-  /** One pull per layer; progress is bytes of its blob. */
-  readonly pulls: SharedWork<HeldLayer, number>
+  /** One pull per blob; progress is bytes of it. */
+  readonly pulls: SharedWork<FetchedBlob, number>
+  /** One unpacking per layer. */
+  readonly unpacks: SharedWork<HeldLayer, void>
   readonly unpacking: Gate
   readonly clock: Clock
   readonly log: Log

@@ -39,11 +39,6 @@ export class SharedWork<Result extends Disposable, Progress> {
     }
   }
 
-  /** True while anything is being done. */
-  get busy(): boolean {
-    return this.#running.size > 0
-  }
-
   /** Cancels everything; resolves when all of it has come to its end. */
   async stop(reason: unknown): Promise<void> {
     const all = [...this.#running.values()]

@@ -3,8 +3,7 @@ import type { ImageConfig, ImageSource } from '../registry/image-source.ts'
 import { checkConfig } from './check-config.ts'
 import { baseOf } from './image-config.ts'
 import { keepImage, type NewImage } from './keep-image.ts'
-import { overlap } from './overlap.ts'
-import { pullLayer } from './pull-layer.ts'
+import { pullLayers } from './pull-layers.ts'
 import type { HeldLayer, StoreParts } from './parts.ts'
 import type { HeldImage } from './keep-image.ts'
 
@@ -34,42 +33,35 @@ export async function takeImage(parts: StoreParts, from: ImageSource, options: T
     ...(options.name === undefined ? {} : { name: options.name }),
   })
   if (parts.catalog.image(id) !== undefined) return await keepImage(parts, image([]))
-  const layers: HeldLayer[] = []
+  const layers = await pullAll(parts, from, options)
   try {
-    await pullAll(parts, from, options, layers)
     return await keepImage(parts, image(layers))
   } finally {
     for (const layer of layers) layer[Symbol.dispose]()
   }
 }
 
-/** Into `held`, in the order of the layers; those that came before one failed too. */
-async function pullAll(
-  parts: StoreParts,
-  from: ImageSource,
-  { signal, progress }: TakeOptions,
-  held: HeldLayer[],
-): Promise<void> {
+async function pullAll(parts: StoreParts, from: ImageSource, { signal, progress }: TakeOptions): Promise<HeldLayer[]> {
   const count = from.layers.length
   const totalBytes = from.layers.reduce((sum, { size }) => sum + size, 0)
   const bytes = from.layers.map(() => 0)
-  let done = 0
+  let unpacked = 0
   const tell = () => {
-    const step = `pulling layer ${Math.min(done + 1, count)} of ${count}`
-    progress({ step, bytes: bytes.reduce((sum, part) => sum + part, 0), totalBytes })
+    const here = bytes.reduce((sum, part) => sum + part, 0)
+    const doing = here < totalBytes ? 'pulling' : 'unpacking'
+    progress({ step: `${doing} layer ${Math.min(unpacked + 1, count)} of ${count}`, bytes: here, totalBytes })
   }
-  const pulled = await overlap(signal, from.layers, async (layer, at, stopped) => {
-    const pull = await pullLayer(parts, from, layer, {
-      signal: stopped,
-      progress: (there) => {
-        bytes[at] = there
-        tell()
-      },
-    })
-    done++
-    return pull
+  return await pullLayers(parts, from, {
+    signal,
+    progress: (at, there) => {
+      bytes[at] = there
+      tell()
+    },
+    done: (layers) => {
+      unpacked = layers
+      tell()
+    },
   })
-  held.push(...pulled)
 }
 
 function idOf({ configDigest }: ImageSource): ImageId {
