@@ -68,6 +68,7 @@ export async function composeDaemon(
     clock,
     random,
     log: log.child({ room: 'node' }),
+    buildsFolder: join(dataDir.path, 'builds'),
     ...(settings.driver === 'auto' ? {} : { defaultDriver: settings.driver }),
   })
   // After the node has let go, also when the start fails further on.
