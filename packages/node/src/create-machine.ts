@@ -7,7 +7,6 @@ import {
   type DiskId,
   type Driver,
   type Exit,
-  type GuestIdentity,
   type Machine,
   type MachineSpec,
   type NodeSandbox,
@@ -18,8 +17,10 @@ import { chooseDriver } from './choose-driver.ts'
 import { findGround, type Ground } from './ground.ts'
 import { watchMachine } from './end-machine.ts'
 import { GuestSession } from './guest-session.ts'
+import { hostnameOf, identityOf } from './identity.ts'
 import { isEndedRecord, isLiveRecord, type EndedRecord, type LiveRecord } from './machine-record.ts'
 import { driverNamed, type NodeParts } from './node-parts.ts'
+import { claimMachine, type Claimed } from './pools/claim-machine.ts'
 import { describeRecord, type Slot } from './slot.ts'
 import { staleIncarnation } from './stale-incarnation.ts'
 import { runStartCommand } from './start-command.ts'
@@ -29,7 +30,6 @@ import { throwIfAborted, withDeadline } from './wait.ts'
 /** Milliseconds that a create waits for what an earlier machine of the sandbox has left over. */
 const LEFTOVERS_MS = 10_000
 const TOKEN_BYTES = 32
-const DNS_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 export interface MachineWish {
   readonly spec: SandboxSpec
@@ -61,11 +61,12 @@ export async function createMachine(
   }
   await leftoversGone(parts, slot, signal)
   using ground = await findGround(parts, wish.spec, record, wish.progress, signal)
-  const plan: Plan = { wish, ground, previous: record, volumes: await parts.volumes.mountsFor(wish.spec.volumes) }
+  using volumes = await parts.volumes.mountsFor(wish.spec.volumes)
+  const plan: Plan = { wish, ground, previous: record, volumes: volumes.mounts }
   const driver = await driverFor(parts, plan, signal)
   // A driver that has not told yet what it runs would take the new machine for a stray.
   await parts.recoveries.wait(driver.name, signal)
-  return await make(parts, slot, driver, plan, signal)
+  return (await claim(parts, slot, driver, plan, signal)) ?? (await make(parts, slot, driver, plan, signal))
 }
 
 /** Everything that is known before a driver is asked. */
@@ -95,7 +96,7 @@ async function found(parts: NodeParts, slot: Slot, wish: MachineWish, signal: Ab
   const { session } = slot
   if (session !== undefined && !session.configured) {
     using lease = record.image === undefined ? undefined : await parts.images.lease(record.image)
-    await session.configure(identity(parts, wish.spec, lease?.info.defaults ?? { env: {} }), signal)
+    await session.configure(identityOf(parts, wish.spec, lease?.info.defaults ?? { env: {} }), signal)
     if (wish.spec.start !== undefined) {
       await runStartCommand(parts, session.guest, wish.spec.start, signal)
     }
@@ -132,6 +133,35 @@ async function driverFor(parts: NodeParts, plan: Plan, signal: AbortSignal): Pro
   )
 }
 
+/** From a pool that has exactly this; undefined when there is none, or none that answers. */
+async function claim(
+  parts: NodeParts,
+  slot: Slot,
+  driver: Driver,
+  plan: Plan,
+  signal: AbortSignal,
+): Promise<NodeSandbox | undefined> {
+  const { wish, ground, previous, volumes } = plan
+  if (previous !== undefined || ground.saved !== undefined || volumes.length > 0) return undefined
+  const { limits, network } = wish.spec
+  const taken = parts.pools.take({ driver: driver.name, ground: ground.image ?? 'host', limits, network })
+  if (taken === undefined) return undefined
+  const { warm, spoiled } = taken
+  const identity = {
+    machine: warm.machine.id,
+    token: warm.token,
+    ...(warm.disk === undefined ? {} : { disk: warm.disk }),
+  }
+  const record: LiveRecord = { ...firstRecord(slot, driver, plan, identity), pooled: true }
+  const made = await settle(parts, slot, record, wish, signal, () =>
+    claimMachine(parts, warm, record, wish.spec, ground.defaults, signal),
+  )
+  if (made !== undefined) return made
+  spoiled()
+  slot.record = undefined
+  return undefined
+}
+
 async function make(
   parts: NodeParts,
   slot: Slot,
@@ -139,26 +169,15 @@ async function make(
   plan: Plan,
   signal: AbortSignal,
 ): Promise<NodeSandbox> {
-  const { wish, ground, previous } = plan
+  const { wish, previous } = plan
   const disk = keepsDisks(driver) ? (previous?.disk ?? newDiskId(parts.random)) : undefined
-  const record: LiveRecord = {
-    sandbox: slot.id,
-    incarnation: wish.incarnation,
+  const record = firstRecord(slot, driver, plan, {
     machine: newMachineId(parts.random),
-    driver: driver.name,
-    isolation: driver.isolation,
-    ...(disk === undefined ? {} : { disk }),
-    ...(ground.image === undefined ? {} : { image: ground.image }),
-    ...(wish.spec.volumes.length === 0 ? {} : { volumes: wish.spec.volumes.map(({ volume }) => volume) }),
-    limits: [],
-    state: 'creating',
     token: parts.random.bytes(TOKEN_BYTES),
-    ...(previous === undefined ? {} : { previous }),
-  }
-  try {
-    const { running, session } = await parts.creates.run(signal, async () => {
-      slot.record = record
-      slot.doomed = undefined
+    ...(disk === undefined ? {} : { disk }),
+  })
+  const made = await settle(parts, slot, record, wish, signal, () =>
+    parts.creates.run(signal, async () => {
       const context = { signal, progress: wish.progress }
       // The record is written while the machine is made: a machine without one is removed by the next daemon.
       const [writing, creating] = await Promise.allSettled([
@@ -168,7 +187,47 @@ async function make(
       if (writing.status === 'rejected') throw writing.reason
       if (creating.status === 'rejected') throw creating.reason
       return await becomeSandbox(parts, record, creating.value, plan, signal)
-    })
+    }),
+  )
+  if (made === undefined) throw new CoveError('internal', 'a machine was made and is not there')
+  return made
+}
+
+function firstRecord(
+  slot: Slot,
+  driver: Driver,
+  { wish, ground, previous }: Plan,
+  own: Pick<LiveRecord, 'machine' | 'token' | 'disk'>,
+): LiveRecord {
+  return {
+    sandbox: slot.id,
+    incarnation: wish.incarnation,
+    driver: driver.name,
+    isolation: driver.isolation,
+    ...own,
+    ...(ground.image === undefined ? {} : { image: ground.image }),
+    ...(wish.spec.volumes.length === 0 ? {} : { volumes: wish.spec.volumes.map(({ volume }) => volume) }),
+    limits: [],
+    state: 'creating',
+    ...(previous === undefined ? {} : { previous }),
+  }
+}
+
+/** Gets the machine, starts what is to run in it, and only then lets others at it. All of that, or nothing. */
+async function settle(
+  parts: NodeParts,
+  slot: Slot,
+  record: LiveRecord,
+  wish: MachineWish,
+  signal: AbortSignal,
+  obtain: () => Promise<Claimed | undefined>,
+): Promise<NodeSandbox | undefined> {
+  try {
+    slot.record = record
+    slot.doomed = undefined
+    const obtained = await obtain()
+    if (obtained === undefined) return undefined
+    const { running, session } = obtained
     await startSandbox(parts, session, wish.spec, wish.progress, signal)
     slot.record = running
     slot.session = session
@@ -188,7 +247,7 @@ async function becomeSandbox(
   machine: Machine,
   { wish: { spec }, ground }: Plan,
   signal: AbortSignal,
-): Promise<{ readonly running: LiveRecord; readonly session: GuestSession }> {
+): Promise<Claimed> {
   const { previous: _previous, ...own } = record
   const running: LiveRecord = { ...own, state: 'running', limits: machine.limits }
   const { saved, defaults } = ground
@@ -197,7 +256,7 @@ async function becomeSandbox(
     throwIfAborted(signal)
     // What wakes from a saved memory takes a token of its own, so that nobody else's opens it.
     const rebound = saved === undefined ? {} : { token: record.token }
-    const configured = session.configure({ ...identity(parts, spec, defaults), ...rebound }, signal)
+    const configured = session.configure({ ...identityOf(parts, spec, defaults), ...rebound }, signal)
     const [configuring, writing] = await Promise.allSettled([configured, parts.records.put(running)])
     if (configuring.status === 'rejected') throw configuring.reason
     if (writing.status === 'rejected') throw writing.reason
@@ -239,25 +298,8 @@ function specFor({ wish: { spec }, ground, volumes }: Plan, disk: DiskId | undef
     from: ground.from,
     limits: spec.limits,
     network: spec.network,
-    hostname: hostname(spec),
+    hostname: hostnameOf(spec),
     ...(disk === undefined ? {} : { disk }),
     ...(volumes.length === 0 ? {} : { volumes }),
-  }
-}
-
-const hostname = (spec: SandboxSpec): string =>
-  spec.name !== undefined && DNS_LABEL.test(spec.name) ? spec.name : spec.id
-
-/** What the sandbox was created with wins over what its image says. */
-function identity(parts: NodeParts, spec: SandboxSpec, defaults: Ground['defaults']): GuestIdentity {
-  const user = spec.user ?? defaults.user
-  const workdir = spec.workdir ?? defaults.workdir
-  return {
-    hostname: hostname(spec),
-    env: { ...defaults.env, ...spec.env },
-    ...(user === undefined ? {} : { user }),
-    ...(workdir === undefined ? {} : { workdir }),
-    entropy: parts.random.bytes(32),
-    clock: parts.clock.now(),
   }
 }

@@ -108,7 +108,16 @@ export async function destroySandbox(parts: NodeParts, slot: Slot): Promise<void
   if (forgotten.status === 'rejected') throw CoveError.from(forgotten.reason)
   slot.record = undefined
   slot.doomed = record
+  // The sandbox is gone all the same; what stays mounted is tried again with the next one.
+  if (record.volumes !== undefined) await parts.volumes.settle(record.volumes).catch(reportTo(parts, slot))
   if (removed.status === 'rejected') throw CoveError.from(removed.reason, 'driver-failed')
+}
+
+function reportTo({ log }: NodeParts, slot: Slot): (thrown: unknown) => void {
+  return (thrown) => {
+    const { code, message } = CoveError.from(thrown)
+    log.warn('a volume was not unmounted', { sandbox: slot.id, code, error: message })
+  }
 }
 
 /** The record of exactly this incarnation. */

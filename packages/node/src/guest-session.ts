@@ -37,6 +37,7 @@ export class GuestSession {
   readonly machine: Machine
   readonly guest: Guest
   #token: Uint8Array
+  #sandbox: SandboxId | undefined
   readonly #parts: SessionParts
   readonly #over = new AbortController()
   #ended: CoveError | undefined
@@ -47,12 +48,19 @@ export class GuestSession {
   #released: Promise<void> | undefined
   #configured = false
 
-  constructor(sandbox: SandboxId, machine: Machine, token: Uint8Array, parts: SessionParts) {
+  /** Without a sandbox it is the session of a machine that waits for one. */
+  constructor(sandbox: SandboxId | undefined, machine: Machine, token: Uint8Array, parts: SessionParts) {
     this.machine = machine
     this.#token = token
     this.#parts = parts
     this.guest = new GuestHandle(this)
-    void this.#followMachine(sandbox)
+    this.#sandbox = sandbox
+    void this.#followMachine()
+  }
+
+  /** Whose machine this is from now on. */
+  belongTo(sandbox: SandboxId): void {
+    this.#sandbox = sandbox
   }
 
   /** How the machine ended, once it has. */
@@ -103,9 +111,10 @@ export class GuestSession {
     await this.#released
   }
 
-  async #followMachine(sandbox: SandboxId): Promise<void> {
+  async #followMachine(): Promise<void> {
     this.#exit = await this.machine.exited
-    const message = `the machine of sandbox ${sandbox} ${describeExit(this.#exit)}`
+    const whose = this.#sandbox === undefined ? 'a pool' : `sandbox ${this.#sandbox}`
+    const message = `the machine of ${whose} ${describeExit(this.#exit)}`
     this.end(new CoveError('wrong-state', message, { state: 'ended' }))
   }
 

@@ -34,13 +34,6 @@ import { anySignal } from './wait.ts'
 /** Milliseconds that closing waits for creates and stops that are under way. */
 const CLOSE_MS = 10_000
 
-/** What has rooms of its own beside the machines. */
-export interface NodeFacets {
-  readonly builds: NodeBuilds
-  readonly volumes: NodeVolumes
-  readonly pools: NodePools
-}
-
 /** The port of one node over its parts: who asks twice gets one answer, and nobody waits for another sandbox. */
 export class MachineNode implements CoveNode {
   readonly name: string
@@ -57,7 +50,7 @@ export class MachineNode implements CoveNode {
   constructor(
     name: string,
     parts: NodeParts,
-    facets: NodeFacets,
+    builds: NodeBuilds,
     stop: AbortController,
     fresh: Promise<void>,
     signal: AbortSignal | undefined,
@@ -66,9 +59,9 @@ export class MachineNode implements CoveNode {
     this.#parts = parts
     this.snapshots = parts.snapshots
     this.images = nodeImages(parts.images)
-    this.builds = facets.builds
-    this.volumes = facets.volumes
-    this.pools = facets.pools
+    this.builds = builds
+    this.volumes = parts.volumes
+    this.pools = parts.pools
     this.#stop = stop
     this.#fresh = fresh
     const end = (): void => void this.close()
@@ -204,6 +197,7 @@ export class MachineNode implements CoveNode {
     const { slots, background, clock } = this.#parts
     const reason = new CoveError('cancelled', 'the node is closing')
     this.#stop.abort(reason)
+    await this.#parts.pools.close()
     for (const slot of slots.values()) slot.abortCreates(reason)
     const late = new AbortController()
     const orderly = Promise.all([...[...slots.values()].map((slot) => slot.idle()), background.settled(), this.#fresh])

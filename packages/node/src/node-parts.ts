@@ -14,6 +14,7 @@ import type { Gate } from './gate.ts'
 import type { SessionParts } from './guest-session.ts'
 import type { Leftovers } from './leftovers.ts'
 import type { MachineRecords } from './machine-records.ts'
+import type { WarmPools } from './pools/warm-pools.ts'
 import type { Recoveries } from './recoveries.ts'
 import type { Slot } from './slot.ts'
 import type { Snapshots } from './snapshots/snapshots.ts'
@@ -28,6 +29,7 @@ export interface NodeParts {
   readonly images: ImageStore
   readonly snapshots: Snapshots
   readonly volumes: Volumes
+  readonly pools: WarmPools
   readonly slots: Map<SandboxId, Slot>
   /** Machines and disks of no known sandbox. */
   readonly strays: Leftovers

@@ -6,7 +6,9 @@ import {
   type ImageStore,
   type Log,
   type Random,
+  type SandboxId,
   type Store,
+  type VolumeId,
 } from '@cove/domain'
 import { Background } from './background.ts'
 import { Builds } from './builds/builds.ts'
@@ -20,8 +22,9 @@ import { Leftovers } from './leftovers.ts'
 import { noImages } from './images/no-images.ts'
 import { MachineRecords } from './machine-records.ts'
 import { MachineNode } from './machine-node.ts'
-import { noFacets } from './no-facets.ts'
+import { noBuilds } from './builds/no-builds.ts'
 import type { NodeParts } from './node-parts.ts'
+import { WarmPools } from './pools/warm-pools.ts'
 import { Recoveries } from './recoveries.ts'
 import { recoverMachines } from './recover-machines.ts'
 import { slotFor } from './slots.ts'
@@ -40,6 +43,8 @@ export interface NodeOptions {
   readonly drivers: readonly Driver[]
   /** The caller's; without it the node has the host's own programs and nothing else. */
   readonly images?: ImageStore
+  /** Where volumes are kept; without it the node keeps none. */
+  readonly volumesFolder?: string
   /** This node's own machine truth, used by nobody else. */
   readonly store: Store
   readonly clock: Clock
@@ -80,6 +85,7 @@ export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Pr
   try {
     const epochs = new Epochs(await records.nextGeneration())
     const images = options.images ?? noImages()
+    const pools = new WarmPools()
     const parts: NodeParts = {
       drivers,
       proofs,
@@ -87,7 +93,8 @@ export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Pr
       recoveries,
       images,
       snapshots: await Snapshots.open(store, drivers, images),
-      volumes: new Volumes(),
+      volumes: await Volumes.open(store, options.volumesFolder),
+      pools,
       slots: new Map(),
       strays: new Leftovers(background, 'removing machines of no sandbox'),
       creates: new Gate(options.maxConcurrentCreates ?? CONCURRENT_CREATES),
@@ -110,11 +117,12 @@ export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Pr
     const recovered = Promise.all(drivers.map((driver) => recoverFirst(parts, driver, stop.signal)))
     const fresh = proofs.keepFresh()
     await recovered
-    const facets = noFacets()
+    await parts.volumes.follow((id) => volumeUsers(parts, id))
+    pools.start(parts)
     const { buildsFolder: folder } = options
     const builds =
-      folder === undefined ? facets.builds : await Builds.open({ ...parts, store, folder, signal: stop.signal })
-    return new MachineNode(options.name, parts, { ...facets, builds }, stop, fresh, options.signal)
+      folder === undefined ? noBuilds() : await Builds.open({ ...parts, store, folder, signal: stop.signal })
+    return new MachineNode(options.name, parts, builds, stop, fresh, options.signal)
   } catch (error) {
     stop.abort(error)
     throw error
@@ -125,6 +133,11 @@ export async function openNodeWith(openLink: OpenLink, options: NodeOptions): Pr
 function* imagesInUse(parts: NodeParts): Iterable<ImageId> {
   for (const { record } of parts.slots.values()) if (record?.image !== undefined) yield record.image
   yield* parts.snapshots.images()
+}
+
+/** Sandboxes that have it mounted, or will when they are started again. */
+function volumeUsers(parts: NodeParts, id: VolumeId): readonly SandboxId[] {
+  return [...parts.slots.values()].filter(({ record }) => record?.volumes?.includes(id) === true).map((slot) => slot.id)
 }
 
 async function recoverFirst(parts: NodeParts, driver: Driver, signal: AbortSignal): Promise<void> {

@@ -209,6 +209,12 @@ export interface Resizable {
 }
 export const isResizable = (machine: Machine): machine is Machine & Resizable => 'resize' in machine
 
+/** Can be given another host name from outside, where what is inside may not do so. */
+export interface Renamable {
+  rename(hostname: string): Promise<void>
+}
+export const isRenamable = (machine: Machine): machine is Machine & Renamable => 'rename' in machine
+
 export interface Balloon {
   /** Gives memory back to the host until about this many bytes remain for the guest. */
   setMemoryTarget(bytes: number): Promise<void>

@@ -35,6 +35,7 @@ import { BlankDisks } from './blank-disks.ts'
 import { describeHost } from './describe-host.ts'
 import { diskOf } from './disk-of.ts'
 import { machineExit } from './exit-of.ts'
+import { expectFiltered } from './filtered.ts'
 import { Holdings } from './holdings.ts'
 import { IdRanges } from './id-ranges.ts'
 import { diskReport, enforcedLimits, withProblems, type MissingLimits } from '../cgroups/limit-support.ts'
@@ -146,6 +147,9 @@ export class ToolDriver implements Driver, KeepsDisks {
       enforces: enforcedLimits(this.#missing),
       details: describeHost(opened.prepared, network),
       fix: tool.runningFix(ids),
+      look: async ({ id }) => {
+        if (this.#tool.filtered === true) await expectFiltered(await this.#launcher.get(recordOf(opened.prepared, id)))
+      },
       ...this.#proofOf(folders.stage),
     })
     this.#proven = fingerprint.proven

@@ -1,0 +1,159 @@
+import { CoveError, type Clock, type Log, type PoolReport, type PoolSpec } from '@cove/domain'
+import type { Leftover } from '../leftovers.ts'
+import type { WarmMachine } from './warm-machine.ts'
+
+/** Makes one machine for a pool, up to the first answer of its guest. */
+export type MakeWarm = (spec: PoolSpec, signal: AbortSignal) => Promise<WarmMachine>
+
+export interface PoolParts {
+  readonly make: MakeWarm
+  /** Takes away what nobody will use. */
+  readonly discard: (leftover: Leftover) => void
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Machines that are made at once: what is asked for now goes first. */
+const AT_ONCE = 2
+const FIRST_PAUSE_MS = 1_000
+const LONGEST_PAUSE_MS = 60_000
+/** How long a pool that was emptied holds more than its minimum ready. */
+const BUSY_MS = 60_000
+
+/** The machines of one pool: kept at `min`, and nearer to `max` for a while when many are taken. */
+export class Pool {
+  readonly spec: PoolSpec
+  /** What its machines satisfy; known once one has been made. */
+  key: string | undefined
+  readonly #parts: PoolParts
+  readonly #ready: WarmMachine[] = []
+  readonly #closing = new AbortController()
+  readonly #filling = new Set<Promise<void>>()
+  #wake = new AbortController()
+  #asked = 0
+  #served = 0
+  #broken = 0
+  #takenAt = 0
+  #taken = 0
+  #problem: string | undefined
+
+  constructor(spec: PoolSpec, parts: PoolParts) {
+    this.spec = spec
+    this.#parts = parts
+  }
+
+  /** Runs until the pool is closed. */
+  async fill(): Promise<void> {
+    const { signal } = this.#closing
+    let pause = FIRST_PAUSE_MS
+    while (!signal.aborted) {
+      this.#wake = new AbortController()
+      while (this.#filling.size < AT_ONCE && this.#ready.length + this.#filling.size < this.#wanted()) this.#makeOne()
+      if (this.#problem === undefined) pause = FIRST_PAUSE_MS
+      else pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
+      const ends = [signal, this.#wake.signal]
+      await this.#parts.clock
+        .sleep(this.#problem === undefined ? BUSY_MS : pause, AbortSignal.any(ends))
+        .catch(() => {})
+    }
+    await Promise.all(this.#filling)
+  }
+
+  /** One that runs, or none. It is the caller's from now on. */
+  take(): WarmMachine | undefined {
+    this.#asked++
+    this.#takenAt = this.#parts.clock.monotonic()
+    this.#taken++
+    const warm = this.#ready.shift()
+    if (warm !== undefined) this.#served++
+    this.#wake.abort()
+    return warm
+  }
+
+  /** What was taken turned out not to answer: it was no help. */
+  spoiled(): void {
+    this.#served--
+    this.#broken++
+  }
+
+  report(): PoolReport {
+    const driver = this.#ready[0]?.driver.name
+    return {
+      spec: this.spec,
+      ...(driver === undefined ? {} : { driver }),
+      ready: this.#ready.length,
+      making: this.#filling.size,
+      asked: this.#asked,
+      served: this.#served,
+      broken: this.#broken,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+    }
+  }
+
+  /** Ends what is being made and takes away what is ready. */
+  async close(): Promise<void> {
+    this.#closing.abort(new CoveError('cancelled', 'the pool is closed'))
+    for (const warm of this.#ready.splice(0)) this.#discard(warm)
+    await Promise.all(this.#filling)
+  }
+
+  /** As many more as were taken lately, so that a burst finds the next ones sooner. */
+  #wanted(): number {
+    const { min, max } = this.spec
+    if (this.#parts.clock.monotonic() - this.#takenAt > BUSY_MS) this.#taken = 0
+    return Math.min(max, min + this.#taken)
+  }
+
+  /** Also ends when a machine is ready, or taken. */
+  async #sleep(ms: number): Promise<void> {
+    const ends = AbortSignal.any([this.#closing.signal, this.#wake.signal])
+    await this.#parts.clock.sleep(ms, ends).catch(() => {})
+  }
+
+  #makeOne(): void {
+    const making = this.#make().then((made) => {
+      this.#filling.delete(making)
+      // After a failure the next try has to wait.
+      if (made) this.#wake.abort()
+    })
+    this.#filling.add(making)
+  }
+
+  async #make(): Promise<boolean> {
+    const { signal } = this.#closing
+    try {
+      const warm = await this.#parts.make(this.spec, signal)
+      if (signal.aborted) {
+        this.#discard(warm)
+        return false
+      }
+      this.#problem = undefined
+      this.#ready.push(warm)
+      void this.#watch(warm)
+      return true
+    } catch (error) {
+      if (signal.aborted) return false
+      const { code, message } = CoveError.from(error)
+      this.#problem = message
+      this.#parts.log.warn('a pool cannot be filled', { pool: this.spec.name, code, error: message })
+      return false
+    }
+  }
+
+  /** One that ends before anybody takes it is replaced. */
+  async #watch(warm: WarmMachine): Promise<void> {
+    await warm.machine.exited
+    const at = this.#ready.indexOf(warm)
+    if (at < 0) return
+    this.#ready.splice(at, 1)
+    this.#broken++
+    this.#discard(warm)
+    this.#wake.abort()
+  }
+
+  #discard({ driver, machine, disk, session, ground }: WarmMachine): void {
+    ground[Symbol.dispose]()
+    session.end(new CoveError('cancelled', 'the machine was not needed'))
+    this.#parts.discard({ driver, machine: machine.id, ...(disk === undefined ? {} : { disk }) })
+  }
+}
