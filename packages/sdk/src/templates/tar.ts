@@ -1,3 +1,5 @@
+import { CoveError } from '@cove/domain'
+
 const BLOCK = 512
 /** Two empty blocks end an archive. */
 const END = new Uint8Array(2 * BLOCK)
@@ -27,7 +29,8 @@ export async function* tarOf(entries: AsyncIterable<TarEntry> | Iterable<TarEntr
       if (left < 0) break
       yield chunk
     }
-    if (left !== 0) throw new Error(`${entry.path} has changed while it was read`)
+    if (left !== 0)
+      throw new CoveError('io-error', `${entry.path} has changed while it was read`, {}, { fix: 'Call again.' })
     yield padding(entry.size)
   }
   yield END
