@@ -17,6 +17,7 @@ export function bubblewrapTool(given?: string): Tool {
     isolation: 'namespace',
     recordPrefix: 'bwrap-',
     share: 0,
+    filtered: true,
     find: async () => {
       const program = await findProgram('bwrap', given)
       const seccomp = assembleSeccomp(ownArchitecture())

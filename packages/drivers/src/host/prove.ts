@@ -10,6 +10,7 @@ import {
   type Exit,
   type Fingerprint,
   type LimitName,
+  type Machine,
   type Random,
   type TemplateRoot,
 } from '@cove/domain'
@@ -25,6 +26,8 @@ export interface Proof {
   /** A proof from another run of the daemon will do. */
   readonly trustCache: boolean
   readonly native: boolean
+  /** Looks at the machine while its agent runs; fails when something is missing. */
+  readonly look?: (machine: Machine) => Promise<void>
   /** What the machine starts from. Default: the host's programs. */
   readonly from?: TemplateRoot
   /** What is run in it and has to end with 0. Default: `/bin/true`. */
@@ -79,6 +82,7 @@ async function runOnce(driver: Driver, proof: Proof, signal: AbortSignal): Promi
       random,
       signal,
     })
+    await proof.look?.(machine)
     const { events } = await link.start({ id: newProcessId(random), argv: argvOf(proof), env: {} }, signal)
     for await (const event of events) if (event.type === 'exit') return event.exit
     return { kind: 'lost' }

@@ -14,6 +14,8 @@ export interface Tool {
   readonly share: number
   /** What the machine of the proof starts from, and what is run in it. Default: the host's programs, `/bin/true`. */
   readonly proof?: { readonly from: (emptyFolder: string) => TemplateRoot; readonly argv: readonly string[] }
+  /** The host's kernel filters the machine's system calls: the proof looks whether it does. */
+  readonly filtered?: boolean
   /** Looks for the program. Never throws for a missing one. */
   find(): Promise<FoundTool>
 }

@@ -1,10 +1,11 @@
 import { findProgram, versionOf } from '../launched/find-program.ts'
 import { TOOL_FD, type FoundTool, type Tool } from '../launched/tool.ts'
 import { AGENT_PATH } from '../launched/stage.ts'
+import { assembleSeccomp } from '../seccomp/assemble.ts'
 import { ownArchitecture } from '../seccomp/own-architecture.ts'
 import { bundleConfig } from './bundle.ts'
-import { BUNDLE, STATE, type RuntimeFlavour } from './flavours.ts'
-import { seccompProfile } from './seccomp-profile.ts'
+import { BUNDLE, FILTER_ANNOTATION, STATE, takesProgram, type RuntimeFlavour } from './flavours.ts'
+import { seccompProfile, type SeccompProfile } from './seccomp-profile.ts'
 
 const STATE_BYTES = 4 * 1024 * 1024
 
@@ -21,12 +22,14 @@ export function runtimeTool(flavour: RuntimeFlavour, given?: string): Tool {
       from: (emptyFolder) => ({ kind: 'layers', lower: [emptyFolder] }),
       argv: [AGENT_PATH, 'version'],
     },
+    filtered: true,
     find: async (): Promise<FoundTool> => {
       const program = await findProgram(name, given)
-      const seccomp = seccompProfile(ownArchitecture())
+      const version = program === undefined ? 'none' : await versionOf(program)
+      const filter = filterFor(flavour, version)
       return {
         program,
-        version: program === undefined ? 'none' : await versionOf(program),
+        version,
         missing: {
           reason: `${name} is not installed`,
           fix: `Install it with the system's package manager, for example \`apt-get install ${name}\`.`,
@@ -39,7 +42,7 @@ export function runtimeTool(flavour: RuntimeFlavour, given?: string): Tool {
             hostname: request.spec.hostname,
             mapped: request.mapped,
             hasNetwork: request.hasNetwork,
-            seccomp,
+            ...filter,
           })
           return {
             argv: [
@@ -64,6 +67,17 @@ export function runtimeTool(flavour: RuntimeFlavour, given?: string): Tool {
       }
     },
   }
+}
+
+/** One policy in the form that the runtime takes fastest. */
+function filterFor(
+  flavour: RuntimeFlavour,
+  version: string,
+): { readonly seccomp: SeccompProfile } | { readonly annotations: Readonly<Record<string, string>> } {
+  const architecture = ownArchitecture()
+  if (!takesProgram(flavour, version)) return { seccomp: seccompProfile(architecture) }
+  const program = Buffer.from(assembleSeccomp(architecture)).toString('base64')
+  return { annotations: { [FILTER_ANNOTATION]: program } }
 }
 
 const RANGE_FIX = `Needs Linux 5.19 or later with overlayfs, user namespaces and full root.`

@@ -16,11 +16,12 @@ interface SeccompSyscall {
   readonly errnoRet?: number
   readonly args?: readonly {
     readonly index: number
-    /** The mask. */
+    /** The mask, or what is compared with. */
     readonly value: number
     /** What is left under the mask. */
-    readonly valueTwo: number
-    readonly op: 'SCMP_CMP_MASKED_EQ'
+    readonly valueTwo?: number
+    /** All but the first look at all 64 bits. */
+    readonly op: 'SCMP_CMP_MASKED_EQ' | 'SCMP_CMP_EQ' | 'SCMP_CMP_NE' | 'SCMP_CMP_GT'
   }[]
 }
 
@@ -57,7 +58,45 @@ function syscallsOf(rule: Rule): readonly SeccompSyscall[] {
       rest = rest.flatMap((each) => subtract(each, cube))
     }
   }
-  return [...found, ...rest.map((part) => syscall(names, rule.action, part))].filter(isNotDefault)
+  const refusals = shortRefusals(names, rule) ?? rest.map((part) => syscall(names, rule.action, part))
+  return [...found, ...refusals].filter(isNotDefault)
+}
+
+/** A runtime takes its time over every entry, at each start. */
+const MAX_LISTED = 64
+
+/**
+ * Of a rule that allows some values of one argument and refuses the rest: the rest one by one, where there are few. What
+ * is allowed is told exactly by entries of its own, and what none of them names is refused as it is; these only say
+ * with which error. So they may speak of all 64 bits, where those above the lowest 32 mean nothing.
+ */
+function shortRefusals(names: readonly string[], { cases = [], action }: Rule): readonly SeccompSyscall[] | undefined {
+  if (typeof action !== 'object' || cases.length === 0) return undefined
+  const refused = { names, action: wordOf(action), errnoRet: ERRNO[action.errno] }
+  const found: SeccompSyscall[] = []
+  const allowed = new Map<number, Condition | undefined>()
+  const [argument] = cases.map(({ when }) => when[0]?.argument ?? -1)
+  for (const { when, action: what } of cases) {
+    const [first, second, ...others] = when
+    if (what !== 'allow' || first === undefined || !('equals' in first) || first.argument !== argument) return undefined
+    if (others.length > 0 || first.equals > MAX_LISTED || allowed.has(first.equals)) return undefined
+    allowed.set(first.equals, second)
+    if (second === undefined) continue
+    if (!('equals' in second)) return undefined
+    found.push({
+      ...refused,
+      args: [
+        { index: first.argument, value: first.equals, op: 'SCMP_CMP_EQ' },
+        { index: second.argument, value: second.equals, op: 'SCMP_CMP_NE' },
+      ],
+    })
+  }
+  const index = argument ?? 0
+  const largest = Math.max(...allowed.keys())
+  for (let value = 0; value < largest; value++) {
+    if (!allowed.has(value)) found.push({ ...refused, args: [{ index, value, op: 'SCMP_CMP_EQ' }] })
+  }
+  return [...found, { ...refused, args: [{ index, value: largest, op: 'SCMP_CMP_GT' }] }]
 }
 
 /** The library refuses a rule that says what holds anyway. */
