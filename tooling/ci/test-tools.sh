@@ -32,6 +32,8 @@ shown python3-pip 'python3 -m pip --version'
 shown nodejs 'node --version'
 shown npm 'npm --version'
 
+"$(dirname "$0")/gvisor.sh"
+
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   echo "not installed, so that some tests are skipped:$missing" >&2
