@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os'
 import { isResizable, type LimitName, type Machine } from '@cove/domain'
 import { describe, expect, it, type TestContext } from 'vitest'
-import { codeOf, type Stage } from './stage.ts'
+import { codeOf, soon, type Stage } from './stage.ts'
 
 const MiB = 1024 * 1024
 const required = (value: number) => ({ value, required: true })
@@ -41,6 +41,11 @@ export function resizeChapter(stage: Stage): void {
       const eats = async () => Number((await stage.shell(link, hungry)).stdout) === 64 * MiB
       expect(await eats()).toBe(true)
       await machine.resize({ memoryBytes: required(32 * MiB) })
+      if (stage.rig.traits.outOfMemory === 'machine') {
+        await expect(eats()).rejects.toMatchObject({ code: 'guest-unreachable' })
+        expect(await soon(machine.exited, 'the end of the machine')).toEqual({ kind: 'out-of-memory' })
+        return
+      }
       expect(await eats()).toBe(false)
       await machine.resize({ memoryBytes: required(256 * MiB) })
       expect(await eats()).toBe(true)

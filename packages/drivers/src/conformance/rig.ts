@@ -31,6 +31,8 @@ export interface DriverRig extends AsyncDisposable {
     readonly internet?: boolean
     /** It saves the memory of machines, and makes machines that go on from there. */
     readonly savesMemory?: boolean
+    /** What ends when a machine needs more memory than it may: a process in it (default), or all of it. */
+    readonly outOfMemory?: 'process' | 'machine'
     /** False: it must refuse volumes. */
     readonly volumes?: boolean
     /** It tells what a machine has written. */

@@ -53,6 +53,8 @@ class FifoStream extends Duplex {
       if (!this.push(chunk)) output.pause()
     })
     output.on('end', () => this.push(null))
+    // The machine never ends its side: whoever ends this one must not go on taking what is meant for the next.
+    this.once('finish', () => this.destroy())
     for (const socket of [input, output]) {
       socket.on('error', (error) => this.destroy(error))
       socket.on('close', () => this.destroy())

@@ -3,8 +3,8 @@ import { findProgram, versionOf } from '../launched/find-program.ts'
 import type { Tool } from '../launched/tool.ts'
 
 const MiB = 1024 * 1024
-/** Watcher, file server and kernel of one machine, before anything runs in it. */
-const RESERVE = { memoryBytes: 112 * MiB, processes: 0, cpus: 0.2 } as const
+/** Watcher, file server and kernel of one machine: 17 MiB before anything runs in it, and more with every process. */
+const RESERVE = { memoryBytes: 40 * MiB, processes: 0, cpus: 0.2 } as const
 
 /** Where `tooling/ci/gvisor.sh` puts the one that can do more than an old distribution's. */
 export const OWN_PLACE = '/usr/local/lib/cove/runsc'

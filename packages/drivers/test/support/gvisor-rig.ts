@@ -33,6 +33,7 @@ export async function openGvisorRig(): Promise<HostRig> {
       pausable: true,
       internet: hasInternet,
       savesMemory: true,
+      outOfMemory: 'machine',
       volumes: true,
       readsDisk: true,
       resizable: true,
