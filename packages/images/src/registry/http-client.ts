@@ -8,7 +8,8 @@ import { cancelled, TemporaryFault } from './temporary-fault.ts'
 
 const MAX_REDIRECTS = 5
 const MAX_HEADERS = 64 * 1024
-const SOCKETS = 8
+/** Connections to one server that are kept while nobody uses them. */
+const KEPT = 4
 /** Of a body that nobody wants: cheaper to read than a new connection. */
 const MAX_DRAIN = 16 * 1024
 
@@ -129,7 +130,8 @@ export class HttpClient implements Disposable {
     const key = `${secure} ${reach}`
     const found = this.#agents.get(key)
     if (found !== undefined) return found
-    const options = { keepAlive: true, maxSockets: SOCKETS, maxTotalSockets: 4 * SOCKETS }
+    // Nobody waits for a free connection: it would be taken for a server that has gone quiet.
+    const options = { keepAlive: true, maxFreeSockets: KEPT }
     const agent = secure ? new SecureAgent({ ...options, ca: this.#trusted() }) : new PlainAgent(options)
     this.#agents.set(key, agent)
     return agent

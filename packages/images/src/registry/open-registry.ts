@@ -27,15 +27,13 @@ class RegistryClient implements Registry {
   readonly #tuning: Tuning
   readonly #http: HttpClient
   readonly #endpoints: Endpoints
-  readonly #slots: Slots
   readonly #closed = new AbortController()
 
   constructor(options: RegistryOptions) {
     this.#tuning = { ...DEFAULTS, ...options }
-    const { stallMs, parallel } = this.#tuning
+    const { stallMs } = this.#tuning
     this.#http = new HttpClient({ stallMs, certificateAuthorities: options.certificateAuthorities ?? [] })
     this.#endpoints = new Endpoints(options, this.#http, new Keyring(options), this.#closed.signal)
-    this.#slots = new Slots(parallel)
   }
 
   [Symbol.dispose](): void {
@@ -46,6 +44,8 @@ class RegistryClient implements Registry {
   async resolve(text: string, platform: Platform, signal: AbortSignal): Promise<ImageSource> {
     const reference = parseReference(text)
     const endpoints = this.#endpoints.of(reference)
+    // Of each image, so that a slow registry holds up only what comes from it.
+    const slots = new Slots(this.#tuning.parallel)
     const either = AbortSignal.any([signal, this.#closed.signal])
     return firstOf(
       endpoints,
@@ -57,7 +57,8 @@ class RegistryClient implements Registry {
         return {
           name: formatReference(reference),
           ...image,
-          fetchLayer: (layer, file, how) => this.#fetch(order, reference.repository, layer, file, how),
+          fetchLayer: (layer, file, how) =>
+            slots.run(() => this.#fetch(order, reference.repository, layer, file, how), how.signal),
           [Symbol.asyncDispose]: () => Promise.resolve(),
         } satisfies ImageSource
       },
@@ -78,7 +79,7 @@ class RegistryClient implements Registry {
         endpoint.get(repository, `blobs/${layer.digest}`, headers, signal)
       return downloadBlob(layer, file, get, { ...options, signal }, patience)
     }
-    return this.#slots.run(() => firstOf(endpoints, attempt, this.#tuning), signal)
+    return firstOf(endpoints, attempt, this.#tuning)
   }
 }
 

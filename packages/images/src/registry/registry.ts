@@ -14,7 +14,7 @@ export interface RegistryOptions {
   readonly dockerConfig?: string
   /** Where programs `docker-credential-…` are looked for. Default: fixed folders of the system. */
   readonly helperFolders?: readonly string[]
-  /** Layers fetched at the same time. Default 3. */
+  /** Layers of one image that are fetched at the same time. Default 3. */
   readonly parallel?: number
   /** Gives up on an answer when no byte has come for so long. Default 30,000. */
   readonly stallMs?: number
