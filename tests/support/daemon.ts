@@ -146,5 +146,7 @@ export async function runCove(args: readonly string[], options: RunOptions = {})
 
 /** Without the settings of whoever runs the tests. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('COVE_')))
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('COVE_') && !name.startsWith('DOCKER_'))
+  // One driver, so that a story does not depend on what else is installed, nor wait for its proof.
+  return { ...Object.fromEntries(own), COVE_DRIVERS: 'bubblewrap' }
 }

@@ -1,5 +1,6 @@
 export { createBubblewrapDriver, type BubblewrapOptions } from './bubblewrap/driver.ts'
 export { createContainerdDriver, type ContainerdDriverOptions } from './containerd/driver.ts'
 export { createDockerDriver, type DockerOptions } from './docker/driver.ts'
+export { createGvisorDriver, type GvisorOptions } from './gvisor/driver.ts'
 export { createNativeDriver, type NativeOptions } from './native/driver.ts'
 export { createOciDriver, type OciOptions } from './oci/driver.ts'

@@ -7,6 +7,8 @@ export interface CoveNode extends NodeClient, AsyncDisposable {
    * driver can be the default.
    */
   ready(signal?: AbortSignal): Promise<void>
+  /** Drivers whose verdict is known already, the default among them; waits for no other. */
+  provenSoFar(): Promise<readonly DriverReport[]>
   /** Proves every driver anew. */
   diagnose(signal: AbortSignal): Promise<readonly DriverReport[]>
   /** Resolves when nothing is being removed or recorded in the background. */

@@ -107,6 +107,17 @@ export class DriverProofs {
     )
   }
 
+  /** Of those that have a verdict, once there is a default. */
+  async known(): Promise<readonly DriverReport[]> {
+    const chosen = await this.default()
+    return this.#drivers.flatMap((driver) => {
+      const fingerprint = this.#proofs.get(driver.name)?.current
+      if (fingerprint === undefined) return []
+      const { name, isolation } = driver
+      return [{ name, isolation, fingerprint: structuredClone(fingerprint), chosen: driver === chosen }]
+    })
+  }
+
   /** Proves all of them anew. When the signal aborts, only the waiting ends: others may wait for the same proof. */
   async renew(signal: AbortSignal): Promise<void> {
     await Promise.all(this.#drivers.map((driver) => abortable(this.#prove(driver), signal)))

@@ -83,6 +83,10 @@ export class MachineNode implements CoveNode {
     return await this.#parts.proofs.reports(signal)
   }
 
+  async provenSoFar(): Promise<readonly DriverReport[]> {
+    return await this.#parts.proofs.known()
+  }
+
   async diagnose(signal: AbortSignal): Promise<readonly DriverReport[]> {
     await this.#parts.proofs.renew(signal)
     return await this.#parts.proofs.reports(signal)

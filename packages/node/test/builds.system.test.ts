@@ -178,12 +178,12 @@ describe.skipIf(missing.length > 0)('a template built on real machines', () => {
         { kind: 'workdir', path: '/app' },
         { kind: 'copy', context, to: '.' },
         { kind: 'run', command: './hello.sh > greeting; rm /etc/old; mkdir -p /opt/deep; id -u' },
-        { kind: 'run', command: 'cat greeting sub/data; ls /etc; rm -r sub' },
+        { kind: 'run', command: 'cat greeting sub/data; ls /etc/old 2>/dev/null; rm -r sub' },
         { kind: 'user', user: 'user' },
       ]
       const events = await build(`first-${name}`, name, steps)
       expect(imageOf(events).defaults).toMatchObject({ workdir: '/app', user: 'user' })
-      expect(textOf(events)).toBe(`0\nhello ${name}\ndata\ngroup\npasswd\n`)
+      expect(textOf(events)).toBe(`0\nhello ${name}\ndata\n`)
       const again = await build(`second-${name}`, name, steps)
       expect(again.filter(({ type }) => type === 'step')).toMatchObject(steps.map(() => ({ cached: true })))
       expect(again.at(-1)).toEqual(events.at(-1))
@@ -192,9 +192,12 @@ describe.skipIf(missing.length > 0)('a template built on real machines', () => {
         const wish = spec({ from: { kind: 'image', image }, driver })
         await node.create({ spec: wish, incarnation: 1 })
         const guest = await node.guest(wish.id, 1)
-        expect(await runIn(guest, 'pwd; id -u; cat greeting; ls /etc /opt; ls; stat -c %u /app/hello.sh')).toBe(
-          `/app\n1000\nhello ${name}\n/etc:\ngroup\npasswd\n\n/opt:\ndeep\ngreeting\nhello.sh\n0\n`,
-        )
+        expect(
+          await runIn(
+            guest,
+            'pwd; id -u; cat greeting; ls /etc/old 2>/dev/null; ls /opt; ls; stat -c %u /app/hello.sh',
+          ),
+        ).toBe(`/app\n1000\nhello ${name}\ndeep\ngreeting\nhello.sh\n0\n`)
         await node.destroy(wish.id)
       }
     },
@@ -204,7 +207,7 @@ describe.skipIf(missing.length > 0)('a template built on real machines', () => {
   it.each(DRIVERS)(
     'with $name runs its start command in every sandbox, and tells why it is not ready',
     async ({ name }) => {
-      const serve = { argv: ['/bin/nc', '-lk', '-p', '8000', '-e', '/bin/cat'] } as const
+      const serve = { argv: ['/bin/sh', '-c', 'while true; do nc -l -p 8000 -e /bin/cat; done'] } as const
       const start = { ...serve, ready: { kind: 'port', port: 8000, timeoutMs: 20_000 } } as const
       const events = await build(`start-${name}`, name, [{ kind: 'run', command: 'true' }], { start })
       const image = imageOf(events).id

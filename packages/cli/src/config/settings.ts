@@ -17,13 +17,22 @@ const setting = <Value>(
   about: string,
 ): Setting<Value> => ({ fallback, parse, about })
 
+/** Drivers that isolate, by their names. */
+const DRIVERS = ['gvisor', 'crun', 'runc', 'containerd', 'docker', 'bubblewrap'] as const
+
 /** Every setting of the daemon, by its name in the configuration file; `COVE_*` and `--*` are derived from it. */
 export const SETTINGS = {
   listen: setting('127.0.0.1:8080', parseAddress, 'address and port of the API'),
   dataDir: setting(defaultDataDir, parsePath, 'where state is kept'),
   logLevel: setting('info', oneOf('debug', 'info', 'warn', 'error'), 'least severe lines that are logged'),
   logFile: setting('', parseOptionalPath, 'log to this file too (0600, at most 64 MiB and as much before it)'),
-  driver: setting('auto', oneOf('auto', 'bubblewrap', 'native'), 'driver that is taken when a request names none'),
+  driver: setting('auto', oneOf('auto', ...DRIVERS, 'native'), 'driver that is taken when a request names none'),
+  drivers: setting('', parseDrivers, 'drivers that are offered; empty: all that can be proven here'),
+  containerdAddress: setting('/run/containerd/containerd.sock', parsePath, "containerd's socket"),
+  imageBudget: setting('32GiB', parseSize, 'disk for images above which those go that nobody uses'),
+  registryMirrors: setting('', parseMirrors, 'asked before a registry: docker.io=mirror.example.com, more with commas'),
+  insecureRegistries: setting('', parseList, 'registries, host:port, that are spoken to without TLS'),
+  registryConfig: setting(defaultRegistryConfig, parseOptionalPath, "logins for registries, a file like Docker's"),
   allowNative: setting('false', parseTruth, 'offer the native driver, which is no wall'),
   idleTimeout: setting('30m', parseTimeout, 'from the last activity to the end of a sandbox'),
   lifetime: setting('never', parseTimeout, 'from creation to the end of a sandbox'),
@@ -88,6 +97,30 @@ export function defaultConfigFile(env: Environment): string {
   return base !== undefined && isAbsolute(base)
     ? `${base}/cove/config.yaml`
     : `${env['HOME'] ?? '/tmp'}/.config/cove/config.yaml`
+}
+
+function defaultRegistryConfig(env: Environment): string {
+  const folder = env['DOCKER_CONFIG'] ?? (env['HOME'] === undefined ? undefined : `${env['HOME']}/.docker`)
+  return folder === undefined || !isAbsolute(folder) ? '' : `${folder}/config.json`
+}
+
+function parseDrivers(text: string): readonly string[] {
+  const names = parseList(text)
+  const unknown = names.find((name) => !(DRIVERS as readonly string[]).includes(name))
+  if (unknown !== undefined) throw refuse(unknown, `one of ${DRIVERS.join(', ')}`)
+  return names
+}
+
+/** `docker.io=a.example.com,docker.io=b.example.com`: asked in this order. */
+function parseMirrors(text: string): Readonly<Record<string, readonly string[]>> {
+  const mirrors: Record<string, string[]> = {}
+  for (const entry of parseList(text)) {
+    const at = entry.indexOf('=')
+    if (at <= 0 || at === entry.length - 1)
+      throw refuse(entry, 'a registry and its mirror, such as docker.io=host:port')
+    ;(mirrors[entry.slice(0, at)] ??= []).push(entry.slice(at + 1))
+  }
+  return mirrors
 }
 
 function refuse(text: string, want: string): CoveError {

@@ -1,13 +1,15 @@
 import { join } from 'node:path'
-import type { Driver, Log } from '@cove/domain'
+import type { Log } from '@cove/domain'
 import { systemClock, systemRandom } from '@cove/domain/system'
-import { createBubblewrapDriver, createNativeDriver } from '@cove/drivers'
+import { openImageStore } from '@cove/images'
 import { openNode, type CoveNode } from '@cove/node'
 import { openLauncher, type Launcher } from '@cove/runner'
 import { FileAudit, keyRing, openServer, operatorKey, type CoveServer } from '@cove/server'
 import { openEmbeddedStore } from '@cove/store'
-import type { Settings } from '../config/settings.ts'
+import type { Environment, Settings } from '../config/settings.ts'
+import { layersProgramBeside } from '../setup/layers-program.ts'
 import { VERSION } from '../version.ts'
+import { makeDrivers } from './make-drivers.ts'
 import { mcpOptions } from './mcp-options.ts'
 import type { DataDir } from './data-dir.ts'
 import { openRuntimeDir, removeRuntimeDir } from './runtime-dir.ts'
@@ -26,6 +28,7 @@ export async function composeDaemon(
   dataDir: DataDir,
   guestProgram: string,
   log: Log,
+  env: Environment,
 ): Promise<Daemon> {
   const clock = systemClock
   const random = systemRandom
@@ -42,23 +45,31 @@ export async function composeDaemon(
   const runtimeDir = await openRuntimeDir(dataDir.path, installation)
   const launcher = undo.use(await openLauncher({ binary: guestProgram, stateDir: join(runtimeDir, 'l'), installation }))
 
-  const drivers: Driver[] = [
-    createBubblewrapDriver({
-      launcher,
-      guestProgram,
-      stateDir: join(dataDir.drivers, 'bubblewrap'),
-      runtimeDir: join(runtimeDir, 'b'),
-      installation,
-      random,
-      log: log.child({ room: 'drivers' }),
-      uidBase: settings.uidBase,
+  const images = undo.use(
+    await openImageStore({
+      folder: join(dataDir.path, 'images'),
+      layersProgram: layersProgramBeside(guestProgram),
+      clock,
+      log: log.child({ room: 'images' }),
+      budgetBytes: settings.imageBudget,
+      registry: {
+        mirrors: settings.registryMirrors,
+        insecure: settings.insecureRegistries,
+        ...(settings.registryConfig === undefined ? {} : { dockerConfig: settings.registryConfig }),
+      },
     }),
-  ]
-  if (settings.allowNative) {
-    drivers.push(
-      createNativeDriver({ launcher, guestProgram, stateDir: join(dataDir.drivers, 'native'), installation, random }),
-    )
-  }
+  )
+  const drivers = makeDrivers(settings, {
+    launcher,
+    guestProgram,
+    installation,
+    stateDir: dataDir.drivers,
+    runtimeDir,
+    images,
+    random,
+    log,
+    env,
+  })
   for (const driver of drivers) undo.defer(() => driver.close())
 
   const node = await openNode({
@@ -68,7 +79,9 @@ export async function composeDaemon(
     clock,
     random,
     log: log.child({ room: 'node' }),
+    images,
     buildsFolder: join(dataDir.path, 'builds'),
+    volumesFolder: join(dataDir.path, 'volumes'),
     ...(settings.driver === 'auto' ? {} : { defaultDriver: settings.driver }),
   })
   // After the node has let go, also when the start fails further on.

@@ -1,8 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { release, tmpdir, type } from 'node:os'
 import { join } from 'node:path'
-import type { Driver, DriverReport } from '@cove/domain'
+import type { DriverReport } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
+import { layersProgramBeside } from '../setup/layers-program.ts'
+import type { Settings } from '../config/settings.ts'
 import { loadConfig } from '../config/load.ts'
 import type { Io } from '../io.ts'
 import { writeData } from '../render/data.ts'
@@ -19,7 +21,7 @@ const PROOF_MS = 30_000
 export async function doctor(args: ReportArgs, io: Io): Promise<number> {
   const { settings } = await loadConfig({ env: io.env, flags: args.flags, file: args.config })
   const daemon = await readLivingDaemon(daemonFilePath(settings.dataDir))
-  const reports = await proveHere(settings.uidBase, io)
+  const reports = await proveHere(settings, io)
   const facts = hostFacts()
   const good = reports.some(({ fingerprint, isolation }) => fingerprint.proven && isolation !== 'process')
   const { format } = args.output
@@ -49,22 +51,41 @@ export async function doctor(args: ReportArgs, io: Io): Promise<number> {
 const boundsDisks = (limit: string): boolean => limit !== 'diskBytes' || process.getuid?.() === 0
 
 /** Apart from any running daemon, with a launcher and a folder of its own that are gone afterwards. */
-async function proveHere(uidBase: number, io: Io): Promise<readonly DriverReport[]> {
-  const [{ openLauncher }, { createBubblewrapDriver, createNativeDriver }, { randomId }] = await Promise.all([
-    import('@cove/runner'),
-    import('@cove/drivers'),
-    import('@cove/domain'),
-  ])
+async function proveHere(settings: Settings, io: Io): Promise<readonly DriverReport[]> {
+  const [{ openLauncher }, { makeDrivers }, { openImageStore }, { randomId, silentLog }, { systemClock }] =
+    await Promise.all([
+      import('@cove/runner'),
+      import('./make-drivers.ts'),
+      import('@cove/images'),
+      import('@cove/domain'),
+      import('@cove/domain/system'),
+    ])
   const guestProgram = await ensureGuestProgram('ask', io)
   const folder = await mkdtemp(join(tmpdir(), 'cove-doctor-'))
   try {
     const installation = randomId(systemRandom)
     await using launcher = await openLauncher({ binary: guestProgram, stateDir: join(folder, 'l'), installation })
-    const shared = { launcher, guestProgram, installation, random: systemRandom }
-    const drivers: Driver[] = [
-      createBubblewrapDriver({ ...shared, stateDir: join(folder, 'b'), uidBase }),
-      createNativeDriver({ ...shared, stateDir: join(folder, 'n') }),
-    ]
+    await using images = await openImageStore({
+      folder: join(folder, 'images'),
+      layersProgram: layersProgramBeside(guestProgram),
+      clock: systemClock,
+    })
+    const drivers = makeDrivers(
+      { ...settings, allowNative: true },
+      {
+        launcher,
+        guestProgram,
+        installation,
+        stateDir: join(folder, 's'),
+        runtimeDir: join(folder, 'r'),
+        images,
+        random: systemRandom,
+        log: silentLog,
+        env: io.env,
+      },
+    )
+    await mkdir(join(folder, 's'))
+    await mkdir(join(folder, 'r'))
     const reports: DriverReport[] = []
     for (const driver of drivers) {
       const fingerprint = await driver.fingerprint(AbortSignal.timeout(PROOF_MS))
@@ -72,7 +93,8 @@ async function proveHere(uidBase: number, io: Io): Promise<readonly DriverReport
         name: driver.name,
         isolation: driver.isolation,
         fingerprint,
-        chosen: reports.length === 0 && fingerprint.proven,
+        // In the order of strength: the first that runs here.
+        chosen: fingerprint.proven && driver.isolation !== 'process' && !reports.some(({ chosen }) => chosen),
       })
       await driver.close()
     }

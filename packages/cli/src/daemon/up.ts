@@ -40,7 +40,7 @@ export async function up(args: UpArgs, io: Io): Promise<number> {
   // Before the first thing is opened: a signal during the start must end it cleanly too.
   const ending = listenForEnd(io)
   const { composeDaemon } = await import('./compose.ts')
-  const daemon = await composeDaemon(settings, dataDir, guestProgram, log)
+  const daemon = await composeDaemon(settings, dataDir, guestProgram, log, io.env)
   try {
     await writeDaemonRecord(dataDir.daemonFile, {
       url: daemon.url,
@@ -49,7 +49,7 @@ export async function up(args: UpArgs, io: Io): Promise<number> {
       bootId: bootId(),
       version: VERSION,
     })
-    const drivers = await daemon.node.drivers()
+    const drivers = await daemon.node.provenSoFar()
     const running = (await daemon.node.list()).filter(({ state }) => state === 'running').length
     const text = banner({
       version: VERSION,

@@ -19,6 +19,9 @@ import { GuestSession } from '../guest-session.ts'
 import { throwIfAborted, withDeadline } from '../wait.ts'
 import type { BuildParts } from './build-parts.ts'
 
+/** By its number: an image need not have names. */
+export const ROOT = '0'
+
 const TOKEN_BYTES = 32
 /** Milliseconds to write out what the guest has in memory. */
 const QUIESCE_MS = 60_000
@@ -57,7 +60,7 @@ export class BuildMachine implements AsyncDisposable {
     try {
       const machine = await driver.create(id, spec, context)
       session = new GuestSession(newSandboxId(parts.random), machine, parts.random.bytes(TOKEN_BYTES), parts.session)
-      const { env, user = 'root', workdir = '/' } = wish.defaults
+      const { env, user = ROOT, workdir = '/' } = wish.defaults
       await session.configure(
         { hostname: 'build', env, user, workdir, entropy: parts.random.bytes(32), clock: parts.clock.now() },
         signal,

@@ -15,7 +15,7 @@ import {
 import { runStartCommand } from '../start-command.ts'
 import { throwIfAborted } from '../wait.ts'
 import type { BuildLog } from './build-log.ts'
-import { BuildMachine } from './build-machine.ts'
+import { BuildMachine, ROOT } from './build-machine.ts'
 import type { BuildParts } from './build-parts.ts'
 import type { Contexts } from './contexts.ts'
 import { runCommand } from './run-command.ts'
@@ -143,7 +143,7 @@ async function runStep(room: BuildRoom, request: BuildRequest, base: Base, comma
 async function workdirStep(room: BuildRoom, request: BuildRequest, base: Base, path: string): Promise<ImageLease> {
   const change = { parent: base.parent, defaults: { workdir: path }, comment: describeStep({ kind: 'workdir', path }) }
   return await inMachine(room, request, base, async (machine, context) => {
-    const as = { user: 'root' }
+    const as = { user: ROOT }
     try {
       await machine.guest.stat(path, as, room.signal)
       return await commit(room, change)

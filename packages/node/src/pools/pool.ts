@@ -48,13 +48,15 @@ export class Pool {
     let pause = FIRST_PAUSE_MS
     while (!signal.aborted) {
       this.#wake = new AbortController()
-      while (this.#filling.size < AT_ONCE && this.#ready.length + this.#filling.size < this.#wanted()) this.#makeOne()
+      // One at a time while it fails: what is wrong is most likely wrong for all.
+      const atOnce = this.#problem === undefined ? AT_ONCE : 1
+      while (this.#filling.size < atOnce && this.#ready.length + this.#filling.size < this.#wanted()) this.#makeOne()
+      await Promise.race([...this.#filling, this.#sleep(BUSY_MS)])
       if (this.#problem === undefined) pause = FIRST_PAUSE_MS
-      else pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
-      const ends = [signal, this.#wake.signal]
-      await this.#parts.clock
-        .sleep(this.#problem === undefined ? BUSY_MS : pause, AbortSignal.any(ends))
-        .catch(() => {})
+      else {
+        await this.#sleep(pause)
+        pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
+      }
     }
     await Promise.all(this.#filling)
   }
