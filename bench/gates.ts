@@ -19,6 +19,7 @@ export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [nu
   // Four processes take turns on the way in, one on the way beside it: on a busy machine the ratios fall to a third.
   preview: { ratio: [0.04, 10], throughput_ratio: [0.08, 10], per_second: [400, 1_000_000] },
   'runner-output': { ratio: [0.15, 10], endless_line_growth_mib: [-1000, 250] },
+  'containerd-create': { ratio: [0, 2.5], mib: [0, 3] },
   'runner-sweep': { p50_ms: [0, 4000] },
   install: { p50_ms: [0, 15_000], package_mib: [0, 4] },
 }

@@ -23,6 +23,7 @@ const NAMES = [
   'network',
   'runner-output',
   'runner-sweep',
+  'containerd-create',
 ] as const
 /** Of one room alone: run when named. */
 const ROOMS = ['store'] as const

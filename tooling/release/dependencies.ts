@@ -38,6 +38,7 @@ const PERMISSIVE: ReadonlySet<string> = new Set([
 const WITHOUT_FILE: Readonly<Record<string, readonly string[]>> = {
   '@bufbuild/protobuf': ['LICENSE', 'tooling/release/licences/BSD-3-Clause-Google.txt'],
   '@connectrpc/connect': ['LICENSE'],
+  '@connectrpc/connect-node': ['LICENSE'],
 }
 
 /** The packages that these sources come from, by name. Throws when one may not be handed on, or its licence is unclear. */

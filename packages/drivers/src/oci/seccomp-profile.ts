@@ -41,7 +41,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'SCMP_ARCH_X86_64
 export function seccompProfile(architecture: 'x64' | 'arm64', rules: readonly Rule[] = RULES): SeccompProfile {
   const name = ARCHITECTURES[architecture]
   return {
-    ...{ defaultAction: wordOf(UNNAMED) },
+    defaultAction: wordOf(UNNAMED),
     ...(typeof UNNAMED === 'object' ? { defaultErrnoRet: ERRNO[UNNAMED.errno] } : {}),
     architectures: name === undefined ? [] : [name],
     syscalls: rules.flatMap(syscallsOf),
@@ -58,8 +58,11 @@ function syscallsOf(rule: Rule): readonly SeccompSyscall[] {
       rest = rest.flatMap((each) => subtract(each, cube))
     }
   }
-  const refusals = shortRefusals(names, rule) ?? rest.map((part) => syscall(names, rule.action, part))
-  return [...found, ...refusals].filter(isNotDefault)
+  const short = shortRefusals(names, rule)
+  // With another error, but refused all the same.
+  const isCostly = typeof rule.action === 'object' && rest.length > MAX_LISTED
+  const others = short ?? (isCostly ? [] : rest.map((part) => syscall(names, rule.action, part)))
+  return [...found, ...others].filter(isNotDefault)
 }
 
 /** A runtime takes its time over every entry, at each start. */
