@@ -61,6 +61,10 @@ export class FaultyLauncher implements Launcher {
     return this.inner.destroy(id)
   }
 
+  setHostname(pid: number, hostname: string): Promise<void> {
+    return this.inner.setHostname(pid, hostname)
+  }
+
   sweep(): Promise<number> {
     return this.inner.sweep()
   }
