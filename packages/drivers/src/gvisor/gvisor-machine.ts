@@ -1,4 +1,5 @@
 import { copyFile, readFile } from 'node:fs/promises'
+import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   CoveError,
@@ -50,7 +51,7 @@ export function gvisorMachine(of: MachineOf, host: LaunchedMachineParts, gvisor:
   const parts: LaunchedMachineParts = {
     ...rest,
     files,
-    socket: (signal) => openFifos(fifosOf(of.prepared, host.id), signal),
+    socket: newestOf((signal) => openFifos(fifosOf(of.prepared, host.id), signal)),
     exitOf: async (exit) => (isFailure(exit) ? { kind: 'lost' } : host.exitOf(exit)),
     // Whoever is asked before it listens would end as if killed.
     ask: async () => {
@@ -150,6 +151,17 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
       return { runsc: version, platform: platformOf(version), template: note.template ?? '', tmpBytes, volumes }
     })
     return { bytes }
+  }
+}
+
+/** What comes out of a pipe is heard once: whoever has opened it before must not take what is meant for the next. */
+function newestOf(open: (signal: AbortSignal) => Promise<Duplex>): (signal: AbortSignal) => Promise<Duplex> {
+  let newest: Duplex | undefined
+  return async (signal) => {
+    const stream = await open(signal)
+    newest?.destroy()
+    newest = stream
+    return stream
   }
 }
 
