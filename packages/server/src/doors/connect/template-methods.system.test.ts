@@ -19,8 +19,8 @@ afterAll(() => house[Symbol.asyncDispose]())
 const archive = Buffer.from('an archive of any content')
 const digest = `sha256:${createHash('sha256').update(archive).digest('hex')}`
 
-function ask(path: string, init: RequestInit = {}, key = KEY): Promise<Response> {
-  return fetch(`${base}${path}`, { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } })
+function ask(path: string, init: Omit<RequestInit, 'headers'> = {}, key = KEY): Promise<Response> {
+  return fetch(`${base}${path}`, { ...init, headers: { authorization: `Bearer ${key}` } })
 }
 
 const client = (key = KEY) => createClient(TemplateService, transport(base, 'connect over http/1.1', key))
