@@ -95,6 +95,10 @@ export class TestDockerd implements AsyncDisposable {
     }
   }
 
+  get #hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
   /** Ends the daemon, and nothing else. */
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const ended = once(this.#child, 'exit')
@@ -104,6 +108,8 @@ export class TestDockerd implements AsyncDisposable {
 
   /** Once it has ended. */
   async startAgain(): Promise<void> {
+    // Its containerd ends with it; as long as nobody has reaped that, it looks alive to the next daemon.
+    rmSync(join(this.folder, 'exec/containerd/containerd.pid'), { force: true })
     this.#child = launch(this.folder, this.#flags)
     await this.#untilReady()
   }
@@ -113,12 +119,14 @@ export class TestDockerd implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+    // Containers can outlive it, and nobody else ends them.
+    if (this.#hasEnded) await this.startAgain().catch(() => undefined)
+    if (!this.#hasEnded) {
       await this.#removeAll().catch(() => undefined)
       const ended = once(this.#child, 'exit')
       this.#child.kill('SIGTERM')
       await Promise.race([ended, delay(20_000, undefined, { ref: false })])
-      if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      if (!this.#hasEnded) {
         this.#child.kill('SIGKILL')
         await ended
       }
@@ -130,7 +138,7 @@ export class TestDockerd implements AsyncDisposable {
   async #untilReady(): Promise<void> {
     const deadline = performance.now() + START_MS
     for (;;) {
-      if (this.#child.exitCode !== null) throw new Error('dockerd ended')
+      if (this.#hasEnded) throw new Error('dockerd ended')
       try {
         using engine = await this.open()
         if (engine.version !== '') return

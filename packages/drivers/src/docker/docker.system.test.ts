@@ -14,6 +14,10 @@ if (noDocker !== undefined) console.log(`skipped: machines of a Docker Engine: $
 const MiB = 1024 * 1024
 const context = (): CreateContext => ({ signal: AbortSignal.timeout(30_000), progress: () => undefined })
 
+async function* broken(): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(Buffer.alloc(2048, 7))
+}
+
 describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
   let rig: DockerRig
   const stage = new Stage(async () => {
@@ -23,6 +27,11 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
   beforeAll(() => stage.open())
   afterAll(() => stage.close())
   afterEach(() => stage.expectCleared())
+
+  const firstState = async () => {
+    const [first] = await rig.engine.listContainers({})
+    return first?.state
+  }
 
   const imageFrom = async (
     fill: (root: string) => Promise<void>,
@@ -76,15 +85,32 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
       expect(await soon(machine.stop(10_000), 'the end')).toEqual({ kind: 'exited', code: 0 })
     })
 
+    it('declare no volumes of their own: what is written there is on the disk', async () => {
+      const { from } = await imageFrom(
+        async (root) => {
+          await mkdir(join(root, 'data'))
+          await writeFile(join(root, 'data/first'), 'from the image')
+        },
+        { Volumes: { '/data': {} } },
+      )
+      const machine = await stage.create({ from })
+      const link = await stage.link(machine)
+      await link.writeFile('/data/second', broken(), { user: '0' })
+      if (!readsDisk(machine)) throw new Error('the disk cannot be read')
+      const content = await machine.readDisk(context())
+      if (content.kind !== 'tar') throw new Error('not a layer')
+      const tar = Buffer.concat(await Array.fromAsync(content.tar))
+      await content[Symbol.asyncDispose]()
+      expect(execFileSync('tar', ['-t'], { input: tar }).toString()).toContain('data/second')
+      expect((await rig.leftovers()).filter((each) => each.startsWith('volume'))).toEqual([])
+    })
+
     it('that are broken are refused and leave nothing', async () => {
       const spec = await imageFrom((root) => writeFile(join(root, 'x'), 'y'))
-      const broken = async function* () {
-        yield await Promise.resolve(Buffer.alloc(2048, 7))
-      }
       const driver = rig.open({ images: { export: () => Promise.resolve(broken()), list: () => rig.images.list() } })
       const outcome = await codeOf(driver.create(stage.newId(), { ...stage.plain, ...spec }, context()))
       await driver.close()
-      expect(outcome).toBe('driver-failed')
+      expect(outcome).toBe('image-invalid')
     })
   })
 
@@ -209,10 +235,9 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
       const content = await machine.readDisk(context())
       if (content.kind !== 'tar') throw new Error('not a layer')
       const tar = Buffer.concat(await Array.fromAsync(content.tar))
-      const state = async () => (await rig.engine.listContainers({}))[0]?.state
-      expect(await state()).toBe('paused')
+      expect(await firstState()).toBe('paused')
       await content[Symbol.asyncDispose]()
-      expect(await state()).toBe('running')
+      expect(await firstState()).toBe('running')
       const names = execFileSync('tar', ['-t'], { input: tar }).toString().trim().split('\n')
       expect(names).toEqual(expect.arrayContaining(['home/user/new', 'home/user/hard', 'etc/group', 'bin/.wh.seq']))
       expect(names.filter((name) => /cove|volatile|hostname|resolv/.test(name))).toEqual([])
@@ -230,7 +255,7 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
       const tar = Buffer.concat(await Array.fromAsync(content.tar))
       await content[Symbol.asyncDispose]()
       expect(execFileSync('tar', ['-t'], { input: tar }).toString()).not.toMatch(/home|cove/)
-      expect((await rig.engine.listContainers({}))[0]?.state).toBe('paused')
+      expect(await firstState()).toBe('paused')
     })
 
     it('can be given up in the middle', async () => {
@@ -241,7 +266,7 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
       if (content.kind !== 'tar') throw new Error('not a layer')
       for await (const chunk of content.tar) if (chunk.length > 0) break
       await content[Symbol.asyncDispose]()
-      expect((await rig.engine.listContainers({}))[0]?.state).toBe('running')
+      expect(await firstState()).toBe('running')
     })
   })
 

@@ -2,6 +2,7 @@ import type { DockerEngine } from '@cove/docker-engine'
 import { CoveError, type CreateContext, type ImageId, type ImageStore } from '@cove/domain'
 import { LABEL, type Names } from './names.ts'
 import { SharedWork } from './shared-work.ts'
+import { withoutVolumes } from './without-volumes.ts'
 
 /** What the driver needs of the node's images. */
 export type ImageSource = Pick<ImageStore, 'export' | 'list'>
@@ -62,7 +63,7 @@ export class EngineImages {
       }
     }
     let loaded: string | undefined
-    for await (const { status } of engine.loadImage(counted(), signal)) {
+    for await (const { status } of engine.loadImage(withoutVolumes(counted()), signal)) {
       loaded = /^Loaded image(?: ID)?: (\S+)/.exec(status)?.[1] ?? loaded
     }
     if (loaded === undefined) {

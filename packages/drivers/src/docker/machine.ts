@@ -50,7 +50,7 @@ export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
     this.#parts = parts
     this.#limits = parts.limits
     this.exited = parts.watch.follow(parts.container).then(async (ended) => {
-      this.#exit = await this.#exitOf(ended)
+      this.#exit = await endOf(parts.engine, parts.container, ended)
       return this.#exit
     })
   }
@@ -121,28 +121,6 @@ export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
     return readDisk(this.#parts, context)
   }
 
-  async #exitOf({ container, exitCode }: Ended): Promise<Exit> {
-    const outOfMemory = container?.outOfMemory ?? false
-    const killed = outOfMemory && (await this.#wasKilled())
-    return exitOf({ exitCode, outOfMemory, killed })
-  }
-
-  /** Whether somebody has told the engine to kill it, which looks the same as the kernel's kill for memory. */
-  async #wasKilled(): Promise<boolean> {
-    const { engine, container } = this.#parts
-    const now = Math.floor(Date.now() / 1000)
-    const since = Math.floor(Date.parse(container.startedAt) / 1000)
-    const options = { actions: ['kill'], sinceSeconds: Number.isNaN(since) ? 0 : since, untilSeconds: now + 1 }
-    try {
-      for await (const { attributes } of engine.containerEvents(container.id, options)) {
-        if (attributes['signal'] === KILL_SIGNAL) return true
-      }
-    } catch {
-      // The engine's memory of events is short, and it may be gone.
-    }
-    return false
-  }
-
   async #wake(): Promise<void> {
     const { engine, container } = this.#parts
     await engine.resumeContainer(container.id).catch(() => undefined)
@@ -178,4 +156,30 @@ function pause(ms: number): Promise<undefined> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms, undefined).unref()
   })
+}
+
+/** How a container's run ended, from what the engine tells of it. */
+export async function endOf(
+  engine: DockerEngine,
+  run: Pick<Container, 'id' | 'startedAt'>,
+  { container, exitCode }: Ended,
+): Promise<Exit> {
+  const outOfMemory = container?.outOfMemory ?? false
+  const killed = outOfMemory && (await wasKilled(engine, run))
+  return exitOf({ exitCode, outOfMemory, killed })
+}
+
+/** Whether somebody has told the engine to kill it, which looks the same as the kernel's kill for memory. */
+async function wasKilled(engine: DockerEngine, { id, startedAt }: Pick<Container, 'id' | 'startedAt'>) {
+  const now = Math.floor(Date.now() / 1000)
+  const since = Math.floor(Date.parse(startedAt) / 1000)
+  const options = { actions: ['kill'], sinceSeconds: Number.isNaN(since) ? 0 : since, untilSeconds: now + 1 }
+  try {
+    for await (const { attributes } of engine.containerEvents(id, options)) {
+      if (attributes['signal'] === KILL_SIGNAL) return true
+    }
+  } catch {
+    // The engine's memory of events is short, and it may be gone.
+  }
+  return false
 }

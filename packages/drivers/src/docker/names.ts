@@ -56,6 +56,11 @@ export class Names {
     }
   }
 
+  /** By all the names that a container has. */
+  roleOf(containerNames: readonly string[]): Role {
+    return containerNames.map((name) => this.role(name)).find((role) => role !== undefined)
+  }
+
   /** Volume with one version of the guest program. */
   agentVolume(digest: string): string {
     return `cove-agent-${this.#word}-${digest.slice(0, 16)}`

@@ -59,6 +59,7 @@ export async function openDockerRig(
       connect: async (address, signal) => engineFaults.wrap(await openDockerEngine(address, signal)),
       ...more,
     })
+  const isOwn = (tag: string) => tag === `cove-${installation}/image:empty` || images.tags.has(tag.split(':')[1] ?? '')
   let driver = open()
   return {
     driver,
@@ -87,8 +88,6 @@ export async function openDockerRig(
       const tags = (await engine.listImages({ labels: {} })).flatMap((each) =>
         each.tags.length === 0 ? ['none'] : each.tags,
       )
-      const isOwn = (tag: string) =>
-        tag === `cove-${installation}/image:empty` || images.tags.has(tag.split(':')[1] ?? '')
       return [
         ...containers,
         ...volumes.filter((name) => !name.startsWith(`cove-agent-${installation}-`)).map((name) => `volume ${name}`),

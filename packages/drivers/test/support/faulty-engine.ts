@@ -3,6 +3,8 @@ import { CoveError } from '@cove/domain'
 import type { Fault } from '../../src/conformance/index.ts'
 
 type Verb = 'createContainer' | 'startContainer' | 'inspectContainer' | 'renameContainer' | 'loadImage'
+const broken = () => new CoveError('driver-failed', 'the Docker Engine does not answer (broken for a test)')
+
 type When = 'before' | 'after'
 
 /** Breaks requests to an engine on request: before the engine hears of them, or when it has done what they ask. */
@@ -38,7 +40,6 @@ export class EngineFaults {
         return (...words: readonly unknown[]): unknown => {
           const spoiled = this.#verb === name && this.#times > 0
           if (spoiled) this.#times -= 1
-          const broken = () => new CoveError('driver-failed', 'the Docker Engine does not answer (broken for a test)')
           if (spoiled && this.#when === 'before') throw broken()
           const result: unknown = Reflect.apply(value, target, words)
           if (!spoiled) return result
