@@ -303,5 +303,9 @@ pub fn pieces_of(fd: RawFd, size: u64) -> Result<Option<Vec<(u64, u64)>>> {
         }
         at = end;
     }
+    // GNU tar takes the end of the last piece for the end of the file.
+    if pieces.last().map_or(0, |(begin, length)| begin + length) < size {
+        pieces.push((size, 0));
+    }
     Ok(Some(pieces))
 }

@@ -29,7 +29,6 @@ pub const ENODATA: Int = 61;
 pub const EOPNOTSUPP: Int = 95;
 pub const EDQUOT: Int = 122;
 
-
 pub const O_RDONLY: Int = 0;
 pub const O_WRONLY: Int = 1;
 pub const O_CREAT: Int = 0o100;

@@ -79,8 +79,14 @@ impl Tree {
         }
         let root = sys::is_root();
         let frame = Frame { name: Vec::new(), fd, modified: Time::default(), changed: true, mode: None };
-        let mut tree =
-            Tree { frames: vec![frame], over: Over::new(over)?, max_depth, root, skipped: Skipped::default(), implied: 0 };
+        let mut tree = Tree {
+            frames: vec![frame],
+            over: Over::new(over)?,
+            max_depth,
+            root,
+            skipped: Skipped::default(),
+            implied: 0,
+        };
         // As far as nobody says more of it.
         tree.describe_implied().map_err(named)?;
         Ok(tree)
