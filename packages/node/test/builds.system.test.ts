@@ -123,6 +123,24 @@ async function runIn(guest: Guest, command: string): Promise<string> {
   return text
 }
 
+function spec(changes: Partial<SandboxSpec>): SandboxSpec {
+  return {
+    id: newSandboxId(systemRandom),
+    project: 'default',
+    template: 'test',
+    from: { kind: 'host' },
+    volumes: [],
+    limits: {},
+    network: { kind: 'none' },
+    env: {},
+    labels: {},
+    idleTimeout: 'never',
+    lifetime: 'never',
+    createdAt: systemClock.now(),
+    ...changes,
+  }
+}
+
 describe.skipIf(missing.length > 0)('a template built on real machines', () => {
   const place = new Place()
   let node: CoveNode
@@ -150,24 +168,6 @@ describe.skipIf(missing.length > 0)('a template built on real machines', () => {
     const from = { kind: 'source', source } as const
     await node.builds.start({ id, from, steps, network: { kind: 'none' }, limits: {}, driver, ...more })
     return await Array.fromAsync(node.builds.follow(id, 0, AbortSignal.timeout(60_000)))
-  }
-
-  function spec(changes: Partial<SandboxSpec>): SandboxSpec {
-    return {
-      id: newSandboxId(systemRandom),
-      project: 'default',
-      template: 'test',
-      from: { kind: 'host' },
-      volumes: [],
-      limits: {},
-      network: { kind: 'none' },
-      env: {},
-      labels: {},
-      idleTimeout: 'never',
-      lifetime: 'never',
-      createdAt: systemClock.now(),
-      ...changes,
-    }
   }
 
   it.each(DRIVERS)(
