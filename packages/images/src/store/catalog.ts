@@ -139,6 +139,8 @@ export class Catalog {
         this.#rebuild()
       } catch (error) {
         failure = error
+        // It may be in place and not known to be on the disk; what it tells of will not be there.
+        await this.#file.save(this.#state).catch(() => {})
       }
       for (const { done } of applied) done(failure)
     }

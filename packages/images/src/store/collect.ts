@@ -1,4 +1,4 @@
-import { rename, rm, stat, readdir } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ImageId } from '@cove/domain'
 import { DISK_FORMATS } from './disk-formats.ts'
@@ -13,6 +13,7 @@ const STALE_BLOB_MS = 24 * 60 * 60_000
 /** Removes what nobody needs until the rest fits the budget; answers how many bytes went. */
 export async function collect(parts: StoreParts, budget: number, inUse: () => ReadonlySet<ImageId>): Promise<number> {
   const { catalog } = parts
+  if (!parts.rubbish.isEmpty) await removeRubbish(parts)
   const files = await diskFileBytes(parts)
   // From here to the hiding nothing may come between: what is needed is asked and answered in one moment.
   const needed = inUse()
@@ -55,33 +56,34 @@ export async function removeAll(
   { layers }: Pick<Victims, 'layers'>,
 ): Promise<void> {
   if (images.length === 0 && layers.length === 0) return
-  const { catalog, folders, step } = parts
+  const { catalog, folders, rubbish } = parts
   const records = layers.map((number) => catalog.layer(number))
   catalog.hide(images, layers)
-  for (const { number } of images) {
-    await step('remove the configuration of an image')
-    await rm(configFile(folders, number), { force: true })
-    for (const format of DISK_FORMATS) await rm(diskFile(folders, number, format), { force: true })
-  }
-  const trashed: string[] = []
-  for (const { number, blob } of records) {
-    await step('move a layer away')
-    const trash = join(folders.trash, String(number))
-    await rename(layerFolder(folders, number), trash)
-    trashed.push(trash)
-    if (blob !== undefined && !isShared(parts, blob.digest)) await rm(blobFile(folders, blob.digest), { force: true })
-  }
+  const files = images.flatMap(({ number }) => [
+    configFile(folders, number),
+    ...DISK_FORMATS.map((format) => diskFile(folders, number, format)),
+  ])
+  const digests = records.flatMap(({ blob }) =>
+    blob === undefined || isShared(parts, blob.digest) ? [] : [blob.digest],
+  )
+  rubbish.add({
+    files: [...files, ...digests.map((digest) => blobFile(folders, digest))],
+    layers: layers.map((number) => layerFolder(folders, number)),
+  })
+  await removeRubbish(parts)
+}
+
+/** Also what was left of an earlier time. */
+async function removeRubbish({ catalog, rubbish, step, log }: StoreParts): Promise<void> {
+  await rubbish.takeAway()
   try {
     await step('forget what was removed')
     await catalog.update(() => {})
   } catch (error) {
     // The space is free all the same; the records are written with the next change, or read as void.
-    parts.log.warn('records of removed images are kept until the next change', { error: String(error) })
+    log.warn('records of removed images are kept until the next change', { error: String(error) })
   }
-  for (const trash of trashed) {
-    await step('remove a layer')
-    await parts.layers.remove(trash)
-  }
+  await rubbish.burn()
 }
 
 /** Blobs may be wanted by a pull that is under way, or lie under two layers. */

@@ -33,6 +33,7 @@ import { SharedWork } from './shared-work.ts'
 export class LocalImageStore implements ImageStore {
   readonly #parts: StoreParts
   readonly #fetches = new SharedWork<HeldImage, FetchProgress>((image) => image.again())
+  readonly #files = new SharedWork<MadeFile, void>((file) => file)
   readonly #collecting: Collecting
   readonly #settling: Settling
   readonly #stop = new AbortController()
@@ -140,7 +141,11 @@ export class LocalImageStore implements ImageStore {
   async file(id: ImageId, format: 'erofs' | 'ext4', signal: AbortSignal): Promise<string> {
     return await this.#work(async () => {
       using image = holdImage(this.#parts, this.#find(id))
-      return await makeDiskFile(this.#parts, image, format, AbortSignal.any([signal, this.#stop.signal]))
+      const waiter = { signal, progress: () => {} }
+      using file = await this.#files.join(`${image.record.number}.${format}`, waiter, async (stopped) => {
+        return madeFile(await makeDiskFile(this.#parts, image, format, stopped))
+      })
+      return file.path
     })
   }
 
@@ -153,7 +158,7 @@ export class LocalImageStore implements ImageStore {
     const reason = closed()
     this.#stop.abort(reason)
     const { pulls, unpacks } = this.#parts
-    await Promise.all([this.#fetches, pulls, unpacks].map(async (shared) => await shared.stop(reason)))
+    await Promise.all([this.#fetches, this.#files, pulls, unpacks].map(async (shared) => await shared.stop(reason)))
     if (this.#under > 0) await this.#idle.promise
     await Promise.all([this.#collecting.idle(), this.#settling.idle()])
     // When images were used last is worth a write now.
@@ -206,6 +211,13 @@ export class LocalImageStore implements ImageStore {
     return lease
   }
 }
+
+interface MadeFile extends Disposable {
+  readonly path: string
+}
+
+/** The image holds it. */
+const madeFile = (path: string): MadeFile => ({ path, [Symbol.dispose]: () => {} })
 
 /** One way to write each source. `invalid-argument` for `host`, which is no image. */
 function canonical(source: ParsedSource): FetchRequest['source'] {

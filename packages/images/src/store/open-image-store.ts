@@ -10,8 +10,10 @@ import { layerTool } from './layer-tool.ts'
 import { LocalImageStore } from './local-image-store.ts'
 import type { ImageStoreInsides, ImageStoreOptions } from './options.ts'
 import type { FetchedBlob, HeldLayer } from './parts.ts'
+import { Rubbish } from './rubbish.ts'
 import { SharedWork } from './shared-work.ts'
 import { noStep } from './step.ts'
+import { syncFileSystem } from './settle.ts'
 import { sweep } from './sweep.ts'
 
 const BUDGET_BYTES = 32 * 2 ** 30
@@ -31,7 +33,10 @@ export async function openImageStore(options: ImageStoreOptions, insides: ImageS
   await makeFolders(folders)
   const file = new IndexFile(folders.index, step)
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim()
-  const state = await sweep({ folders, layers, log, bootId }, await file.load())
+  const written = await file.load()
+  const state = await sweep({ folders, layers, log, bootId }, written)
+  // Whoever opens it on a full disk gets to free some; the records are read in the same way again.
+  if (state !== written) await file.save(state).catch(() => {})
   const registry = openRegistry(options.registry ?? {})
   const parts = {
     folders,
@@ -45,6 +50,8 @@ export async function openImageStore(options: ImageStoreOptions, insides: ImageS
     pulls: new SharedWork<FetchedBlob, number>((blob) => blob.again()),
     unpacks: new SharedWork<HeldLayer, void>((layer) => layer.again()),
     unpacking: new Gate(UNPACKING),
+    rubbish: new Rubbish(folders, layers, step),
+    sync: insides.sync ?? syncFileSystem,
     clock: options.clock,
     log,
     step,

@@ -39,4 +39,5 @@ export interface DockerfileBuild {
 export interface ImageStoreInsides {
   readonly step?: Step
   readonly layers?: (tool: LayerTool) => LayerTool
+  readonly sync?: (folder: string) => Promise<void>
 }

@@ -8,6 +8,7 @@ import type { Gate } from './gate.ts'
 import type { Hold } from './holds.ts'
 import type { LayerTool } from './layer-tool.ts'
 import type { DockerfileBuilder } from './options.ts'
+import type { Rubbish } from './rubbish.ts'
 import type { SharedWork } from './shared-work.ts'
 import type { Step } from './step.ts'
 
@@ -42,9 +43,12 @@ export interface StoreParts {
   /** One unpacking per layer. */
   readonly unpacks: SharedWork<HeldLayer, void>
   readonly unpacking: Gate
+  readonly rubbish: Rubbish
   readonly clock: Clock
   readonly log: Log
   readonly step: Step
+  /** Waits until everything below a folder is on the disk. */
+  readonly sync: (folder: string) => Promise<void>
   /** Of the boot that this process runs in. */
   readonly bootId: string
   /** Lets go of connections. */

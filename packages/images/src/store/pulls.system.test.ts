@@ -300,16 +300,7 @@ describe.skipIf(missing !== undefined)('an image that is given away', () => {
   it('is refused as an import when it is none', async () => {
     await using place = new StorePlace()
     await using store = await place.open()
-    const nothing = async function* () {
-      await delay(1)
-      yield tarBytes([{ name: 'x', content: 'y' }])
-    }
     await expect(store.import(nothing(), quietly())).rejects.toMatchObject({ code: 'image-invalid' })
-    const broken = async function* () {
-      await delay(1)
-      yield tarBytes([{ name: 'x', content: 'y' }]).subarray(0, 700)
-      throw Object.assign(new Error('the client went away'), { name: 'AbortError' })
-    }
     await expect(store.import(broken(), quietly())).rejects.toMatchObject({ code: 'cancelled' })
     expect(place.names('work')).toEqual([])
   })
@@ -318,6 +309,17 @@ describe.skipIf(missing !== undefined)('an image that is given away', () => {
 async function fetched(store: ImageStore, image: TestImage) {
   using lease = await store.fetch(`oci-layout:${image.folder}`, quietly())
   return lease.info.id
+}
+
+async function* nothing() {
+  await delay(1)
+  yield tarBytes([{ name: 'x', content: 'y' }])
+}
+
+async function* broken() {
+  await delay(1)
+  yield tarBytes([{ name: 'x', content: 'y' }]).subarray(0, 700)
+  throw Object.assign(new Error('the client went away'), { name: 'AbortError' })
 }
 
 const UNPACKED = 'changedna\nnew\n'

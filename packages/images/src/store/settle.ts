@@ -44,10 +44,10 @@ export class Settling {
   }
 
   async #run(): Promise<void> {
-    const { catalog, folders } = this.#parts
+    const { catalog, folders, sync } = this.#parts
     const fresh = catalog.layers().filter(({ unsynced }) => unsynced !== undefined)
     if (fresh.length === 0) return
-    await syncFileSystem(folders.layers)
+    await sync(folders.layers)
     await catalog.update((draft) => {
       for (const { number } of fresh) {
         const record = draft.layers.get(number)
@@ -59,7 +59,7 @@ export class Settling {
   }
 }
 
-async function syncFileSystem(path: string): Promise<void> {
+export async function syncFileSystem(path: string): Promise<void> {
   let failure: unknown
   for (const program of SYNC_PROGRAMS) {
     try {

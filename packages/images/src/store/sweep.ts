@@ -32,6 +32,7 @@ export async function sweep(parts: SweepParts, state: State): Promise<State> {
 
 async function forgetBroken({ folders, bootId, log }: SweepParts, state: State): Promise<State> {
   const draft = draftOf(state)
+  const sizes = (some: State) => [some.layers.size, some.images.size, some.names.size, some.pins.size].join()
   for (const layer of state.layers.values()) {
     // Written before a crash of the whole machine, and never known to be on the disk.
     const lost = layer.unsynced !== undefined && layer.unsynced !== bootId
@@ -45,7 +46,7 @@ async function forgetBroken({ folders, bootId, log }: SweepParts, state: State):
   }
   for (const [name, { image }] of draft.names) if (!draft.images.has(image)) draft.names.delete(name)
   for (const [pin, image] of draft.pins) if (!draft.images.has(image)) draft.pins.delete(pin)
-  return draft
+  return sizes(draft) === sizes(state) ? state : draft
 }
 
 async function removeIn(tool: LayerTool, folder: string, keep: (name: string) => boolean): Promise<void> {
