@@ -81,8 +81,9 @@ export class BlobFile implements AsyncDisposable {
     return this.#written === size && `${algorithmOf(digest)}:${this.#hash.digest('hex')}` === digest
   }
 
-  /** Gives it its name. */
+  /** Gives it its name; whoever finds that, finds all of it, also after the power was cut. */
   async finish(): Promise<Compression> {
+    await this.#handle.datasync()
     const head = Buffer.alloc(4)
     await this.#handle.read(head, 0, 4, 0)
     await rename(`${this.#file}.part`, this.#file)

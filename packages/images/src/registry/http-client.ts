@@ -85,7 +85,7 @@ export class HttpClient implements Disposable {
     const stall = new Stall(this.#stallMs, url)
     try {
       const incoming = await this.#exchange(request, stall)
-      return toAnswer(incoming, url, stall, signal)
+      return toAnswer(incoming.message, incoming.fromPrivate, url, stall, signal)
     } catch (error) {
       if (signal.aborted) throw cancelled(signal)
       throw connectionFault(error, url)
@@ -94,7 +94,7 @@ export class HttpClient implements Disposable {
     }
   }
 
-  #exchange(request: HttpRequest, stall: Stall): Promise<IncomingMessage> {
+  #exchange(request: HttpRequest, stall: Stall): Promise<Received> {
     const { url, headers = {}, form, reach, signal } = request
     const secure = url.protocol === 'https:'
     const body = form?.toString()
@@ -114,7 +114,17 @@ export class HttpClient implements Disposable {
         },
       })
       stall.start((fault) => outgoing.destroy(fault))
-      outgoing.on('response', resolve)
+      // Asked early: a connection that has been closed knows no address any more.
+      let fromPrivate = false
+      outgoing.on('socket', (socket) => {
+        const look = (): void => {
+          const remote = socket.remoteAddress
+          fromPrivate = remote !== undefined && isPrivateAddress(remote)
+        }
+        if (socket.connecting) socket.once('connect', look)
+        else look()
+      })
+      outgoing.on('response', (message) => resolve({ message, fromPrivate }))
       outgoing.on('error', (error) => {
         // A kept connection may have been closed by the other side in this very moment.
         const stale = outgoing.reusedSocket && 'code' in error && error.code === 'ECONNRESET' && !signal.aborted
@@ -166,8 +176,18 @@ class Stall {
   }
 }
 
-function toAnswer(incoming: IncomingMessage, url: URL, stall: Stall, signal: AbortSignal): HttpAnswer {
-  const remote = incoming.socket.remoteAddress
+interface Received {
+  readonly message: IncomingMessage
+  readonly fromPrivate: boolean
+}
+
+function toAnswer(
+  incoming: IncomingMessage,
+  fromPrivate: boolean,
+  url: URL,
+  stall: Stall,
+  signal: AbortSignal,
+): HttpAnswer {
   // Errors of a body that nobody reads any more are nobody's.
   incoming.on('error', () => undefined)
   const body = async function* (): AsyncGenerator<Buffer, void, void> {
@@ -192,7 +212,7 @@ function toAnswer(incoming: IncomingMessage, url: URL, stall: Stall, signal: Abo
     status: incoming.statusCode ?? 0,
     headers: incoming.headers,
     url,
-    fromPrivate: remote === undefined || isPrivateAddress(remote),
+    fromPrivate,
     body,
     bytes: async (most) => {
       const chunks: Buffer[] = []
