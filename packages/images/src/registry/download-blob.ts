@@ -27,7 +27,7 @@ export async function downloadBlob(
       await download.attempt()
     }
     await patiently(attempt, persistent, () => target.length)
-    if (await target.verify()) return target.finish()
+    if (await target.verify()) return await target.finish()
     await target.restart()
     if (inPieces) continue
     await target.remove()
