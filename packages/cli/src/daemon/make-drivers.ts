@@ -49,6 +49,7 @@ export function makeDrivers(settings: DriverSettings, place: DriverPlace): reado
     containerd: () =>
       createContainerdDriver({
         ...common,
+        launcher,
         images,
         address: settings.containerdAddress,
         stateDir: join(stateDir, 'containerd'),

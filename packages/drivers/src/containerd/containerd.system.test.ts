@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { isPausable, isResizable, readsDisk, type Machine, type ProcessId } from '@cove/domain'
+import { isPausable, isRenamable, isResizable, readsDisk, type Machine, type ProcessId } from '@cove/domain'
 import { missingForContainerd } from '@cove/containerd-engine/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openContainerdRig, ownMemory, type ContainerdRig } from '../../test/support/containerd-rig.ts'
@@ -217,6 +217,14 @@ describe.skipIf(missing !== undefined)(
           { kind: 'exited', code: 0 },
         ])
       }
+    })
+
+    it('are named from outside, and may not do so themselves', async () => {
+      const machine = await stage.create()
+      const link = await stage.link(machine)
+      if (!isRenamable(machine)) throw new Error('the machine cannot be renamed')
+      await machine.rename('other')
+      expect((await stage.run(link, ['hostname'])).stdout).toBe('other\n')
     })
 
     it('cannot lead the daemon to a socket of the host', async () => {

@@ -22,6 +22,7 @@ import {
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import { isNotFound, type Containerd, type Task } from '@cove/containerd-engine'
+import type { Launcher } from '@cove/runner'
 import { enforcedLimits, type MissingLimits } from '../cgroups/limit-support.ts'
 import { planCgroups, type CgroupFiles } from '../cgroups/plan.ts'
 import { agentOomKills } from '../host/cgroup-readings.ts'
@@ -55,6 +56,8 @@ export interface ContainerdDriverOptions {
   readonly installation: string
   /** Where images come from. */
   readonly images: Pick<ImageStore, 'export' | 'list'>
+  /** Names machines from outside, which may not do so themselves. Without it they keep the names they were made with. */
+  readonly launcher?: Pick<Launcher, 'setHostname'>
   readonly random?: Random
   readonly log?: Log
   /** Path of runc. Default: found in the system's program folders. */
@@ -65,6 +68,7 @@ export interface ContainerdDriverOptions {
 
 const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
 const SIGKILL = 9
+const SWEEP_MS = 60_000
 const NOT_ROOT = {
   proven: false,
   reason: 'containerd and the machines that it runs are the business of root',
@@ -111,6 +115,7 @@ class ContainerdDriver implements Driver, KeepsDisks {
   #missing: MissingLimits = { diskBytes: NO_DISK_LIMIT }
   #opening: Promise<Parts> | undefined
   #empty: string | undefined
+  #swept = performance.now()
   #paying: Promise<void> | undefined
   #proven = false
 
@@ -251,6 +256,17 @@ class ContainerdDriver implements Driver, KeepsDisks {
       parts.holdings.release(id)
       this.#debts.delete(id)
     })
+    this.#sweepImages(parts)
+  }
+
+  /** Images go from the store while this runs; it is not urgent that containerd forgets them. */
+  #sweepImages({ prepared }: Parts): void {
+    const now = performance.now()
+    if (now - this.#swept < SWEEP_MS) return
+    this.#swept = now
+    prepared.images.sweep().catch((error: unknown) => {
+      this.#log.warn('images that nobody needs could not be removed from containerd', { reason: String(error) })
+    })
   }
 
   async listDisks(): Promise<readonly DiskId[]> {
@@ -283,12 +299,14 @@ class ContainerdDriver implements Driver, KeepsDisks {
     status: Promise<TaskStatus>,
   ): ContainerdMachine {
     const { machine: id, disk } = note
+    const { launcher } = this.#options
     return containerdMachine({
       id,
       limits: note.limits,
       process,
       files,
       exited: status.then((known) => exitOf(known, files)),
+      ...(launcher === undefined ? {} : { rename: (hostname: string) => launcher.setHostname(process.pid, hostname) }),
       resize: async (limits, reports) => {
         const plan = (some: Limits) => planCgroups(prepared.hierarchies, id, some)
         const changed = await resizeMachine({ limits, reports, missing: this.#missing, plan })

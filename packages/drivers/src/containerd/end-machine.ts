@@ -10,7 +10,10 @@ import { containerOf, scratchOf } from './machine-record.ts'
 import type { Prepared } from './prepare.ts'
 import { endLostShims } from './shims.ts'
 
+/** Long for a process that has been killed; then the runtime does it in its own way. */
+const FIRST_STOP_MS = 2_000
 const STOP_MS = 10_000
+const SIGKILL = 9
 
 /**
  * Removes everything of a machine, however far it came, but for its disk. The container's record goes last: whatever
@@ -39,8 +42,13 @@ async function endTask(containerd: Containerd, container: string): Promise<boole
     if (state !== 'stopped') {
       const process = await liveProcess(pid)
       // A signal of our own spares the start of a runtime that does nothing else.
-      if (process === undefined || !(await signalProcess(process, 'SIGKILL'))) await gone(tasks.kill(container, 9))
-      await tasks.wait(container, { timeoutMs: STOP_MS })
+      if (process === undefined || !(await signalProcess(process, 'SIGKILL')))
+        await gone(tasks.kill(container, SIGKILL))
+      await tasks.wait(container, { timeoutMs: FIRST_STOP_MS }).catch(async (error: unknown) => {
+        if (!(error instanceof CoveError) || error.code !== 'deadline-exceeded') throw error
+        await gone(tasks.kill(container, SIGKILL, { all: true }))
+        await tasks.wait(container, { timeoutMs: STOP_MS })
+      })
     }
     await tasks.delete(container)
     return false

@@ -28,6 +28,8 @@ export interface ContainerdMachineParts {
   readonly exited: Promise<Exit>
   /** Changes limits, and remembers it; answers all that hold now. */
   readonly resize: (limits: Limits, reports: readonly LimitReport[]) => Promise<readonly LimitReport[]>
+  /** Absent where nobody can name a machine from outside. */
+  readonly rename?: (hostname: string) => Promise<void>
   /** Has containerd asked whether it has ended. */
   readonly look: () => Promise<void>
   /** Where the machine's own files are on the host. */
@@ -45,6 +47,8 @@ const ASK_AGAIN_MS = [20, 40, 80, 160, Number.POSITIVE_INFINITY]
 export class ContainerdMachine implements Machine, Resizable {
   readonly id: MachineId
   limits: readonly LimitReport[]
+  /** There only where it can be done. */
+  declare readonly rename?: (hostname: string) => Promise<void>
   readonly exited: Promise<Exit>
   protected readonly parts: ContainerdMachineParts
   #exit: Exit | undefined
@@ -53,6 +57,7 @@ export class ContainerdMachine implements Machine, Resizable {
     this.id = parts.id
     this.limits = parts.limits
     this.parts = parts
+    if (parts.rename !== undefined) this.rename = parts.rename
     this.exited = parts.exited.then((exit) => {
       this.#exit = exit
       return exit

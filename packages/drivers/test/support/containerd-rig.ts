@@ -7,6 +7,7 @@ import { newMachineId, type ImageId, type ImageStore, type MachineId, type Store
 import { systemRandom } from '@cove/domain/system'
 import { Containerd } from '@cove/containerd-engine'
 import { TestContainerd } from '@cove/containerd-engine/testing'
+import { openLauncher } from '@cove/runner'
 import type { DriverRig, Fault } from '../../src/conformance/index.ts'
 import { createContainerdDriver, type ContainerdDriverOptions } from '../../src/containerd/driver.ts'
 import { FaultyContainerd } from './faulty-containerd.ts'
@@ -73,6 +74,7 @@ export async function openContainerdRig(): Promise<ContainerdRig> {
   })
   const images = new StandInImages()
   const image = images.add(ociArchive([stdout]))
+  const launcher = await openLauncher({ binary: GUEST_PROGRAM, stateDir: join(folder, 'l'), installation })
   const faulty = new FaultyContainerd()
   const options: ContainerdDriverOptions = {
     address: daemon.socket,
@@ -80,6 +82,7 @@ export async function openContainerdRig(): Promise<ContainerdRig> {
     stateDir: join(folder, 'd'),
     installation,
     images,
+    launcher,
     connect: (address, namespace) => faulty.wrap(new Containerd({ address, namespace })),
   }
   const containerd = daemon.open(`cove-${installation}`)
@@ -122,10 +125,15 @@ export async function openContainerdRig(): Promise<ContainerdRig> {
       enforces: ['memoryBytes', 'cpus', 'processes'],
       ownFiles: true,
       pausable: true,
+      readsDisk: true,
+      volumes: true,
+      resizable: true,
     },
     [Symbol.asyncDispose]: async () => {
       for (const each of opened) await each.close()
       containerd.close()
+      await launcher.stopLauncher()
+      await launcher.close()
       await daemon[Symbol.asyncDispose]()
       await rm(folder, { recursive: true })
     },
