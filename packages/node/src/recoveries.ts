@@ -50,9 +50,12 @@ export class Recoveries {
         state.recovered = true
         return
       } catch (thrown) {
+        const before = state.error?.message
         state.error = CoveError.from(thrown, 'driver-failed')
         this.#signal.throwIfAborted()
-        this.#log.warn('recovering machines failed, trying again', { driver: driver.name, error: state.error.message })
+        // An engine that is not there is tried for ever, and told once.
+        const tell = before === state.error.message ? 'debug' : 'warn'
+        this.#log[tell]('recovering machines failed, trying again', { driver: driver.name, error: state.error.message })
       } finally {
         state.attempted.resolve()
       }

@@ -7,10 +7,13 @@ import { callerInfo } from './convert/identity.ts'
 import type { CallerInfo } from './identity-info.ts'
 import type { Environment } from './installation.ts'
 import { Keys } from './keys.ts'
+import { Pools } from './pools.ts'
 import { Projects } from './projects.ts'
 import { Sandboxes } from './sandboxes.ts'
+import { Snapshots } from './snapshots.ts'
 import { System } from './system.ts'
 import { Templates } from './templates/templates.ts'
+import { Volumes } from './volumes.ts'
 import { webClock } from './web-clock.ts'
 import { fetchHttp, type Fetch } from './wire/fetch-http.ts'
 import { DEFAULT_RECONNECT } from './wire/reconnect.ts'
@@ -61,6 +64,12 @@ export class Cove {
   readonly system: System
   /** What sandboxes start from. */
   readonly templates: Templates
+  /** Saved states of sandboxes. */
+  readonly snapshots: Snapshots
+  /** Directories that outlive sandboxes. */
+  readonly volumes: Volumes
+  /** Machines made ahead of time. */
+  readonly pools: Pools
   readonly #rpc: Rpc
 
   constructor(options: CoveOptions = {}) {
@@ -90,6 +99,9 @@ export class Cove {
     this.audit = new Audit(rpc)
     this.system = new System(rpc)
     this.templates = new Templates(rpc)
+    this.snapshots = new Snapshots(rpc)
+    this.volumes = new Volumes(rpc)
+    this.pools = new Pools(rpc)
   }
 
   /** Who the key of this client makes its holder. `unauthenticated` when it opens nothing. */

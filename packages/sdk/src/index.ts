@@ -44,6 +44,7 @@ export type { AuditEvent, CallerInfo, KeyInfo, ProjectInfo } from './identity-in
 export type { Environment } from './installation.ts'
 export { Keys, type CreateKeyOptions, type ListKeysOptions, type NewKey } from './keys.ts'
 export { Pages, type Page } from './pages.ts'
+export { Pools, type PoolInfo, type PoolOptions } from './pools.ts'
 export type { PortInfo } from './port-info.ts'
 export { Ports, type PreviewUrlOptions, type ShareOptions } from './ports.ts'
 export type { ProcessInfo } from './process-info.ts'
@@ -56,17 +57,21 @@ export { RunResult } from './run-result.ts'
 export type { SandboxInfo } from './sandbox-info.ts'
 export type {
   CreateOptions,
+  ForkOptions,
   LimitOptions,
   ListFilter,
   ListOptions,
+  PauseOptions,
+  SandboxStats,
   StopOptions,
   TimeoutUpdate,
 } from './sandbox-options.ts'
 export { Sandbox, SandboxRef } from './sandbox.ts'
 export type { StartOptions } from './start-options.ts'
 export type { SandboxEvent } from './sandbox-watch.ts'
-export { Sandboxes, type WatchOptions } from './sandboxes.ts'
+export { Sandboxes, type Fork, type WatchOptions } from './sandboxes.ts'
 export { SIGNALS, signalName, signalNumber, type SignalName } from './signals.ts'
+export { Snapshots, type SnapshotInfo, type SnapshotKind, type SnapshotOptions } from './snapshots.ts'
 export { System, type DriverInfo, type SystemStatus } from './system.ts'
 export type { ContextFiles } from './templates/build-context.ts'
 export { TemplateBuild, type BuildEvent } from './templates/template-build.ts'
@@ -75,6 +80,7 @@ export { Template, type CopyOptions, type ReadyOptions } from './templates/templ
 export { Templates, type BuildTemplateOptions } from './templates/templates.ts'
 export type { TransferOptions, TransferProgress, TransferSummary } from './transfer/options.ts'
 export type { ConnectOptions, ForwardEvent, ForwardOptions, PortConnection, PortForward } from './tunnel/types.ts'
+export { Volumes, type CreateVolumeOptions, type VolumeInfo, type VolumeMount } from './volumes.ts'
 export type { Fetch } from './wire/fetch-http.ts'
 export type { HttpBody } from './wire/http.ts'
 export type { RetryParts, RetryPolicy } from './wire/retry.ts'

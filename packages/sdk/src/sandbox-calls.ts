@@ -3,9 +3,10 @@ import { CoveError } from '@cove/domain'
 import type { Sandbox as WireSandbox } from '@cove/api'
 import type { CallOptions } from './call-options.ts'
 import { sandboxInfo } from './convert/sandbox.ts'
-import { durationOf, timeoutInit } from './convert/time.ts'
+import { limitsInit } from './convert/limits.ts'
+import { durationOf, millisecondsOf, timeoutInit } from './convert/time.ts'
 import type { SandboxInfo } from './sandbox-info.ts'
-import type { StopOptions, TimeoutUpdate } from './sandbox-options.ts'
+import type { LimitOptions, PauseOptions, SandboxStats, StopOptions, TimeoutUpdate } from './sandbox-options.ts'
 import type { Rpc } from './wire/rpc.ts'
 
 /** The calls that a handle makes about itself and the collection makes by id or name. */
@@ -32,6 +33,38 @@ export async function updateTimeouts(
   }
   const answer = await rpc.unary(SandboxService.method.updateSandboxTimeouts, request, { ...options, idempotent: true })
   return present(answer.sandbox)
+}
+
+export async function pauseSandbox(rpc: Rpc, id: string, options: PauseOptions): Promise<SandboxInfo> {
+  const request = { id, burnLifetime: options.burnLifetime ?? false }
+  const answer = await rpc.unary(SandboxService.method.pauseSandbox, request, { ...options, idempotent: true })
+  return present(answer.sandbox)
+}
+
+export async function resumeSandbox(rpc: Rpc, id: string, options: CallOptions): Promise<SandboxInfo> {
+  const answer = await rpc.unary(SandboxService.method.resumeSandbox, { id }, { ...options, idempotent: true })
+  return present(answer.sandbox)
+}
+
+export async function updateLimits(
+  rpc: Rpc,
+  id: string,
+  limits: LimitOptions,
+  options: CallOptions,
+): Promise<SandboxInfo> {
+  const request = { id, limits: limitsInit(limits) }
+  const answer = await rpc.unary(SandboxService.method.updateSandboxLimits, request, { ...options, idempotent: true })
+  return present(answer.sandbox)
+}
+
+export async function sandboxStats(rpc: Rpc, id: string, options: CallOptions): Promise<SandboxStats> {
+  const wire = await rpc.unary(SandboxService.method.getSandboxStats, { id }, options)
+  return {
+    ...(wire.memoryBytes === undefined ? {} : { memoryBytes: Number(wire.memoryBytes) }),
+    ...(wire.cpuTime === undefined ? {} : { cpuMs: millisecondsOf(wire.cpuTime) }),
+    ...(wire.processes === undefined ? {} : { processes: wire.processes }),
+    ...(wire.diskBytes === undefined ? {} : { diskBytes: Number(wire.diskBytes) }),
+  }
 }
 
 /** Works from every state, and twice. Undefined when the server keeps nothing of it any more. */

@@ -1,4 +1,5 @@
 import type { EndReason, Isolation, LimitReport, Network, SandboxState, Timeout } from '@cove/domain'
+import type { VolumeMount } from './volumes.ts'
 
 /** A sandbox as it was when the server was last asked. */
 export interface SandboxInfo {
@@ -8,6 +9,11 @@ export interface SandboxInfo {
   /** Unique among the live sandboxes of the project; absent when none was given. */
   readonly name?: string
   readonly template: string
+  /** Id of the snapshot that it was made from. */
+  readonly snapshot?: string
+  readonly volumes: readonly Required<VolumeMount>[]
+  /** Made ahead of time and taken from a pool. */
+  readonly pooled: boolean
   /** What it is doing now. */
   readonly state: SandboxState
   /** Grows by one each time the sandbox is made anew under its id. */

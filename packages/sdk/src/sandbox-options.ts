@@ -1,10 +1,16 @@
 import type { CallOptions } from './call-options.ts'
+import type { SnapshotKind } from './snapshots.ts'
+import type { VolumeMount } from './volumes.ts'
 import type { Isolation, Network, SandboxState, Timeout } from '@cove/domain'
 
 /** What a new sandbox is to be. Everything has a default. */
 export interface CreateOptions {
   /** Default `host`. */
   readonly template?: string
+  /** Id or name of a snapshot to go on from, in place of a template. */
+  readonly snapshot?: string
+  /** Directories that outlive the sandbox, and where they are to be seen. */
+  readonly volumes?: readonly VolumeMount[]
   /** Unique among the live sandboxes. */
   readonly name?: string
   /** The weakest wall that is acceptable. Default: what the installation takes. */
@@ -74,4 +80,29 @@ export interface StopOptions extends CallOptions {
   readonly graceMs?: number
   /** When not the current one, the call is refused with `stale-incarnation`. */
   readonly incarnation?: number
+}
+
+/** How a sandbox is paused. */
+export interface PauseOptions extends CallOptions {
+  /** Its lifetime goes on while it is paused. Default false. */
+  readonly burnLifetime?: boolean
+}
+
+/** How a sandbox is forked. */
+export interface ForkOptions extends CallOptions {
+  /** 1 to 64. Default 1. */
+  readonly count?: number
+  /** Default: with memory where the driver can, else the files only. */
+  readonly kind?: SnapshotKind
+  /** Added to those of the parent. */
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/** What a sandbox uses now. What cannot be measured is absent. */
+export interface SandboxStats {
+  readonly memoryBytes?: number
+  /** Processor time since its machine was made, in milliseconds. */
+  readonly cpuMs?: number
+  readonly processes?: number
+  readonly diskBytes?: number
 }

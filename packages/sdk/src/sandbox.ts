@@ -11,9 +11,17 @@ import { Processes } from './processes.ts'
 import { runCommand, type RunOptions } from './run-command.ts'
 import type { RunResult } from './run-result.ts'
 import type { SandboxInfo } from './sandbox-info.ts'
-import { deleteSandbox, stopSandbox, updateTimeouts } from './sandbox-calls.ts'
+import {
+  deleteSandbox,
+  pauseSandbox,
+  resumeSandbox,
+  sandboxStats,
+  stopSandbox,
+  updateLimits,
+  updateTimeouts,
+} from './sandbox-calls.ts'
 import type { StartOptions } from './start-options.ts'
-import type { StopOptions, TimeoutUpdate } from './sandbox-options.ts'
+import type { LimitOptions, PauseOptions, SandboxStats, StopOptions, TimeoutUpdate } from './sandbox-options.ts'
 import { webRandom } from './web-clock.ts'
 import type { Rpc } from './wire/rpc.ts'
 
@@ -97,6 +105,29 @@ export class Sandbox extends SandboxRef implements AsyncDisposable {
   async stop(options: StopOptions = {}): Promise<SandboxInfo> {
     this.#info = await stopSandbox(this.rpc, this.id, options)
     return this.#info
+  }
+
+  /** Freezes it. Its idle clock stands still, and its lifetime too unless it is to go on. */
+  async pause(options: PauseOptions = {}): Promise<SandboxInfo> {
+    this.#info = await pauseSandbox(this.rpc, this.id, options)
+    return this.#info
+  }
+
+  /** Lets it go on where it was. */
+  async resume(options: CallOptions = {}): Promise<SandboxInfo> {
+    this.#info = await resumeSandbox(this.rpc, this.id, options)
+    return this.#info
+  }
+
+  /** Changes limits while it runs; what is not named stays. */
+  async updateLimits(limits: LimitOptions, options: CallOptions = {}): Promise<SandboxInfo> {
+    this.#info = await updateLimits(this.rpc, this.id, limits, options)
+    return this.#info
+  }
+
+  /** What it uses now. What cannot be measured is absent. */
+  stats(options: CallOptions = {}): Promise<SandboxStats> {
+    return sandboxStats(this.rpc, this.id, options)
   }
 
   /** Sets the idle timeout, or the lifetime counted from now, or both. */

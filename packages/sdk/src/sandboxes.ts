@@ -1,20 +1,47 @@
 import { SandboxService } from '@cove/api'
-import { CoveError, randomId } from '@cove/domain'
+import { randomId } from '@cove/domain'
 import type { CallOptions } from './call-options.ts'
+import { limitsInit } from './convert/limits.ts'
 import { filterInit, isolationNumber, networkInit, sandboxInfo } from './convert/sandbox.ts'
 import { timeoutInit } from './convert/time.ts'
 import { Pages } from './pages.ts'
 import type { SandboxInfo } from './sandbox-info.ts'
-import type { CreateOptions, ListFilter, ListOptions, StopOptions, TimeoutUpdate } from './sandbox-options.ts'
-import { deleteSandbox, stopSandbox, updateTimeouts } from './sandbox-calls.ts'
+import type {
+  CreateOptions,
+  ForkOptions,
+  LimitOptions,
+  ListFilter,
+  ListOptions,
+  PauseOptions,
+  SandboxStats,
+  StopOptions,
+  TimeoutUpdate,
+} from './sandbox-options.ts'
+import {
+  deleteSandbox,
+  pauseSandbox,
+  resumeSandbox,
+  sandboxStats,
+  stopSandbox,
+  updateLimits,
+  updateTimeouts,
+} from './sandbox-calls.ts'
 import { watchSandboxes, type SandboxEvent } from './sandbox-watch.ts'
 import { Sandbox, SandboxRef } from './sandbox.ts'
+import { kindNumber, kindOf, type SnapshotKind } from './snapshots.ts'
 import { webRandom } from './web-clock.ts'
 import type { Rpc } from './wire/rpc.ts'
 
 /** Which sandboxes are watched. */
 export interface WatchOptions extends ListFilter {
   readonly signal?: AbortSignal
+}
+
+/** The children of a fork. */
+export interface Fork {
+  readonly sandboxes: readonly Sandbox[]
+  /** What they have of their parent. */
+  readonly kind: SnapshotKind
 }
 
 /** All sandboxes of the project that the API key belongs to. */
@@ -38,6 +65,8 @@ export class Sandboxes {
         env: { ...options.env },
         labels: { ...options.labels },
         idempotencyKey: options.idempotencyKey ?? randomId(webRandom),
+        snapshot: options.snapshot ?? '',
+        volumes: (options.volumes ?? []).map(({ volume, path, readOnly = false }) => ({ volume, path, readOnly })),
         ...(isolation === undefined ? {} : { isolation: isolationNumber(isolation) }),
         ...(options.limits === undefined ? {} : { limits: limitsInit(options.limits) }),
         ...(network === undefined ? {} : { network: networkInit(network) }),
@@ -94,6 +123,35 @@ export class Sandboxes {
     return new Sandbox(this.#rpc, answer.sandbox, false)
   }
 
+  /** Freezes a sandbox. Its idle clock stands still, and its lifetime too unless it is to go on. */
+  pause(id: string, options: PauseOptions = {}): Promise<SandboxInfo> {
+    return pauseSandbox(this.#rpc, id, options)
+  }
+
+  /** Lets a paused sandbox go on where it was. */
+  resume(id: string, call: CallOptions = {}): Promise<SandboxInfo> {
+    return resumeSandbox(this.#rpc, id, call)
+  }
+
+  /** Children that go on from where a running sandbox is now, each with an identity of its own. All of them or none. */
+  async fork(id: string, options: ForkOptions = {}): Promise<Fork> {
+    const { count = 1, kind, labels = {} } = options
+    const request = { id, count, kind: kindNumber(kind), labels: { ...labels } }
+    const answer = await this.#rpc.unary(SandboxService.method.forkSandbox, request, options)
+    const sandboxes = answer.sandboxes.map((wire) => new Sandbox(this.#rpc, wire, true))
+    return { sandboxes, kind: kindOf(answer.kind) }
+  }
+
+  /** Changes limits of a running sandbox; what is not named stays. */
+  updateLimits(id: string, limits: LimitOptions, call: CallOptions = {}): Promise<SandboxInfo> {
+    return updateLimits(this.#rpc, id, limits, call)
+  }
+
+  /** What a sandbox uses now. What cannot be measured is absent. */
+  stats(id: string, call: CallOptions = {}): Promise<SandboxStats> {
+    return sandboxStats(this.#rpc, id, call)
+  }
+
   /** Sets the idle timeout, or the lifetime counted from now, or both. */
   updateTimeouts(id: string, timeouts: TimeoutUpdate, call: CallOptions = {}): Promise<SandboxInfo> {
     return updateTimeouts(this.#rpc, id, timeouts, call)
@@ -103,18 +161,4 @@ export class Sandboxes {
   delete(id: string, call: CallOptions = {}): Promise<SandboxInfo | undefined> {
     return deleteSandbox(this.#rpc, id, call)
   }
-}
-
-function limitsInit({ memoryBytes, cpus, processes, diskBytes }: NonNullable<CreateOptions['limits']>) {
-  return {
-    ...(memoryBytes === undefined ? {} : { memoryBytes: wholeBytes('memoryBytes', memoryBytes) }),
-    ...(cpus === undefined ? {} : { cpus }),
-    ...(processes === undefined ? {} : { processes }),
-    ...(diskBytes === undefined ? {} : { diskBytes: wholeBytes('diskBytes', diskBytes) }),
-  }
-}
-
-function wholeBytes(field: string, value: number): bigint {
-  if (Number.isSafeInteger(value) && value > 0) return BigInt(value)
-  throw new CoveError('invalid-argument', `${field} ${value} is not a whole number of bytes above 0`, { field })
 }

@@ -11,6 +11,9 @@ export type Kind =
   | 'context'
   | 'project'
   | 'template'
+  | 'snapshot'
+  | 'volume'
+  | 'pool'
   | 'driver'
   | 'signal'
   | 'program'
@@ -41,6 +44,12 @@ const ARGUMENTS: Readonly<Record<string, Kind>> = {
   directory: 'file',
   template: 'template',
   templates: 'template',
+  snapshot: 'snapshot',
+  snapshots: 'snapshot',
+  volume: 'volume',
+  volumes: 'volume',
+  pool: 'pool',
+  pools: 'pool',
 }
 
 const OPTIONS: Readonly<Record<string, Kind>> = {
@@ -48,6 +57,8 @@ const OPTIONS: Readonly<Record<string, Kind>> = {
   '--project': 'project',
   '--in-project': 'project',
   '--template': 'template',
+  '--snapshot': 'snapshot',
+  '--from': 'volume',
   '--driver': 'driver',
   '--signal': 'signal',
   '--key': 'key',

@@ -106,6 +106,15 @@ async function fromServer(
         value: tag === undefined || tag === 'latest' ? name : `${name}:${tag}`,
         about: description || source,
       }))
+    case 'snapshot':
+      return (await cove.snapshots.list({ signal })).map(({ id, name, template, ...snapshot }) => ({
+        value: name ?? id,
+        about: `${snapshot.kind} of ${template}`,
+      }))
+    case 'volume':
+      return (await cove.volumes.list({ signal })).map(({ name, id }) => ({ value: name, about: id }))
+    case 'pool':
+      return (await cove.pools.list({ signal })).map(({ name, template }) => ({ value: name, about: template }))
     case 'driver':
       return (await cove.system.status({ signal })).drivers.map(({ name, isolation }) => ({
         value: name,

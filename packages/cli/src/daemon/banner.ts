@@ -20,12 +20,19 @@ export function banner({ version, url, keyFile, readyMs, drivers, adopted, progr
     '',
     `  API       ${url}`,
     `  API key   ${keyFile}`,
-    ...driverLines(drivers).map((line, index) => `  ${index === 0 ? 'Drivers  ' : '         '} ${line}`),
+    ...provenLines(drivers).map((line, index) => `  ${index === 0 ? 'Drivers  ' : '         '} ${line}`),
   ]
   if (adopted > 0) lines.push(`  Adopted   ${adopted} running ${adopted === 1 ? 'sandbox' : 'sandboxes'}`)
   lines.push('', `  Agents    ${mcp}`)
   lines.push(`  Try it    ${program} run python -c 'print(6*7)'`, '')
   return lines.join('\n')
+}
+
+/** Those that run here, and the names of the others: why not is for `cove doctor`. */
+function provenLines(drivers: readonly DriverReport[]): readonly string[] {
+  const others = drivers.filter(({ fingerprint }) => !fingerprint.proven).map(({ name }) => name)
+  const note = others.length === 0 ? [] : [`not here: ${others.join(', ')} (cove doctor says why)`]
+  return [...driverLines(drivers.filter(({ fingerprint }) => fingerprint.proven)), ...note]
 }
 
 /** One line per driver: name, isolation, and whether it is proven; otherwise why not, and the fix. */

@@ -1,11 +1,13 @@
 import { ISOLATIONS } from '@cove/domain'
-import type { CreateOptions, Isolation } from '@cove/sdk'
+import type { CreateOptions, Isolation, VolumeMount } from '@cove/sdk'
 import { Option, type Command } from 'commander'
 import { UsageError } from '../usage-error.ts'
 import { amount, bytes, count, each, pairs, timeout } from './parse.ts'
 
 interface Parsed {
   readonly template?: string
+  readonly snapshot?: string
+  readonly volume?: string[]
   readonly name?: string
   readonly isolation?: Isolation
   readonly driver?: string
@@ -25,6 +27,8 @@ export function addCreateOptions(command: Command): Command {
   return command
     .optionsGroup('The sandbox:')
     .option('--template <name>', 'what it starts from (default: host)')
+    .option('--snapshot <snapshot>', 'go on from this one, in place of a template')
+    .option('--volume <volume:path>', 'show a volume there, :ro at its end only to be read; may be repeated', each)
     .option('--name <name>', 'name it, to find it again')
     .addOption(new Option('--isolation <kind>', 'the weakest wall that is acceptable').choices(ISOLATIONS))
     .option('--driver <name>', 'a certain driver')
@@ -42,7 +46,7 @@ export function addCreateOptions(command: Command): Command {
 
 export function createOptions(command: Command): CreateOptions {
   const parsed = command.opts<Parsed>()
-  const { template, name, isolation, driver, network, allow, label, idleTimeout, lifetime } = parsed
+  const { template, snapshot, volume, name, isolation, driver, network, allow, label, idleTimeout, lifetime } = parsed
   if (allow !== undefined && network !== 'internet') {
     throw new UsageError('--allow has no meaning without a network', 'Add --network internet.')
   }
@@ -54,6 +58,8 @@ export function createOptions(command: Command): CreateOptions {
   }
   return {
     ...(template === undefined ? {} : { template }),
+    ...(snapshot === undefined ? {} : { snapshot }),
+    ...(volume === undefined ? {} : { volumes: volume.map(volumeMount) }),
     ...(name === undefined ? {} : { name }),
     ...(isolation === undefined ? {} : { isolation }),
     ...(driver === undefined ? {} : { driver }),
@@ -63,4 +69,18 @@ export function createOptions(command: Command): CreateOptions {
     ...(lifetime === undefined ? {} : { lifetime }),
     limits,
   }
+}
+
+/** `data:/data`, `data:/data:ro`. */
+function volumeMount(text: string): VolumeMount {
+  const [volume = '', path = '', mode, ...more] = text.split(':')
+  if (
+    volume === '' ||
+    !path.startsWith('/') ||
+    more.length > 0 ||
+    (mode !== undefined && mode !== 'ro' && mode !== 'rw')
+  ) {
+    throw new UsageError(`--volume ${text} is not a volume and a path`, 'Write it as data:/data, or data:/data:ro.')
+  }
+  return { volume, path, readOnly: mode === 'ro' }
 }

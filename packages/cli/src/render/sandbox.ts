@@ -28,6 +28,11 @@ export function sandboxDetails(sandbox: SandboxInfo): string {
     ['state', stateText(sandbox)],
     ['message', sandbox.message],
     ['template', sandbox.template],
+    ['snapshot', sandbox.snapshot],
+    ...sandbox.volumes.map(({ volume, path, readOnly }): [string, string] => [
+      'volume',
+      `${volume} at ${path}${readOnly ? ' (read only)' : ''}`,
+    ]),
     ['isolation', sandbox.isolation],
     ['driver', sandbox.driver],
     ['node', sandbox.node],
@@ -50,6 +55,11 @@ export function sandboxDetails(sandbox: SandboxInfo): string {
 }
 
 const LIMIT_TITLES = { memoryBytes: 'memory', cpus: 'processors', processes: 'processes', diskBytes: 'disk' } as const
+
+/** What became of limits, a line each. */
+export function limitLines(limits: readonly LimitReport[]): string {
+  return detailsText(limits.map((limit): [string, string] => [LIMIT_TITLES[limit.name], limitText(limit)]))
+}
 
 /** Which limits a driver enforces on this machine, and which it does not. */
 export function limitLine(enforces: readonly LimitReport['name'][]): string {

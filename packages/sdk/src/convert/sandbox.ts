@@ -85,6 +85,9 @@ export function sandboxInfo(wire: WireSandbox): SandboxInfo {
     project: wire.project,
     ...(wire.name === '' ? {} : { name: wire.name }),
     template: wire.template,
+    ...(wire.snapshot === '' ? {} : { snapshot: wire.snapshot }),
+    volumes: wire.volumes.map(({ volume, path, readOnly }) => ({ volume, path, readOnly })),
+    pooled: wire.pooled,
     state: SANDBOX_STATES.find((state) => STATE_NUMBERS[state] === wire.state) ?? 'pending',
     incarnation: wire.incarnation,
     ...(wire.driver === '' ? {} : { driver: wire.driver }),
@@ -103,7 +106,7 @@ export function sandboxInfo(wire: WireSandbox): SandboxInfo {
   }
 }
 
-function networkOf(wire: WireNetwork | undefined): Network {
+export function networkOf(wire: WireNetwork | undefined): Network {
   return wire?.kind === Network_Kind.INTERNET ? { kind: 'internet', allow: [...wire.allow] } : { kind: 'none' }
 }
 
