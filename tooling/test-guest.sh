@@ -1,10 +1,14 @@
 #!/bin/sh
-# Unit tests of the guest program, with nothing but rustc. RUSTC chooses the compiler (1.63 or later); arguments go to
-# the test runner.
+# Unit tests of our own programs, for guests and for layers, with nothing but rustc. RUSTC chooses the compiler (1.63 or
+# later); arguments go to the test runner.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=$(mktemp -d "${TMPDIR:-/tmp}/cove-test-guest.XXXXXX")
 trap 'rm -rf "$out"' EXIT INT TERM
-"${RUSTC:-rustc}" --edition 2021 --test --crate-name cove_guest -D warnings -A dead_code -C debug-assertions \
-  -o "$out/tests" "$root/guest/src/main.rs"
-"$out/tests" "$@"
+status=0
+for program in guest layers; do
+  "${RUSTC:-rustc}" --edition 2021 --test --crate-name "cove_$program" -D warnings -A dead_code -C debug-assertions \
+    -o "$out/$program" "$root/$program/src/main.rs"
+  "$out/$program" "$@" || status=$?
+done
+exit "$status"

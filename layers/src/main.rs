@@ -4,6 +4,9 @@
 
 mod copy;
 mod failure;
+#[cfg(fuzzing)]
+#[path = "../fuzz/driver.rs"]
+mod fuzz;
 mod json;
 mod options;
 mod owners;
@@ -54,6 +57,8 @@ fn run(face: &str, rest: &[OsString]) -> Result<()> {
             _ => Err(Failure::new(Code::Usage, "usage: cove-layers remove FOLDER")),
         },
         "version" => print(VERSION),
+        #[cfg(fuzzing)]
+        "fuzz" => std::process::exit(fuzz::main(rest)),
         _ => Err(Failure::new(Code::Usage, USAGE)),
     }
 }
