@@ -79,6 +79,7 @@ export async function placeVerified(
   await using handle = await open(file, 'r')
   const head = Buffer.alloc(4)
   await handle.read(head, 0, 4, 0)
+  await handle.datasync()
   return compressionOf(head)
 }
 
