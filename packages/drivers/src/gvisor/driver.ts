@@ -25,7 +25,7 @@ import type { Prepared } from '../launched/prepare.ts'
 import type { Tool } from '../launched/tool.ts'
 import { gvisorMachine } from './gvisor-machine.ts'
 import { COMMANDS, runscCommandSpec, runscProcessSpec } from './machine-spec.ts'
-import { runCommand } from './runsc-command.ts'
+import { RunscCommands } from './runsc-command.ts'
 import { SnapshotStore, type SavedMachine } from './snapshot-store.ts'
 import { platformOf, runscTool } from './tool.ts'
 
@@ -47,6 +47,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
   protected override readonly startsFromSnapshots = true
   readonly #gvisor: GvisorOptions
   readonly #tool: Tool
+  readonly #commands: RunscCommands
   /** What machines that are being made go on from. */
   readonly #saved = new Map<MachineId, SavedMachine>()
   #snapshots: Promise<SnapshotStore> | undefined
@@ -55,6 +56,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
     super(options, tool)
     this.#gvisor = options
     this.#tool = tool
+    this.#commands = new RunscCommands(options.launcher, options.random ?? systemRandom)
   }
 
   override validate(spec: MachineSpec): readonly Problem[] {
@@ -110,8 +112,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
 
   protected override machineOf(of: MachineOf, parts: LaunchedMachineParts): Machine {
     return gvisorMachine(of, parts, {
-      launcher: this.#gvisor.launcher,
-      random: this.#gvisor.random ?? systemRandom,
+      commands: this.#commands,
       layersProgram: this.#gvisor.layersProgram,
       base: async () => {
         const { slot } = of.note
@@ -135,6 +136,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
     const users = records.flatMap(({ note: { machine, snapshot } }) =>
       snapshot === undefined ? [] : [[machine, snapshot] as const],
     )
+    await this.#commands.endForeign()
     const store = new SnapshotStore(join(stateDir, 'snapshots'))
     const interrupted = new Set(await store.open(new Map(users)))
     const { prepared, ranges } = await this.opened()
@@ -142,7 +144,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
       if (!interrupted.has(note.machine) || process.state !== 'running' || note.slot === undefined) continue
       const spec = runscCommandSpec(prepared, note.machine, ranges.baseOf(note.slot), COMMANDS.resume)
       // One that was not paused yet says so.
-      await runCommand(launcher, this.#gvisor.random ?? systemRandom, spec).catch(() => undefined)
+      await this.#commands.run(spec).catch(() => undefined)
     }
     return store
   }

@@ -7,11 +7,10 @@ import {
   type Exit,
   type Machine,
   type MemorySnapshotter,
-  type Random,
   type SnapshotId,
 } from '@cove/domain'
 import { copyTree } from '@cove/images'
-import type { HostProcess, Launcher } from '@cove/runner'
+import type { HostProcess } from '@cove/runner'
 import type { CgroupFiles } from '../cgroups/plan.ts'
 import { isFrozen } from '../host/cgroup-readings.ts'
 import { FreezableMachine, launchedMachine, type LaunchedMachineParts } from '../launched/launched-machine.ts'
@@ -20,13 +19,12 @@ import { STAGE } from '../launched/stage.ts'
 import { readRunscConfig } from './config.ts'
 import { openFifos } from './fifo-stream.ts'
 import { COMMANDS, CONFIG, fifosOf, runscCommandSpec } from './machine-spec.ts'
-import { runCommand } from './runsc-command.ts'
+import type { RunscCommands } from './runsc-command.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 import { platformOf } from './tool.ts'
 
 export interface GvisorParts {
-  readonly launcher: Launcher
-  readonly random: Random
+  readonly commands: RunscCommands
   readonly layersProgram: string | undefined
   /** First of the machine's user ids on the host. */
   base(): Promise<number | undefined>
@@ -42,7 +40,7 @@ export function gvisorMachine(of: MachineOf, host: LaunchedMachineParts, gvisor:
     const base = await gvisor.base()
     if (base === undefined) throw new CoveError('driver-failed', `machine ${host.id} has no ids of its own`)
     const spec = runscCommandSpec(of.prepared, host.id, base, words, image)
-    await runCommand(gvisor.launcher, gvisor.random, spec, signal)
+    await gvisor.commands.run(spec, signal)
   }
   // Its own threads are what the kernel counts: how many processes are inside nobody outside knows.
   const { processes: _, ...files } = host.files
@@ -51,7 +49,11 @@ export function gvisorMachine(of: MachineOf, host: LaunchedMachineParts, gvisor:
   const parts: LaunchedMachineParts = {
     ...rest,
     files,
-    socket: newestOf((signal) => openFifos(fifosOf(of.prepared, host.id), signal)),
+    socket: newestOf((signal) => {
+      // What it has started is still there for a moment, and takes what is written.
+      if (host.process.exit !== undefined) throw new CoveError('guest-unreachable', `machine ${host.id} has ended`)
+      return openFifos(fifosOf(of.prepared, host.id), signal)
+    }),
     exitOf: async (exit) => (isFailure(exit) ? { kind: 'lost' } : host.exitOf(exit)),
     // Whoever is asked before it listens would end as if killed.
     ask: async () => {

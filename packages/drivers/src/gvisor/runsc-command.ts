@@ -3,28 +3,46 @@ import { CoveError, describeExit, randomId, type Random } from '@cove/domain'
 import type { HostProcessSpec, Launcher } from '@cove/runner'
 
 /** What ids of short programs begin with in the launcher's records. */
-export const COMMAND_PREFIX = 'runsc-do-'
+const PREFIX = 'runsc-do-'
+type Command = Pick<HostProcessSpec, 'argv' | 'mounts' | 'userNamespace'>
 
-/**
- * Runs a short program to its end through the launcher, and answers what it said on stdout. It goes with this daemon.
- * `driver-failed` with its last words when it ends with anything but 0; `cancelled`.
- */
-export async function runCommand(
-  launcher: Launcher,
-  random: Random,
-  spec: Pick<HostProcessSpec, 'argv' | 'mounts' | 'userNamespace'>,
-  signal?: AbortSignal,
-): Promise<string> {
-  const id = `${COMMAND_PREFIX}${randomId(random)}`
-  const owner = { pid: process.pid, startTime: await ownStartTime() }
-  try {
-    const started = await launcher.start({ ...spec, id, owner, env: {}, stdio: 'held' }, signal)
-    const exit = await (signal === undefined ? started.exited : unlessAborted(started.exited, signal))
-    if (exit.kind === 'exited' && exit.code === 0) return textOf(await started.output('stdout'))
-    const said = textOf(await started.output('stderr')) || textOf(await started.output('stdout'))
-    throw new CoveError('driver-failed', `runsc ${describeExit(exit)}${said === '' ? '' : `: ${said.slice(-500)}`}`)
-  } finally {
-    await launcher.destroy(id)
+/** Short programs of one daemon, through the launcher. */
+export class RunscCommands {
+  readonly #launcher: Launcher
+  readonly #random: Random
+  /** Tells those of this daemon from those of one that was killed. */
+  readonly #prefix: string
+
+  constructor(launcher: Launcher, random: Random) {
+    this.#launcher = launcher
+    this.#random = random
+    this.#prefix = `${PREFIX}${randomId(random)}-`
+  }
+
+  /** Ends what daemons before this one were about to do. */
+  async endForeign(): Promise<void> {
+    for (const { id } of await this.#launcher.list()) {
+      if (id.startsWith(PREFIX) && !id.startsWith(this.#prefix)) await this.#launcher.destroy(id)
+    }
+  }
+
+  /**
+   * Runs one to its end, and answers what it said on stdout. It goes with this daemon. `driver-failed` with its last
+   * words when it ends with anything but 0; `cancelled`.
+   */
+  async run(command: Command, signal?: AbortSignal): Promise<string> {
+    const launcher = this.#launcher
+    const id = `${this.#prefix}${randomId(this.#random)}`
+    const owner = { pid: process.pid, startTime: await ownStartTime() }
+    try {
+      const started = await launcher.start({ ...command, id, owner, env: {}, stdio: 'held' }, signal)
+      const exit = await (signal === undefined ? started.exited : unlessAborted(started.exited, signal))
+      if (exit.kind === 'exited' && exit.code === 0) return textOf(await started.output('stdout'))
+      const said = textOf(await started.output('stderr')) || textOf(await started.output('stdout'))
+      throw new CoveError('driver-failed', `runsc ${describeExit(exit)}${said === '' ? '' : `: ${said.slice(-500)}`}`)
+    } finally {
+      await launcher.destroy(id)
+    }
   }
 }
 
