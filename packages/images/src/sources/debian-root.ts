@@ -1,3 +1,5 @@
+import { chmod, mkdir, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
 import { CoveError, type ParsedSource } from '@cove/domain'
 import { formatPlatform, hostPlatform } from '../registry/platform.ts'
 import { readAptSources, sourceLines } from './apt-sources.ts'
@@ -72,9 +74,18 @@ export function debianRoot({ suite, packages }: Debian, { platform }: Pick<Fetch
         },
       })
       if (report === undefined) throw new CoveError('internal', 'mmdebstrap gave no archive')
+      await makeDeviceFolder(into, day)
       return report
     },
   }
+}
+
+/** Its nodes stayed out, and it with them; whatever is mounted there needs the folder. */
+async function makeDeviceFolder(root: string, seconds: number): Promise<void> {
+  const folder = join(root, 'dev')
+  await mkdir(folder, { recursive: true })
+  await chmod(folder, 0o755)
+  for (const path of [folder, root]) await utimes(path, seconds, seconds)
 }
 
 async function tools(): Promise<[string, string]> {

@@ -34,13 +34,11 @@ describe.skipIf(without('mmdebstrap'))('Debian packages', () => {
     expect(mounts()).toBe(before)
     using lease = await store.fetch('debian:bookworm+busybox-static', quietly())
     expect(lease.info.defaults.env['PATH']).toContain('/usr/bin')
-    const show = 'busybox | head -1 | cut -c1-7; cat etc/debian_version | cut -d. -f1; ls usr/share/man | wc -l'
     expect(
-      await inRoot(place, lease.root, `chroot . busybox | head -1 | cut -c1-7; cut -d. -f1 etc/debian_version`),
+      await inRoot(place, lease.root, 'chroot . busybox | head -1 | cut -c1-7; cut -d. -f1 etc/debian_version'),
     ).toBe('BusyBox\n12')
-    expect(show).toBeDefined()
     expect(await inRoot(place, lease.root, 'ls -A dev run; ls etc/resolv.conf etc/hostname 2>/dev/null || true')).toBe(
-      'dev:\n\nrun:',
+      'dev:\n\nrun:\nlock',
     )
     using again = await store.fetch('debian:bookworm+busybox-static', quietly())
     expect(again.info.id).toBe(lease.info.id)

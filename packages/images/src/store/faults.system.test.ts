@@ -4,13 +4,16 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
-import type { ImageStore } from '@cove/domain'
+import type { ImageId, ImageStore } from '@cove/domain'
 import { life } from '../../test/life.ts'
 import { inRoot, missingForStore, quietly, StorePlace } from '../../test/test-store.ts'
 import type { Step } from './step.ts'
 
 const missing = missingForStore()
 if (missing !== undefined) console.warn(`faults of the image store: skipped, ${missing}`)
+
+/** After one fault of so many a whole life follows. */
+const GOING_ON = 6
 
 /** What the records on the disk say, which nothing on the disk may contradict. */
 function records(place: StorePlace) {
@@ -90,6 +93,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
       await using store = await place.open({}, { sync })
       await isSound(place, store)
       expect(await pinsOf(store)).toEqual(expect.arrayContaining([...promised]))
+      if (number % GOING_ON !== 0) continue
       await life(place, store, promised)
       await isSoundWhenClosed(place, store)
     }
@@ -112,6 +116,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
       expect(outcome).toBe('no-space')
       await isSound(place, store)
       expect(await pinsOf(store)).toEqual(expect.arrayContaining([...promised]))
+      if (number % GOING_ON !== 0) continue
       await life(place, store, promised)
       await isSoundWhenClosed(place, store)
     }
@@ -131,6 +136,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
       await isSound(place, store)
       await life(place, store, new Set())
       await isSound(place, store)
+      expect(await pinsOf(store)).toContain('grown')
     }
   })
 
@@ -149,8 +155,8 @@ describe.skipIf(missing !== undefined)('the image store', () => {
     await using store = await place.open()
     await isSound(place, store)
     expect(await pinsOf(store)).toEqual(['grown'])
-    const [grown] = await store.list()
-    using lease = await store.lease(grown?.info.id ?? expect.fail('nothing is left'))
+    const kept = (await store.list()).filter(({ pins }) => pins.includes('grown'))
+    using lease = await store.lease(kept.map(({ info }) => info.id).join() as ImageId)
     expect(await inRoot(place, lease.root, 'cat etc/new')).toBe('n')
   })
 

@@ -12,6 +12,10 @@ const image = (number: number, layers: number[], usedAt: number, needed = false)
   return { number, layers, bytes: 0, usedAt, needed }
 }
 
+const weigh = (things: readonly { readonly bytes: number }[]): number => {
+  return things.reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
 describe('what is collected', () => {
   it('is nothing while all fits', () => {
     expect(selectVictims([image(1, [1], 1)], [layer(1, 10), layer(2, 5)], 15)).toEqual({
@@ -58,8 +62,6 @@ describe('what is collected', () => {
         const gone = selectVictims(images, layers, budget)
         const left = images.filter(({ number }) => !gone.images.includes(number))
         const leftLayers = layers.filter(({ number }) => !gone.layers.includes(number))
-        const weigh = (things: readonly { readonly bytes: number }[]) =>
-          things.reduce((sum, { bytes }) => sum + bytes, 0)
         // What stays is whole, what is needed stays, and the count is right.
         expect(left.flatMap((one) => one.layers.filter((at) => gone.layers.includes(at)))).toEqual([])
         expect(images.filter(({ needed, number }) => needed && gone.images.includes(number))).toEqual([])
