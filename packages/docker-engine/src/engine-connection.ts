@@ -103,7 +103,7 @@ export class EngineConnection {
       method,
       path: `${this.prefix}${path}${queryText(query)}`,
       headers: {
-        host: 'docker',
+        host: hostHeader(address),
         ...(text === undefined
           ? {}
           : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
@@ -136,6 +136,12 @@ export class EngineConnection {
       sent.on('error', () => undefined)
     }
   }
+}
+
+/** The name that the engine's certificate has to have, where there is one. */
+function hostHeader(address: EngineAddress): string {
+  if (address.kind === 'unix') return 'docker'
+  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
 }
 
 async function pour(body: AsyncIterable<Uint8Array>, sent: ClientRequest): Promise<void> {

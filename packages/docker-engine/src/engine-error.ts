@@ -39,7 +39,7 @@ function codeOf(status: number, message: string, path: string): ErrorCode {
       return /is already in use|already exists/.test(message) ? 'already-exists' : 'wrong-state'
     default:
       if (path === '/images/create' && isMissingImage(message)) return 'image-not-found'
-      return /no space left/i.test(message) ? 'no-space' : 'driver-failed'
+      return isFullDisk(message) ? 'no-space' : 'driver-failed'
   }
 }
 
@@ -47,6 +47,8 @@ function codeOf(status: number, message: string, path: string): ErrorCode {
 export function isMissingImage(message: string): boolean {
   return /not found|manifest unknown|repository does not exist/i.test(message)
 }
+
+export const isFullDisk = (message: string): boolean => /no space left|disk quota exceeded/i.test(message)
 
 function sentenceOf(body: string): string | undefined {
   try {

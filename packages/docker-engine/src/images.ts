@@ -1,5 +1,5 @@
-import { CoveError } from '@cove/domain'
-import { isMissingImage } from './engine-error.ts'
+import { CoveError, type ErrorCode } from '@cove/domain'
+import { isFullDisk, isMissingImage } from './engine-error.ts'
 import { toList, toNumber, toObject, toText, toTexts, toVariables, type JsonObject } from './json.ts'
 
 export interface Image {
@@ -72,7 +72,7 @@ export async function* progressOf(answer: AsyncIterable<unknown>): AsyncGenerato
   for await (const line of jsonLines(answer)) {
     const problem = line['error']
     if (typeof problem === 'string') {
-      throw new CoveError(isMissingImage(problem) ? 'image-not-found' : 'driver-failed', `Docker: ${problem}`)
+      throw new CoveError(codeOf(problem), `Docker: ${problem}`)
     }
     const detail = toObject(line['progressDetail'] ?? {}, 'progressDetail')
     yield {
@@ -82,6 +82,11 @@ export async function* progressOf(answer: AsyncIterable<unknown>): AsyncGenerato
       ...(typeof detail['total'] === 'number' ? { totalBytes: detail['total'] } : {}),
     }
   }
+}
+
+function codeOf(problem: string): ErrorCode {
+  if (isFullDisk(problem)) return 'no-space'
+  return isMissingImage(problem) ? 'image-not-found' : 'driver-failed'
 }
 
 /** One JSON object per line, as they come. */

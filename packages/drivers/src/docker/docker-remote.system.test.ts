@@ -1,6 +1,5 @@
-import { createServer, type AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import { afterAll, afterEach, beforeAll, describe } from 'vitest'
+import { freePort } from '../../test/support/free-port.ts'
 import { noDocker, openDockerRig } from '../../test/support/docker-rig.ts'
 import { createChapter } from '../conformance/create.ts'
 import { disksChapter } from '../conformance/disks.ts'
@@ -28,12 +27,3 @@ describe.skipIf(noDocker !== undefined)('driver docker, over TCP', () => {
   disksChapter(stage)
   recoverChapter(stage)
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isPausable, isResizable, readsDisk, type CreateContext, type Machine, type ProcessId } from '@cove/domain'
@@ -344,6 +346,19 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
       expect((await engine.inspectContainer(other.id)).state).toBe('created')
       await engine.removeContainer(other.id)
     })
+  })
+
+  it('does not wait for ever for an engine that does not answer', async () => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const driver = rig.open({ address: { kind: 'tcp', host: '127.0.0.1', port } })
+    const signal = AbortSignal.timeout(200)
+    const create = driver.create(stage.newId(), stage.plain, { signal, progress: () => undefined })
+    expect(await codeOf(create)).toBe('deadline-exceeded')
+    await driver.close()
+    silent.close()
+    await once(silent, 'close')
   })
 
   it('puts the guest program there again when somebody has removed its volume', async () => {

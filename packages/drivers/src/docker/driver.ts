@@ -76,6 +76,7 @@ class DockerDriver implements Driver, KeepsDisks {
   readonly #random: Random
   readonly #log: Log
   readonly #claims = new Claims()
+  readonly #closing = new AbortController()
   #opening: Promise<EngineParts> | undefined
   /** Once it is open; until then `validate` is generous and `create` decides. */
   #parts: EngineParts | undefined
@@ -99,7 +100,8 @@ class DockerDriver implements Driver, KeepsDisks {
   }
 
   async fingerprint(signal: AbortSignal): Promise<Fingerprint> {
-    const opened = await this.#open().catch((error: unknown) => CoveError.from(error))
+    const opened = await this.#open(signal).catch((error: unknown) => CoveError.from(error))
+    if (signal.aborted) throw CoveError.from(signal.reason, 'cancelled')
     if (opened instanceof CoveError) return { proven: false, reason: opened.message, fix: opened.fix }
     const { engine, info, missing } = opened
     const refusal = refuseEngine(info)
@@ -124,7 +126,7 @@ class DockerDriver implements Driver, KeepsDisks {
 
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
     if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
-    const parts = await this.#open()
+    const parts = await this.#open(context.signal)
     refuseDockerSpec(this.validate(spec))
     if ((spec.volumes ?? []).length > 0) await this.#refuseUnlessHere(parts)
     const make = () => this.#claims.machine(id, () => this.#make(parts, id, spec, context))
@@ -153,23 +155,32 @@ class DockerDriver implements Driver, KeepsDisks {
 
   /** Machines go on. */
   async close(): Promise<void> {
+    this.#closing.abort(new CoveError('cancelled', 'the Docker driver is closed'))
     const parts = await this.#opening?.catch(() => undefined)
     await parts?.watch[Symbol.asyncDispose]()
     parts?.engine[Symbol.dispose]()
   }
 
-  /** Connects once; a failure is tried again by the next call. */
-  #open(): Promise<EngineParts> {
+  /** Connects once; a failure is tried again by the next call. Who gives up waiting does not end it for others. */
+  async #open(signal?: AbortSignal): Promise<EngineParts> {
     this.#opening ??= this.#start().catch((error: unknown) => {
       this.#opening = undefined
       throw CoveError.from(error, 'driver-failed')
     })
-    return this.#opening
+    if (signal === undefined) return this.#opening
+    const { promise: left, reject } = Promise.withResolvers<never>()
+    const onAbort = (): void => reject(CoveError.from(signal.reason, 'cancelled'))
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await Promise.race([this.#opening, left])
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
   }
 
   async #start(): Promise<EngineParts> {
     const { address = await findEngineAddress(this.#options.env ?? {}), connect = openDockerEngine } = this.#options
-    const signal = AbortSignal.timeout(OPEN_MS)
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(OPEN_MS)])
     const engine = await connect(address, signal)
     try {
       const info = await engine.info(signal)

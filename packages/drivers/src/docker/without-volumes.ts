@@ -11,14 +11,15 @@ const FOLDER = '5'
  * everything else, and an engine would make a volume that nobody asked for. It gets another id by that, in the engine.
  */
 export async function* withoutVolumes(archive: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const { name, type, size, content } of new TarReader(archive)) {
+  for await (const entry of new TarReader(archive)) {
+    const { name, type, size } = entry
     if (type === FOLDER) {
       yield tarHeader(name, 0, 0o755, FOLDER)
       continue
     }
     if (type !== FILE) throw new CoveError('image-invalid', `an image's archive has something else than files: ${name}`)
     if (/^(?:\.\/)?[0-9a-f]{64}\.json$/.test(name) && size <= MAX_CONFIG_BYTES) {
-      const config = Buffer.concat(await Array.fromAsync(content()))
+      const config = Buffer.concat(await Array.fromAsync(entry.content()))
       const changed = stripped(config)
       yield tarHeader(name, changed.length)
       yield changed
@@ -26,7 +27,7 @@ export async function* withoutVolumes(archive: AsyncIterable<Uint8Array>): Async
       continue
     }
     yield tarHeader(name, size)
-    yield* content()
+    yield* entry.content()
     yield tarPadding(size)
   }
   yield emptyTar
