@@ -349,7 +349,7 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
   })
 
   it('does not wait for ever for an engine that does not answer', async () => {
-    const silent = createServer().listen(0, '127.0.0.1')
+    const silent = createServer((socket) => socket.resume()).listen(0, '127.0.0.1')
     await once(silent, 'listening')
     const { port } = silent.address() as AddressInfo
     const driver = rig.open({ address: { kind: 'tcp', host: '127.0.0.1', port } })
