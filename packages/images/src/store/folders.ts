@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Where the store keeps what. All of it is below one folder that only its owner may enter. */
@@ -42,7 +42,9 @@ export async function makeFolders(folders: Folders): Promise<void> {
   for (const folder of [base, layers, blobs, configs, files, work, trash]) {
     await mkdir(folder, { recursive: true, mode: 0o700 })
   }
-  await mkdir(empty, { recursive: true, mode: 0o755 })
+  await mkdir(empty, { recursive: true })
+  // The root that machines see, whatever this process takes from the modes of what it makes.
+  await chmod(empty, 0o755)
 }
 
 export const layerFolder = (folders: Folders, number: number): string => join(folders.layers, number.toString(36))
