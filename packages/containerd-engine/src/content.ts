@@ -34,10 +34,19 @@ export class Content {
    */
   async write(ref: string, blob: Blob, data: AsyncIterable<Uint8Array>, call: Call): Promise<boolean> {
     const stop = new AbortController()
+    let broken: unknown
+    const watched = async function* (): AsyncIterable<Uint8Array> {
+      try {
+        yield* data
+      } catch (error) {
+        broken = error
+        throw error
+      }
+    }
     const signal = call.signal === undefined ? stop.signal : AbortSignal.any([call.signal, stop.signal])
     try {
       const answers = this.#caller.each({ ...call, signal }, (options) =>
-        this.#client.write(messages(ref, blob, data), options),
+        this.#client.write(messages(ref, blob, watched()), options),
       )
       let stored = false
       for await (const answer of answers) stored = answer.action === WriteAction.COMMIT
@@ -48,7 +57,8 @@ export class Content {
       stop.abort()
       if (call.signal?.aborted === true) throw await this.#undone(ref, CoveError.from(call.signal.reason, 'cancelled'))
       if (error instanceof CoveError && error.code === 'already-exists') return false
-      throw await this.#undone(ref, error)
+      // The source's own words say more than that its stream broke off.
+      throw await this.#undone(ref, broken ?? error)
     }
   }
 

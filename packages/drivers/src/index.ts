@@ -1,5 +1,6 @@
 export { createBubblewrapDriver, type BubblewrapOptions } from './bubblewrap/driver.ts'
-export { createContainerdDriver, type ContainerdDriverOptions } from './containerd/driver.ts'
+export { createContainerdDriver } from './containerd/driver.ts'
+export type { ContainerdDriverOptions } from './containerd/options.ts'
 export { createDockerDriver, type DockerOptions } from './docker/driver.ts'
 export { createGvisorDriver, type GvisorOptions } from './gvisor/driver.ts'
 export { createNativeDriver, type NativeOptions } from './native/driver.ts'

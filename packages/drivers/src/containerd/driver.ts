@@ -7,9 +7,7 @@ import {
   type CreateContext,
   type DiskId,
   type Driver,
-  type Exit,
   type Fingerprint,
-  type ImageStore,
   type KeepsDisks,
   type Limits,
   type Log,
@@ -21,11 +19,9 @@ import {
   type Recovered,
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
-import { isNotFound, type Containerd, type Task } from '@cove/containerd-engine'
-import type { Launcher } from '@cove/runner'
+import { isNotFound, type Task } from '@cove/containerd-engine'
 import { enforcedLimits, type MissingLimits } from '../cgroups/limit-support.ts'
 import { planCgroups, type CgroupFiles } from '../cgroups/plan.ts'
-import { agentOomKills } from '../host/cgroup-readings.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import type { MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
@@ -40,55 +36,14 @@ import { containerdMachine, type ContainerdMachine } from './machine.ts'
 import { containerOf, diskIdOf, diskOf, noteOf, scratchOf } from './machine-record.ts'
 import { makeMachine } from './make-machine.ts'
 import { NO_DISK_LIMIT, prepare, type Prepared } from './prepare.ts'
+import { DEFAULT_ADDRESS, type ContainerdDriverOptions } from './options.ts'
+import { HOST_PROBLEM, NO_IMAGE_PROBLEM, NO_RUNTIME, NOT_ROOT } from './refusals.ts'
+import { exitOf } from './exit-of.ts'
+import { upperOf } from './upper-of.ts'
 import { TaskExits, type TaskStatus } from './task-exits.ts'
 import { Turns } from './turns.ts'
 
-export interface ContainerdDriverOptions {
-  /** Path of containerd's socket. Default `/run/containerd/containerd.sock`. */
-  readonly address?: string
-  /** Path of the guest program. */
-  readonly guestProgram: string
-  /** Folder for what the driver keeps, made when missing. */
-  readonly stateDir: string
-  /** For what means nothing after a restart of the host, best in memory. Default: the state directory. */
-  readonly runtimeDir?: string
-  /** Whose machines these are; names the namespace in containerd, and the cgroups. */
-  readonly installation: string
-  /** Where images come from. */
-  readonly images: Pick<ImageStore, 'export' | 'list'>
-  /** Names machines from outside, which may not do so themselves. Without it they keep the names they were made with. */
-  readonly launcher?: Pick<Launcher, 'setHostname'>
-  readonly random?: Random
-  readonly log?: Log
-  /** Path of runc. Default: found in the system's program folders. */
-  readonly runtime?: string
-  /** How containerd is reached. Default: by its socket. */
-  readonly connect?: (address: string, namespace: string) => Containerd
-}
-
-const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
-const SIGKILL = 9
 const SWEEP_MS = 60_000
-const NOT_ROOT = {
-  proven: false,
-  reason: 'containerd and the machines that it runs are the business of root',
-  fix: 'Run the daemon as root, or use the driver bubblewrap.',
-} as const
-const NO_RUNTIME = {
-  reason: 'runc is not installed',
-  fix: "Install it with the system's package manager, for example `apt-get install runc`.",
-} as const
-const HOST_PROBLEM = {
-  field: 'from',
-  message: 'containerd runs images, and the template `host` is none',
-  fix: 'Use a template that is made from an image, or a driver such as bubblewrap.',
-} as const
-const NO_IMAGE_PROBLEM = {
-  field: 'from',
-  message: 'it is not said of which image the layers are',
-  fix: 'Use a template that is made from an image.',
-} as const
-
 /** Containers by containerd and runc: own mounts, processes, network; the host's users and kernel, filtered. */
 export function createContainerdDriver(options: ContainerdDriverOptions): Driver & KeepsDisks {
   return new ContainerdDriver(options)
@@ -389,24 +344,6 @@ class ContainerdDriver implements Driver, KeepsDisks {
 }
 
 const PROGRAMS = ['containerd', 'containerd-shim-runc-v2']
-
-/** The agent itself never ends with a code above 128, so such a code is a signal. */
-async function exitOf(status: TaskStatus, files: CgroupFiles): Promise<Exit> {
-  if (status === undefined) return { kind: 'lost' }
-  if (status <= 128) return { kind: 'exited', code: status }
-  const signal = status - 128
-  if (signal === SIGKILL && (await agentOomKills(files)) > 0) return { kind: 'out-of-memory' }
-  return { kind: 'signaled', signal }
-}
-
-/** The folder that a machine writes to: of an overlay, or all of it where nothing lies below. */
-async function upperOf(containerd: Containerd, key: string): Promise<string> {
-  const [mount] = await containerd.snapshots.mounts(key)
-  const upper = mount?.options.find((option) => option.startsWith('upperdir='))?.slice('upperdir='.length)
-  const path = upper ?? (mount?.type === 'bind' ? mount.source : undefined)
-  if (path === undefined) throw new CoveError('unsupported', `what is written to ${key} cannot be told apart`)
-  return path
-}
 
 function machineIdOf(name: string): MachineId | undefined {
   try {
