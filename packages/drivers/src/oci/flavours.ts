@@ -17,6 +17,8 @@ export interface RuntimeFlavour {
   /** What it wants to find on the stage. */
   readonly mounts: readonly MountSpec[]
   readonly env: Readonly<Record<string, string>>
+  /** It makes no machine for an ordinary user, who has only one id. */
+  readonly needsRoot?: true
   /** Takes the filter as a program, from this version on: making one of a profile takes it half of its time. */
   readonly takesProgramFrom?: readonly [major: number, minor: number]
 }
@@ -43,5 +45,12 @@ export const RUNTIMES: Readonly<Record<RuntimeFlavour['name'], RuntimeFlavour>> 
     takesProgramFrom: [1, 8],
   },
   // Told that it may do little it goes on where it can make no control groups; those of the launcher hold.
-  runc: { name: 'runc', share: 2, globalFlags: ['--rootless', 'true'], mounts: [], env: { GOMAXPROCS: '1' } },
+  runc: {
+    name: 'runc',
+    share: 2,
+    globalFlags: ['--rootless', 'true'],
+    mounts: [],
+    env: { GOMAXPROCS: '1' },
+    needsRoot: true,
+  },
 }

@@ -1,14 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hasInternet, isRoot, openHostRig } from '../../test/support/host-rig.ts'
 import { noSmallRoot, smallRoot } from '../../test/support/small-root.ts'
 import { driverConformance } from '../conformance/index.ts'
+import { skipped } from '../../test/support/runtimes.ts'
 import { createOciDriver } from './driver.ts'
 
 for (const runtime of ['crun', 'runc'] as const) {
-  const installed = ['/usr/bin', '/usr/sbin'].some((folder) => existsSync(join(folder, runtime)))
   driverConformance(
     `${runtime} as ${isRoot ? 'root' : 'an ordinary user'}`,
     async () => {
@@ -37,6 +36,6 @@ for (const runtime of ['crun', 'runc'] as const) {
         },
       }
     },
-    { skip: installed ? noSmallRoot : `${runtime} is not installed` },
+    { skip: skipped(runtime) ?? noSmallRoot },
   )
 }

@@ -24,16 +24,20 @@ export function runtimeTool(flavour: RuntimeFlavour, given?: string): Tool {
     },
     filtered: true,
     find: async (): Promise<FoundTool> => {
-      const program = await findProgram(name, given)
+      const found = await findProgram(name, given)
+      const refused = flavour.needsRoot === true && process.getuid?.() !== 0
+      const program = refused ? undefined : found
       const version = program === undefined ? 'none' : await versionOf(program)
       const filter = filterFor(flavour, version)
       return {
         program,
         version,
-        missing: {
-          reason: `${name} is not installed`,
-          fix: `Install it with the system's package manager, for example \`apt-get install ${name}\`.`,
-        },
+        missing: refused
+          ? NEEDS_ROOT
+          : {
+              reason: `${name} is not installed`,
+              fix: `Install it with the system's package manager, for example \`apt-get install ${name}\`.`,
+            },
         runningFix: (ids) => (ids === 'self' ? SELF_FIX : RANGE_FIX),
         command: (request) => {
           const config = bundleConfig({
@@ -67,6 +71,11 @@ export function runtimeTool(flavour: RuntimeFlavour, given?: string): Tool {
       }
     },
   }
+}
+
+const NEEDS_ROOT = {
+  reason: 'runc needs more than one user id, and an ordinary user has one',
+  fix: 'Run Cove as root, or use crun or bubblewrap.',
 }
 
 /** One policy in the form that the runtime takes fastest. */
