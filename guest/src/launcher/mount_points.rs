@@ -98,3 +98,72 @@ fn ensure(target: &str, folder: bool) {
 fn plain(error: Errno) -> io::Error {
     io::Error::from_raw_os_error(error.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    struct Folder(PathBuf);
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let path = std::env::temp_dir().join(format!("cove-test-{}-{}", std::process::id(), name));
+            fs::create_dir_all(path.join("root/etc")).unwrap();
+            Folder(path)
+        }
+        fn points(&self) -> MountPoints {
+            let mut points = MountPoints::default();
+            points.add_root(&self.path("root")).unwrap();
+            points
+        }
+        fn path(&self, path: &str) -> String {
+            self.0.join(path).to_str().unwrap().to_string()
+        }
+    }
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn makes_what_is_missing() {
+        let folder = Folder::new("missing");
+        let points = folder.points();
+        points.find(&folder.path("root/a/b/c"), true).unwrap();
+        points.find(&folder.path("root/a/file"), false).unwrap();
+        points.find(&folder.path("root/a/b/c"), true).unwrap();
+        assert!(Path::new(&folder.path("root/a/b/c")).is_dir());
+        assert!(Path::new(&folder.path("root/a/file")).is_file());
+        assert!(points.find(&folder.path("root/a/file"), true).is_err());
+        assert!(points.find(&folder.path("root/a/file/below"), true).is_err());
+    }
+
+    #[test]
+    fn follows_links_on_the_way_only_inside() {
+        let folder = Folder::new("links");
+        symlink("/etc", folder.path("root/absolute")).unwrap();
+        symlink("../../../../../../etc", folder.path("root/up")).unwrap();
+        symlink("loop", folder.path("root/loop")).unwrap();
+        let points = folder.points();
+        let found = points.find(&folder.path("root/absolute/one"), true).unwrap();
+        assert_eq!(fs::read_link(found.path).unwrap(), Path::new(&folder.path("root/etc/one")));
+        points.find(&folder.path("root/up/two"), true).unwrap();
+        assert!(Path::new(&folder.path("root/etc/two")).is_dir());
+        assert!(points.find(&folder.path("root/loop/three"), true).is_err());
+    }
+
+    #[test]
+    fn replaces_a_link_in_the_place_of_a_mount_point() {
+        let folder = Folder::new("place");
+        for (name, target) in [("tmp", "/etc"), ("run", "../.."), ("dev", "dev"), ("file", "/etc/passwd")] {
+            symlink(target, folder.path("root").to_string() + "/" + name).unwrap();
+            folder.points().find(&(folder.path("root/") + name), name != "file").unwrap();
+            let facts = fs::symlink_metadata(folder.path("root/") + name).unwrap();
+            assert_eq!((facts.is_dir(), facts.is_file()), (name != "file", name == "file"), "{}", name);
+        }
+        assert!(folder.points().find(&folder.path("root/"), true).is_err());
+        assert!(folder.points().find(&folder.path("root/."), true).is_err());
+    }
+}
