@@ -35,10 +35,11 @@ export function runscTool(given?: string): Tool {
     find: async () => {
       const program = (await findProgram('runsc', given ?? OWN_PLACE)) ?? (await findProgram('runsc', given))
       const version = program === undefined ? 'none' : await versionOf(program)
+      const old = isTooOld(version)
       return {
-        program,
+        program: old ? undefined : program,
         version,
-        missing: MISSING,
+        missing: old ? { ...MISSING, reason: `${version} is too old` } : MISSING,
         runningFix: (ids) => (ids === 'self' ? SELF_FIX : RANGE_FIX),
         reserve: RESERVE,
         cannot: { processes: PROCESSES },
@@ -50,10 +51,26 @@ export function runscTool(given?: string): Tool {
   }
 }
 
-/** How it catches system calls: the fast way where it knows that. `runsc version 0.0~20240729.0` or `release-20240729.0`; systrap is there and sound since the middle of 2023. */
+/**
+ * How it catches system calls: the fast way where it knows that. `runsc version 0.0~20240729.0` or
+ * `release-20240729.0`; systrap is there and sound since the middle of 2023.
+ */
 export function platformOf(version: string): Platform {
-  const year = /(20\d{2})(\d{2})\d{2}/.exec(version)
-  return year !== null && Number(`${year[1]}${year[2]}`) >= 202306 ? 'systrap' : 'ptrace'
+  const month = monthOf(version)
+  return month !== undefined && month >= FIRST_WITH_SYSTRAP ? 'systrap' : 'ptrace'
+}
+
+/** It does not know what the driver asks for. */
+export function isTooOld(version: string): boolean {
+  const month = monthOf(version)
+  return month !== undefined && month < FIRST_WITH_SYSTRAP
+}
+
+const FIRST_WITH_SYSTRAP = 202306
+
+function monthOf(version: string): number | undefined {
+  const date = /(20\d{4})\d{2}/.exec(version)
+  return date === null ? undefined : Number(date[1])
 }
 
 const RANGE_FIX = 'Needs Linux 5.19 or later with overlayfs, user namespaces, full root, and runsc of 2023 or later.'
