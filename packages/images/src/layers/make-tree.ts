@@ -12,7 +12,8 @@ export async function makeTree<Result>(program: string, into: string, fill: () =
   try {
     return await fill()
   } catch (thrown) {
-    await removeTree(program, into)
+    // Why it failed matters more than what could not be cleaned up after it.
+    await removeTree(program, into).catch(() => {})
     throw thrown
   }
 }
