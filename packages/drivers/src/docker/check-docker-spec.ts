@@ -10,6 +10,7 @@ const NO_INTERNET = {
 } as const
 
 const HOST_PROGRAMS = 'a Docker Engine cannot show programs of this host; it starts machines from images'
+const MAPPED = 'the Docker Engine maps users, so that the files of volumes would have other owners inside'
 const ALL = { memory: true, cpus: true, processes: true }
 
 /** What an engine cannot give. Before it is known which one, only what none can. */
@@ -28,7 +29,7 @@ export function checkDockerSpec(
   if ((spec.volumes ?? []).length > 0 && isMapped) {
     problems.push({
       field: 'volumes',
-      message: 'the Docker Engine maps users, so that the files of volumes would have other owners inside',
+      message: MAPPED,
       fix: 'Turn `userns-remap` off in the engine, or choose another driver.',
     })
   }
@@ -38,7 +39,7 @@ export function checkDockerSpec(
 /** Throws for the first problem. */
 export function refuseDockerSpec(problems: readonly Problem[]): void {
   const [first] = problems
-  if (first?.message === HOST_PROGRAMS || first?.field === 'volumes') {
+  if (first?.message === HOST_PROGRAMS || first?.message === MAPPED) {
     throw new CoveError('unsupported', first.message, { field: first.field }, { fix: first.fix })
   }
   refuseProblems(problems)

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { Container, DockerEngine } from '@cove/docker-engine'
 import {
   CoveError,
+  LIMIT_NAMES,
   type CreateContext,
   type DiskContent,
   type DiskReader,
@@ -24,7 +25,7 @@ import { readDisk } from './read-disk.ts'
 
 export interface DockerMachineParts {
   readonly id: MachineId
-  readonly container: Pick<Container, 'id' | 'startedAt' | 'image'>
+  readonly container: Pick<Container, 'id' | 'startedAt' | 'state'>
   readonly limits: readonly LimitReport[]
   readonly engine: DockerEngine
   readonly watch: ContainerWatch
@@ -44,11 +45,15 @@ export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
   readonly #parts: DockerMachineParts
   #limits: readonly LimitReport[]
   #exit: Exit | undefined
+  #isPaused: boolean
+  #readers = 0
+  #freezing: Promise<unknown> = Promise.resolve()
 
   constructor(parts: DockerMachineParts) {
     this.id = parts.id
     this.#parts = parts
     this.#limits = parts.limits
+    this.#isPaused = parts.container.state === 'paused'
     this.exited = parts.watch.follow(parts.container).then(async (ended) => {
       this.#exit = await endOf(parts.engine, parts.container, ended)
       return this.#exit
@@ -99,26 +104,56 @@ export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
   }
 
   async pause(): Promise<void> {
-    const { engine, container } = this.#parts
-    await this.#unlessIts('paused', engine.pauseContainer(container.id))
+    this.#isPaused = true
+    await this.#freeze()
   }
 
   async resume(): Promise<void> {
-    const { engine, container } = this.#parts
-    await this.#unlessIts('running', engine.resumeContainer(container.id))
+    this.#isPaused = false
+    await this.#freeze()
   }
 
   async resize(limits: Limits): Promise<readonly LimitReport[]> {
     const changed = this.#parts.judge(limits)
+    if (this.#exit !== undefined) throw this.#ended()
     await this.#parts.engine.changeContainer(this.#parts.container.id, engineLimits(changed))
     const names = new Set(changed.map(({ name }) => name))
-    this.#limits = [...this.#limits.filter(({ name }) => !names.has(name)), ...changed]
+    const all = [...this.#limits.filter(({ name }) => !names.has(name)), ...changed]
+    this.#limits = LIMIT_NAMES.flatMap((name) => all.filter((report) => report.name === name))
     return this.#limits
   }
 
-  readDisk(context: CreateContext): Promise<DiskContent & AsyncDisposable> {
-    if (this.#exit !== undefined) throw new CoveError('wrong-state', `machine ${this.id} has ended`)
-    return readDisk(this.#parts, context)
+  async readDisk(context: CreateContext): Promise<DiskContent & AsyncDisposable> {
+    if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
+    if (this.#exit !== undefined) throw this.#ended()
+    this.#readers += 1
+    let isReading = true
+    const release = async (): Promise<void> => {
+      if (!isReading) return
+      isReading = false
+      this.#readers -= 1
+      // One that has ended needs nothing any more.
+      if (this.#exit === undefined) await this.#freeze().catch(unlessEnded)
+    }
+    try {
+      await this.#freeze()
+      return await readDisk(this.#parts, context, release)
+    } catch (error) {
+      await release()
+      throw error
+    }
+  }
+
+  /** Still as long as somebody has paused it or reads its disk; changes come one after the other. */
+  #freeze(): Promise<void> {
+    const { engine, container } = this.#parts
+    const change = this.#freezing.then(() =>
+      this.#isPaused || this.#readers > 0
+        ? this.#unlessIts('paused', engine.pauseContainer(container.id))
+        : this.#unlessIts('running', engine.resumeContainer(container.id)),
+    )
+    this.#freezing = change.catch(() => undefined)
+    return change
   }
 
   async #wake(): Promise<void> {
@@ -145,11 +180,20 @@ export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
     }
   }
 
+  #ended(): CoveError {
+    return new CoveError('wrong-state', `machine ${this.id} has ended`)
+  }
+
   #unreachable(cause?: unknown): CoveError {
     const ended = this.#exit !== undefined
     const why = ended ? 'has ended' : `cannot be reached: ${CoveError.from(cause).message}`
     return new CoveError('guest-unreachable', `machine ${this.id} ${why}`, {}, { cause })
   }
+}
+
+function unlessEnded(error: unknown): void {
+  const { code } = CoveError.from(error)
+  if (code !== 'guest-unreachable' && code !== 'wrong-state') throw error
 }
 
 function pause(ms: number): Promise<undefined> {

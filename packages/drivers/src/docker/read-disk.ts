@@ -6,7 +6,7 @@ import { topLayer } from './top-layer.ts'
 
 interface Source {
   readonly id: MachineId
-  readonly container: Pick<Container, 'id' | 'image'>
+  readonly container: Pick<Container, 'id'>
   readonly engine: DockerEngine
   readonly names: Names
 }
@@ -16,21 +16,20 @@ const MARK = 'cove.saved'
 
 /**
  * What a machine has written, as the engine keeps it: it becomes an image over the machine's own for a moment, and of
- * that image's archive the topmost layer is taken. The machine stands still meanwhile.
+ * that image's archive the topmost layer is taken. The machine stands still already, until `release`.
  */
 export async function readDisk(
   { id, container, engine, names }: Source,
   { signal, progress }: CreateContext,
+  release: () => Promise<void>,
 ): Promise<DiskContent & AsyncDisposable> {
   const mark = randomUUID()
   const name = `${names.saved}:${mark}`
-  const wasPaused = (await engine.inspectContainer(container.id, signal)).state === 'paused'
-  if (!wasPaused) await engine.pauseContainer(container.id, signal)
   const giveUp = new AbortController()
-  const release = async (): Promise<void> => {
+  const end = async (): Promise<void> => {
     giveUp.abort(new CoveError('cancelled', `the disk of machine ${id} is no longer read`))
     await engine.removeImage(name).catch(() => undefined)
-    if (!wasPaused) await resume(engine, container.id)
+    await release()
   }
   try {
     progress('saving what the machine has written')
@@ -39,17 +38,9 @@ export async function readDisk(
     const image = await engine.inspectImage(name, signal)
     const archive = await engine.saveImage(name, AbortSignal.any([signal, giveUp.signal]))
     const tar = topLayer(archive, { mark, diffId: image.layers.at(-1) ?? '' })
-    return { kind: 'tar', tar, [Symbol.asyncDispose]: release }
+    return { kind: 'tar', tar, [Symbol.asyncDispose]: end }
   } catch (error) {
-    await release()
+    await end()
     throw CoveError.from(error, signal.aborted ? 'cancelled' : 'driver-failed')
   }
-}
-
-/** One that has ended in the meantime cannot go on. */
-async function resume(engine: DockerEngine, container: string): Promise<void> {
-  await engine.resumeContainer(container).catch((error: unknown) => {
-    const { code } = CoveError.from(error)
-    if (code !== 'wrong-state' && code !== 'container-not-found' && code !== 'driver-failed') throw error
-  })
 }

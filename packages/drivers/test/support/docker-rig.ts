@@ -100,6 +100,9 @@ export async function openDockerRig(
       enforces: ['memoryBytes', 'cpus', 'processes'],
       ownFiles: true,
       pausable: true,
+      volumes: true,
+      readsDisk: true,
+      resizable: true,
     },
     [Symbol.asyncDispose]: async () => {
       await driver.close()
