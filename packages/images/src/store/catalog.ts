@@ -20,6 +20,7 @@ export class Catalog {
   #next: number
   /** Uses since the file was written last; they are worth no write of their own. */
   readonly #used = new Map<ImageId, number>()
+  #lastUse = 0
   readonly #goneImages = new Set<number>()
   readonly #goneLayers = new Set<number>()
   readonly #imageHolds = new Holds<number>()
@@ -102,7 +103,9 @@ export class Catalog {
   }
 
   used(id: ImageId, at: number): void {
-    this.#used.set(id, at)
+    // Of two in the same millisecond the later one is the later one.
+    this.#lastUse = Math.max(at, this.#lastUse + 1)
+    this.#used.set(id, this.#lastUse)
   }
 
   usedAt(record: ImageRecord): number {

@@ -32,7 +32,6 @@ export async function sweep(parts: SweepParts, state: State): Promise<State> {
 
 async function forgetBroken({ folders, bootId, log }: SweepParts, state: State): Promise<State> {
   const draft = draftOf(state)
-  const sizes = (some: State) => [some.layers.size, some.images.size, some.names.size, some.pins.size].join()
   for (const layer of state.layers.values()) {
     // Written before a crash of the whole machine, and never known to be on the disk.
     const lost = layer.unsynced !== undefined && layer.unsynced !== bootId
@@ -61,3 +60,7 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 const numberOf = (name: string): string => name.split('.')[0] ?? ''
+
+const sizes = ({ layers, images, names, pins }: State): string => {
+  return [layers.size, images.size, names.size, pins.size].join()
+}
