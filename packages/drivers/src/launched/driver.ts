@@ -19,81 +19,41 @@ import {
   type TemplateRoot,
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
-import type { Networks, NetworksOptions, StartedNetwork } from '@cove/network'
+import type { Networks, StartedNetwork } from '@cove/network'
 import type { HostProcess, HostProcessSpec, Launcher } from '@cove/runner'
 import type { CgroupPlan } from '../cgroups/plan.ts'
 import { agentOomKills } from '../host/cgroup-readings.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
-import { DiskStore, type DiskForm } from '../host/disk-store.ts'
+import type { DiskForm } from '../host/disk-store.ts'
 import { endFailedStart, launchedRecords, recoverLaunched, type LaunchedRecord } from '../host/launched-records.ts'
 import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
-import { pruneHostTemplates } from '../host-template/build-template.ts'
 import { USER_ID } from '../host-template/skeleton.ts'
-import { BlankDisks } from './blank-disks.ts'
 import { describeHost } from './describe-host.ts'
 import { diskOf } from './disk-of.ts'
 import { machineExit } from './exit-of.ts'
 import { expectFiltered } from './filtered.ts'
-import { Holdings } from './holdings.ts'
-import { IdRanges } from './id-ranges.ts'
 import { diskReport, enforcedLimits, withProblems, type MissingLimits } from '../cgroups/limit-support.ts'
 import { keepLimits, keptLimits } from './kept-limits.ts'
 import { launchedMachine, type LaunchedMachineParts } from './launched-machine.ts'
 import { hostProcessSpec, imageOf, machineCgroups, recordOf, socketOf, type MachineRequest } from './machine-spec.ts'
-import { openNetworks } from './open-networks.ts'
-import { missingLimits, prepare, type Prepared } from './prepare.ts'
+import { openParts, type Parts } from './open-parts.ts'
+import type { LaunchedOptions } from './options.ts'
+import { missingLimits, type Prepared } from './prepare.ts'
 import { resizeMachine } from './resize.ts'
 import { signalInit } from './signal-init.ts'
 import type { Tool } from './tool.ts'
 import { usrLayersOf } from './usr-layers.ts'
 import { KEPT_DISK, placeWritable } from './writable.ts'
 
-export interface LaunchedOptions {
-  readonly launcher: Launcher
-  /** Path of the guest program. */
-  readonly guestProgram: string
-  /** Folder for what the driver keeps: at most 79 bytes, made when missing. */
-  readonly stateDir: string
-  /**
-   * Holds the folders with the machines' sockets, best in memory; at most 79 bytes. The same for every daemon of one
-   * boot of the host, and another one for every driver. Default: the state directory.
-   */
-  readonly runtimeDir?: string
-  /** Whose machines these are; names the cgroups. */
-  readonly installation: string
-  readonly random?: Random
-  readonly log?: Log
-  /** How the network `internet` is made. Default: with the system's programs, names looked up as this host does. */
-  readonly network?: Pick<NetworksOptions, 'tools' | 'lookup'>
-  /**
-   * First of the host's user ids that machines get, 65,536 each. The ids from here on are shared out to all drivers:
-   * the same for each. Default 0x10000000.
-   */
-  readonly uidBase?: number
-}
-
-/** Disks made ahead: as many as creates come at once, for more the disk is the limit. */
-const BLANKS = 8
-const DEFAULT_UID_BASE = 0x1000_0000
-/** Drivers that the ids are shared out to, and some to come. */
-const SHARES = 6
+export type { LaunchedOptions } from './options.ts'
 
 export type LaunchedDriver = Driver & KeepsDisks
 
 /** Machines that a tool makes under the launcher, all with the same parts: root, disk, cgroups, network, agent. */
 export function createLaunchedDriver(options: LaunchedOptions, tool: Tool): LaunchedDriver {
   return new ToolDriver(options, tool)
-}
-
-export interface Parts {
-  readonly prepared: Prepared
-  readonly disks: DiskStore
-  readonly blanks: BlankDisks
-  readonly ranges: IdRanges
-  readonly holdings: Holdings
-  readonly networks: Networks
 }
 
 /** One of them that can do more overrides what is protected here. */
@@ -286,23 +246,11 @@ export class ToolDriver implements Driver, KeepsDisks {
   }
 
   async #start(): Promise<Parts> {
-    const prepared = await prepare(this.#options, this.#tool)
-    const disks = new DiskStore(prepared.folders.disks)
-    const ranges = new IdRanges(this.#options.uidBase ?? DEFAULT_UID_BASE, {
-      index: this.#tool.share,
-      of: SHARES,
-    })
-    const holdings = new Holdings(disks, ranges)
-    await holdings.open()
-    const records = await this.#records()
-    for (const { note } of records) holdings.learn(note)
-    const networks = await openNetworks(this.#options, this.#tool, prepared, records)
-    this.#networks = networks
-    await pruneHostTemplates(prepared.folders.templates, new Set([...holdings.templates(), prepared.template.name]))
-    this.#missing = missingLimits(prepared)
-    this.#keepsSizes = prepared.images !== undefined
-    const blanks = await BlankDisks.open(join(this.#options.stateDir, 'blanks'), prepared.ids === 'range' ? BLANKS : 0)
-    return { prepared, disks, blanks, ranges, holdings, networks }
+    const parts = await openParts(this.#options, this.#tool, () => this.#records())
+    this.#networks = parts.networks
+    this.#missing = missingLimits(parts.prepared)
+    this.#keepsSizes = parts.prepared.images !== undefined
+    return parts
   }
 
   #machine(parts: Parts, process: HostProcess, note: MachineNote, cgroups: CgroupPlan): Machine {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { silentLog } from '@cove/domain'
 import { Networks } from '@cove/network'
 import type { LaunchedRecord } from '../host/launched-records.ts'
-import type { LaunchedOptions } from './driver.ts'
+import type { LaunchedOptions } from './options.ts'
 import type { Prepared } from './prepare.ts'
 import type { Tool } from './tool.ts'
 
