@@ -19,6 +19,11 @@ export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [nu
   // Four processes take turns on the way in, one on the way beside it: on a busy machine the ratios fall to a third.
   preview: { ratio: [0.04, 10], throughput_ratio: [0.08, 10], per_second: [400, 1_000_000] },
   'runner-output': { ratio: [0.15, 10], endless_line_growth_mib: [-1000, 250] },
+  'crun-create': { ratio: [0, 6] },
+  'gvisor-create': { ratio: [0, 3] },
+  'gvisor-fork': { ratio: [0, 4] },
+  'pool-claim': { bubblewrap_p50_ms: [0, 40], crun_p50_ms: [0, 40], runc_p50_ms: [0, 40], gvisor_p50_ms: [0, 120] },
+  'image-pull': { ratio: [0, 3], again_p50_ms: [0, 25], growth_mib: [-1000, 150] },
   'containerd-create': { ratio: [0, 2.5], mib: [0, 3] },
   'runner-sweep': { p50_ms: [0, 4000] },
   install: { p50_ms: [0, 15_000], package_mib: [0, 4] },

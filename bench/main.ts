@@ -23,6 +23,11 @@ const NAMES = [
   'network',
   'runner-output',
   'runner-sweep',
+  'crun-create',
+  'gvisor-create',
+  'gvisor-fork',
+  'pool-claim',
+  'image-pull',
   'containerd-create',
 ] as const
 /** Of one room alone: run when named. */

@@ -66,6 +66,8 @@ async function launch(dataDir: string, flags: readonly string[]) {
       '100000',
       '--log-level',
       'warn',
+      // One driver, whatever else is installed; a benchmark of another one names it.
+      ...(flags.includes('--drivers') ? [] : ['--drivers', 'bubblewrap']),
       ...flags,
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },

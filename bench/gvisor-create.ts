@@ -1,0 +1,3 @@
+import { containerCreate } from './lib/container-create.ts'
+
+export const run = containerCreate('gvisor-create', 'gvisor', 'runsc')
