@@ -3,4 +3,4 @@ import { openContainerdRig } from '../../test/support/containerd-rig.ts'
 import { noSmallRoot } from '../../test/support/small-root.ts'
 import { driverConformance } from '../conformance/index.ts'
 
-driverConformance('containerd', openContainerdRig, { skip: missingForContainerd() ?? noSmallRoot })
+driverConformance('containerd', () => openContainerdRig(), { skip: missingForContainerd() ?? noSmallRoot })

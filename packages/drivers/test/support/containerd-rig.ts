@@ -62,8 +62,8 @@ export interface ContainerdRig extends DriverRig {
   addLayer(files: Readonly<Record<string, string>>): ImageId
 }
 
-/** A containerd of its own with a small image, and the driver over it. */
-export async function openContainerdRig(): Promise<ContainerdRig> {
+/** A containerd of its own with a small image, and the driver over it, which takes other images from `store`. */
+export async function openContainerdRig(store?: ContainerdDriverOptions['images']): Promise<ContainerdRig> {
   const daemon = await TestContainerd.start()
   const folder = await mkdtemp(join(tmpdir(), 'cove-test-'))
   const installation = newMachineId(systemRandom)
@@ -82,7 +82,7 @@ export async function openContainerdRig(): Promise<ContainerdRig> {
     guestProgram: GUEST_PROGRAM,
     stateDir: join(folder, 'd'),
     installation,
-    images,
+    images: store ?? images,
     launcher,
     connect: (address, namespace) => faulty.wrap(new Containerd({ address, namespace })),
   }
