@@ -86,7 +86,7 @@ describe('the house', () => {
       ...Object.keys(manifest.devDependencies ?? {}),
     ])
     const missing = importsOf(room)
-      .filter(({ file }) => !/\.test\.ts$|\/conformance\//.test(file))
+      .filter(({ file }) => !/\.test\.ts$|\/conformance\/|\/test\/support\//.test(file))
       .map(({ target }) => /^(@[^/]+\/[^/]+|[^@./#][^/]*)/.exec(target)?.[1] ?? '')
       .filter((name) => name !== '' && !name.startsWith('node:') && name !== `@cove/${room}` && !declared.has(name))
     expect([...new Set(missing)]).toEqual([])

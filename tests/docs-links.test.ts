@@ -22,8 +22,16 @@ function linksOf(path: string): readonly string[] {
   return found.map(([, target = '']) => target).filter((target) => !/^[a-z][a-z0-9+.-]*:/i.test(target))
 }
 
-/** The anchors that headings get, numbered where one comes again. */
+const ANCHORS = new Map<string, ReadonlySet<string>>()
+
 function anchorsOf(path: string): ReadonlySet<string> {
+  const known = ANCHORS.get(path) ?? readAnchors(path)
+  ANCHORS.set(path, known)
+  return known
+}
+
+/** The anchors that headings get, numbered where one comes again. */
+function readAnchors(path: string): ReadonlySet<string> {
   const text = prose(readFileSync(join(ROOT, path), 'utf8'))
   const anchors = new Set<string>()
   for (const [, heading = ''] of text.matchAll(/^#{1,6}\s+(.+?)\s*#*$/gm)) {

@@ -20,6 +20,9 @@ need crun crun
 need slirp4netns slirp4netns
 need nft nftables
 need ip iproute2
+need mmdebstrap mmdebstrap
+need mkfs.erofs erofs-utils
+need zstd zstd
 need umoci umoci
 need skopeo skopeo
 need docker-registry docker-registry
