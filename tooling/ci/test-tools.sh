@@ -12,6 +12,7 @@ need zsh zsh
 need curl curl
 need fish fish
 need dockerd docker.io
+need openssl openssl
 need containerd containerd
 need runc runc
 need nix nix-bin

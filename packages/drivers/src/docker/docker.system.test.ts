@@ -248,6 +248,19 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
       expect((await stage.run(link, ['echo', 'awake'])).stdout).toBe('awake\n')
     })
 
+    it('may be read when the daemon is killed: the next one lets the machine go on', async () => {
+      const [read, paused] = [await stage.create(), await stage.create()]
+      if (!readsDisk(read) || !readsDisk(paused) || !isPausable(paused)) throw new Error('the disk cannot be read')
+      await paused.pause()
+      const contents = [await read.readDisk(context()), await paused.readDisk(context())]
+      await stage.restart()
+      const found = await Array.fromAsync(stage.driver.recover())
+      expect(found.map(({ kind }) => kind)).toEqual(['running', 'running'])
+      const states = (await rig.engine.listContainers({})).map(({ names, state }) => [names[0]?.slice(-16), state])
+      expect(Object.fromEntries(states)).toEqual({ [read.id]: 'running', [paused.id]: 'paused' })
+      expect(contents.length).toBe(2)
+    })
+
     it('is nothing when nothing was written, and stays paused when it was', async () => {
       const machine = await stage.create()
       if (!readsDisk(machine) || !isPausable(machine)) throw new Error('the disk cannot be read')

@@ -25,7 +25,7 @@ import { readDisk } from './read-disk.ts'
 
 export interface DockerMachineParts {
   readonly id: MachineId
-  readonly container: Pick<Container, 'id' | 'startedAt' | 'state'>
+  readonly container: Pick<Container, 'id' | 'startedAt' | 'state' | 'image'>
   readonly limits: readonly LimitReport[]
   readonly engine: DockerEngine
   readonly watch: ContainerWatch
@@ -126,6 +126,8 @@ export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
   async readDisk(context: CreateContext): Promise<DiskContent & AsyncDisposable> {
     if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
     if (this.#exit !== undefined) throw this.#ended()
+    const { engine, container, names } = this.#parts
+    const tag = names.readingTag(this.id)
     this.#readers += 1
     let isReading = true
     const release = async (): Promise<void> => {
@@ -134,8 +136,11 @@ export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
       this.#readers -= 1
       // One that has ended needs nothing any more.
       if (this.#exit === undefined) await this.#freeze().catch(unlessEnded)
+      if (this.#readers === 0) await engine.removeImage(`${names.saved}:${tag}`).catch(() => undefined)
     }
     try {
+      // For the next daemon, should this one be killed now: nobody else would wake the machine.
+      if (!this.#isPaused) await engine.tagImage(container.image, names.saved, tag, context.signal)
       await this.#freeze()
       return await readDisk(this.#parts, context, release)
     } catch (error) {

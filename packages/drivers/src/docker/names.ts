@@ -85,6 +85,11 @@ export class Names {
     return `cove-${this.#word}/saved`
   }
 
+  /** There while a machine stands still only because its disk is read. */
+  readingTag(id: MachineId): string {
+    return `reading-${id}`
+  }
+
   labels(kind: (typeof KIND)[keyof typeof KIND]): Readonly<Record<string, string>> {
     return { [LABEL.installation]: this.installation, [LABEL.kind]: kind }
   }

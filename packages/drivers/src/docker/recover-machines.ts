@@ -17,8 +17,10 @@ export async function* recoverMachines(
   maker: MachineMaker,
 ): AsyncGenerator<Recovered> {
   const all = await parts.engine.listContainers(names.labels(KIND.machine))
+  const saved = await parts.engine.listImages({ reference: `${names.saved}:*` })
+  const reading = new Set(saved.flatMap(({ tags }) => tags))
   for (let at = 0; at < all.length; at += AT_ONCE) {
-    const found = all.slice(at, at + AT_ONCE).map((summary) => recovered(parts, names, maker, summary))
+    const found = all.slice(at, at + AT_ONCE).map((summary) => recovered(parts, names, maker, summary, reading))
     for (const each of await Promise.all(found)) if (each !== undefined) yield each
   }
 }
@@ -28,6 +30,7 @@ async function recovered(
   names: Names,
   maker: MachineMaker,
   summary: ContainerSummary,
+  reading: ReadonlySet<string>,
 ): Promise<Recovered | undefined> {
   const { engine } = parts
   const role = names.roleOf(summary.names)
@@ -38,6 +41,9 @@ async function recovered(
     return undefined
   }
   const id = role.machine
+  if (summary.state === 'paused' && reading.has(`${names.saved}:${names.readingTag(id)}`)) {
+    await engine.resumeContainer(summary.id)
+  }
   const container = await engine.inspectContainer(summary.id).catch(unlessMissing)
   if (container === undefined) return undefined
   if (isAlive(container)) {
