@@ -138,12 +138,11 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
       if (wasFrozen) await this.resume()
       try {
         await this.#hold(signal)
-        await this.#run(COMMANDS.save, signal, image)
+        await Promise.all([this.#run(COMMANDS.save, signal, image), copyFile(`${root}${STAGE}/program`, program)])
         progress('saving the files')
         await using content = await this.#parts.readDisk()
         if (content.kind !== 'upper') throw new CoveError('internal', 'the disk of a machine is no folder')
         await copyTree(layersProgram, { content, into: layer, signal })
-        await copyFile(`${root}${STAGE}/program`, program)
       } finally {
         // Also after a pause that nobody has heard the end of; one that is not paused says so, and that is all right.
         await this.#run(COMMANDS.resume).catch(() => undefined)
