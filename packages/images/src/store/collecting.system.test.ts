@@ -33,7 +33,7 @@ const oneFile = (name: string): Buffer => tarBytes([{ name, content: name.repeat
 
 /** A store, and what is expected of it. */
 class Story implements AsyncDisposable {
-  readonly #place = new StorePlace()
+  readonly #place = StorePlace.fast()
   readonly #images = someImages()
   readonly #leases = new Map<number, ImageLease[]>()
   readonly #pins = new Set<number>()
@@ -143,7 +143,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
   })
 
   it('collects by itself what has been unused longest, once there is more than the budget', async () => {
-    await using place = new StorePlace()
+    await using place = StorePlace.fast()
     using one = new TestImage({ layers: [tarBytes([{ name: 'a', content: 'x'.repeat(40_000) }])] })
     using two = new TestImage({ layers: [tarBytes([{ name: 'b', content: 'y'.repeat(40_000) }])] })
     using three = new TestImage({ layers: [tarBytes([{ name: 'c', content: 'z'.repeat(40_000) }])] })
@@ -157,7 +157,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
   })
 
   it('lets nobody else enter its folder', async () => {
-    await using place = new StorePlace()
+    await using place = StorePlace.fast()
     await using store = await place.open()
     using image = new TestImage({ layers: [tarBytes([{ name: 'a', content: 'x' }])] })
     using lease = await store.fetch(`oci-layout:${image.folder}`, quietly())

@@ -54,7 +54,7 @@ async function pinsOf(store: ImageStore): Promise<string[]> {
 
 /** How many steps an undisturbed life has. */
 async function countSteps(): Promise<number> {
-  await using place = new StorePlace()
+  await using place = StorePlace.fast()
   let steps = 0
   await using store = await place.open({}, { sync, step: () => void steps++ })
   await life(place, store, new Set())
@@ -78,7 +78,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
     const steps = await countSteps()
     expect(steps).toBeGreaterThan(40)
     for (let number = 1; number <= steps; number++) {
-      await using place = new StorePlace()
+      await using place = StorePlace.fast()
       const promised = new Set<string>()
       const ended = Promise.withResolvers<void>()
       // From that step on nothing happens any more in the first store, as if its process had been killed.
@@ -102,7 +102,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
   it('says that the disk is full at any step, is sound then, and goes on', { timeout: 300_000 }, async () => {
     const steps = await countSteps()
     for (let number = 1; number <= steps; number++) {
-      await using place = new StorePlace()
+      await using place = StorePlace.fast()
       const promised = new Set<string>()
       let failed = 0
       const full = () => {
@@ -123,7 +123,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
   })
 
   it('outlives the kill of its process', { timeout: 120_000 }, async () => {
-    await using place = new StorePlace()
+    await using place = StorePlace.fast()
     for (const delayMs of [0, 20, 60, 150, 300]) {
       const program = join(import.meta.dirname, '../../test/life-child.ts')
       const child = spawn(process.execPath, [program, place.folder], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -141,7 +141,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
   })
 
   it('forgets what may not have reached the disk before the machine crashed, unless it was promised', async () => {
-    await using place = new StorePlace()
+    await using place = StorePlace.fast()
     {
       await using store = await place.open()
       await life(place, store, new Set())
@@ -161,7 +161,7 @@ describe.skipIf(missing !== undefined)('the image store', () => {
   })
 
   it('refuses records that it never wrote, and touches nothing', async () => {
-    await using place = new StorePlace()
+    await using place = StorePlace.fast()
     await (await place.open())[Symbol.asyncDispose]()
     for (const [text, code] of [
       ['{', 'store-corrupt'],

@@ -26,13 +26,12 @@ export interface BuiltConfig {
  */
 export function buildConfig({ parent, layer, defaults, comment }: ConfigChange): BuiltConfig {
   const before = parent instanceof Uint8Array ? parseJson(parent, 'the configuration of the image') : fresh(parent)
-  const { rootfs, history } = before
+  const { created: _created, history, rootfs, ...rest } = before
   const diffIds = isObject(rootfs) && Array.isArray(rootfs['diff_ids']) ? rootfs['diff_ids'] : []
   const entry = {
     created_by: (comment ?? 'cove').slice(0, MAX_COMMENT),
     ...(layer === undefined ? { empty_layer: true } : {}),
   }
-  const { created: _created, ...rest } = before
   const after = {
     ...rest,
     config: changeDefaults(isObject(before['config']) ? before['config'] : {}, defaults),
