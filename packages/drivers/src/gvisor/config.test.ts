@@ -26,8 +26,6 @@ describe('the configuration of a gVisor machine', () => {
   })
 
   it('keeps the order of the mounts, with volumes last', () => {
-    const mounts = (request: RunscConfigRequest): readonly string[] =>
-      (JSON.parse(runscConfig(request)) as { mounts: { destination: string }[] }).mounts.map((each) => each.destination)
     const volumes = [{ source: '/v', target: '/data', readOnly: false }]
     expect(mounts({ ...REQUEST, volumes })).toEqual([...mounts(REQUEST), '/data'])
   })
@@ -54,3 +52,8 @@ describe('a manifest', () => {
     )
   })
 })
+
+function mounts(request: RunscConfigRequest): readonly string[] {
+  const config = JSON.parse(runscConfig(request)) as { readonly mounts: readonly { readonly destination: string }[] }
+  return config.mounts.map(({ destination }) => destination)
+}
