@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { CoveError } from '@cove/domain'
 import { parseTrees, type Hierarchies } from '../cgroups/hierarchies.ts'
@@ -7,6 +7,8 @@ import { planCgroups, type CgroupPlan } from '../cgroups/plan.ts'
 
 const REMOVE_MS = 5_000
 const LOOK_MS = 5
+const WORK = '/work'
+const AGENT = '/agent'
 
 /** Where a runtime looks for one machine's cgroups: the same path in every tree. */
 export interface CgroupPlaces {
@@ -36,11 +38,23 @@ function below(roots: readonly string[], path: string): string | undefined {
   return root === undefined ? undefined : path.slice(root.length)
 }
 
-/** Makes what is planned; the problems of settings that are not required. */
+/** Makes what is planned, all trees at once; the problems of settings that are not required. */
 export async function makeCgroups(plan: CgroupPlan): Promise<readonly string[]> {
+  const trees = Map.groupBy(plan.cgroups, ({ path }) =>
+    path.endsWith(WORK) || path.endsWith(AGENT) ? dirname(path) : path,
+  )
+  // All are waited for, so that none is made behind a failure.
+  const made = await Promise.allSettled([...trees.values()].map(makeTree))
+  return made.flatMap((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason
+    return outcome.value
+  })
+}
+
+/** Parents stand before what is in them. */
+async function makeTree(groups: CgroupPlan['cgroups']): Promise<readonly string[]> {
   const problems: string[] = []
-  // Parents stand before what is in them.
-  for (const { path, set } of plan.cgroups) {
+  for (const { path, set } of groups) {
     await mkdir(path, { mode: 0o755 })
     for (const { file, value, required } of set) {
       try {

@@ -50,8 +50,8 @@ export async function makeMachine(
   const folder = join(prepared.folders.machines, id)
   const etc = etcOf(spec)
   // What the container's record names must be there before it, and the folder tells of the rest until there is one.
-  await writeEtc(folder, etc)
-  const problems = await makeCgroups(cgroups)
+  await mkdir(folder, { mode: 0o700 })
+  const [problems] = await both(makeCgroups(cgroups), writeEtc(folder, etc))
   const limits = withProblems([...cgroups.reports, ...diskReport(spec, false, prepared.missing.diskBytes)], problems)
   const note: MachineNote = {
     driver: DRIVER,
@@ -122,10 +122,17 @@ function rootOf(
   )
 }
 
+/** Fails when both have ended, so that what is removed then is not made again. */
+async function both<A, B>(one: Promise<A>, other: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([one, other])
+  return [await one, await other]
+}
+
 async function writeEtc(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
-  await mkdir(folder, { mode: 0o700 })
   await mkdir(join(folder, ETC), { mode: 0o755 })
-  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, ETC, name), text, { mode: 0o644 })
+  await Promise.all(
+    Object.entries(files).map(([name, text]) => writeFile(join(folder, ETC, name), text, { mode: 0o644 })),
+  )
 }
 
 /** An image does not know what the machine is called. */
