@@ -13,13 +13,14 @@ import { codeOf, soon, type Stage } from './stage.ts'
 const MiB = 1024 * 1024
 const CONTEXT = () => ({ signal: AbortSignal.timeout(30_000), progress: () => undefined })
 
+const readable = (machine: Machine) => {
+  if (!readsDisk(machine)) throw new Error('the machine does not tell what it has written')
+  return machine
+}
+
 export function readDiskChapter(stage: Stage): void {
   const supported = (context: TestContext) => {
     if (stage.rig.traits.readsDisk !== true) context.skip('this driver does not tell what was written')
-  }
-  const readable = (machine: Machine) => {
-    if (!readsDisk(machine)) throw new Error('the machine does not tell what it has written')
-    return machine
   }
   const written = async (spec: Partial<MachineSpec> = {}) => {
     const machine = await stage.create(spec)
@@ -90,6 +91,7 @@ export function readDiskChapter(stage: Stage): void {
       const content = await machine.readDisk(CONTEXT())
       await soon(stage.driver.destroy(machine.id), 'the removal')
       await content[Symbol.asyncDispose]()
+      expect(await stage.rig.leftovers()).toEqual([])
     })
 
     it('is refused when the machine has ended', async (context) => {

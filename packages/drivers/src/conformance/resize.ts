@@ -6,14 +6,15 @@ import { codeOf, soon, type Stage } from './stage.ts'
 const MiB = 1024 * 1024
 const required = (value: number) => ({ value, required: true })
 
+const resizable = (machine: Machine) => {
+  if (!isResizable(machine)) throw new Error('the machine cannot be resized')
+  return machine
+}
+
 export function resizeChapter(stage: Stage): void {
   const supported = (context: TestContext, name?: LimitName) => {
     if (stage.rig.traits.resizable !== true) context.skip('this driver cannot change limits')
     if (name !== undefined && !stage.rig.traits.enforces.includes(name)) context.skip(`this driver has no ${name}`)
-  }
-  const resizable = (machine: Machine) => {
-    if (!isResizable(machine)) throw new Error('the machine cannot be resized')
-    return machine
   }
 
   describe('resize', () => {

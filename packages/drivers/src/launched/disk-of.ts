@@ -35,6 +35,8 @@ export async function diskOf(
   }
 }
 
+const gone = () => new CoveError('wrong-state', 'the machine has ended: its disk is not mounted any more')
+
 interface Mounted {
   readonly path: string
   close(): Promise<void>
@@ -42,13 +44,12 @@ interface Mounted {
 
 /** The tool that watches the machine lives where the launcher has made the mounts. */
 async function openMounted(monitor: HostProcess): Promise<Mounted> {
-  const gone = () => new CoveError('wrong-state', 'the machine has ended: its disk is not mounted any more')
   const handle = await open(`/proc/${monitor.pid}/root${STAGE}/disk`).catch(() => {
     throw gone()
   })
   // Only now is it certain whose that is.
-  const stat = await readFile(`/proc/${monitor.pid}/stat`, 'utf8').catch(() => '')
-  const startTime = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+  const line = await readFile(`/proc/${monitor.pid}/stat`, 'utf8').catch(() => '')
+  const startTime = Number(line.slice(line.lastIndexOf(')') + 2).split(' ')[19])
   if (startTime !== monitor.startTime) {
     await handle.close()
     throw gone()

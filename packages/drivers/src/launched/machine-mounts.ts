@@ -71,18 +71,16 @@ export function rootMounts({ spec, template, usrLayers, writable, mapped }: Moun
   }
   // The stack of `/usr` is made beside the root, so that the layers under it are not taken along.
   const usr = overlay(`${STAGE}/usr`, [...usrLayers, template.usr, '/usr'], usrUpper, usrWork)
-  const show = (source: string, path: string, readOnly: boolean): MountSpec => ({
-    kind: 'bind',
-    source,
-    target: `${ROOT}${path}`,
-    readOnly,
-  })
   return [
     overlay(ROOT, [...(from.layers ?? []), template.root], rootUpper, rootWork),
     usr,
     show(usr.target, '/usr', false),
     ...template.unmerged.map((path) => show(path, path, true)),
   ]
+}
+
+function show(source: string, path: string, readOnly: boolean): MountSpec {
+  return { kind: 'bind', source, target: `${ROOT}${path}`, readOnly }
 }
 
 /** What a machine has in memory: it is gone with the machine. */

@@ -58,7 +58,11 @@ export function bundleConfig(options: BundleOptions): object {
     ],
     linux: {
       namespaces: [
-        ...['pid', 'ipc', 'uts', 'mount', 'cgroup'],
+        'pid',
+        'ipc',
+        'uts',
+        'mount',
+        'cgroup',
         ...(options.hasNetwork ? [] : ['network']),
         ...(options.mapped ? [] : ['user']),
       ].map((type) => ({ type })),

@@ -5,17 +5,23 @@ import { Readable } from 'node:stream'
 import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest'
 import type { Machine, MachineSpec } from '@cove/domain'
 import type { GuestLink } from '@cove/guest-link'
-import { isRoot, openHostRig, type HostParts, type HostRig } from './host-rig.ts'
-import { Stage, type Result } from '../../src/conformance/index.ts'
-import { CAPABILITIES } from '../../src/launched/capabilities.ts'
-import type { LaunchedDriver } from '../../src/launched/driver.ts'
+import { isRoot, openHostRig, type HostParts, type HostRig } from '../../test/support/host-rig.ts'
+import { Stage, type Result } from '../conformance/index.ts'
+import { CAPABILITIES } from './capabilities.ts'
+import { skipped } from '../../test/support/runtimes.ts'
+import { createBubblewrapDriver } from '../bubblewrap/driver.ts'
+import { createOciDriver } from '../oci/driver.ts'
+import type { LaunchedDriver } from './driver.ts'
 
 /** The strongest user inside first. */
 const USERS = isRoot ? ['root', 'user'] : ['user']
 const MiB = 1024 * 1024
 
+const required = (value: number) => ({ value, required: true })
+const bits = (value: bigint) => value.toString(2).replaceAll('0', '').length
+
 /** What root and user inside a machine of the host's programs try, and do not get. `tool` begins ids of records. */
-export function escapeStories(tool: string, open: (parts: HostParts) => LaunchedDriver): void {
+function escapeStories(tool: string, open: (parts: HostParts) => LaunchedDriver): void {
   let rig: HostRig
   const stage = new Stage(async () => {
     rig = await openHostRig({
@@ -34,9 +40,6 @@ export function escapeStories(tool: string, open: (parts: HostParts) => Launched
     const made = await stage.create(spec)
     return { machine: made, link: await stage.link(made) }
   }
-
-  const required = (value: number) => ({ value, required: true })
-  const bits = (value: bigint) => value.toString(2).replaceAll('0', '').length
 
   async function expectAlive(link: GuestLink): Promise<void> {
     expect((await stage.run(link, ['true'])).exit).toEqual({ kind: 'exited', code: 0 })
@@ -307,5 +310,16 @@ export function escapeStories(tool: string, open: (parts: HostParts) => Launched
       // Without the limit it would be 1.5 seconds where a processor is free.
       expect(Number((await bomb).stdout)).toBeLessThan(0.8)
     })
+  })
+}
+
+describe('bubblewrap', () => {
+  escapeStories('bwrap', createBubblewrapDriver)
+})
+
+for (const runtime of ['crun', 'runc'] as const) {
+  const why = skipped(runtime)
+  describe.skipIf(why !== undefined)(`${runtime}${why === undefined ? '' : ` (skipped: ${why})`}`, () => {
+    escapeStories(runtime, (parts) => createOciDriver({ ...parts, runtime }))
   })
 }

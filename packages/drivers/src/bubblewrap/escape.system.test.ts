@@ -1,4 +1,0 @@
-import { escapeStories } from '../../test/support/escape-stories.ts'
-import { createBubblewrapDriver } from './driver.ts'
-
-escapeStories('bwrap', createBubblewrapDriver)
