@@ -36,6 +36,7 @@ const COLUMNS: readonly Column<TemplateInfo>[] = [
 interface BuildOptions {
   readonly file?: string
   readonly tag?: string
+  readonly source?: string
   readonly cache: boolean
   readonly driver?: string
   readonly network?: 'none' | 'internet'
@@ -52,6 +53,7 @@ export function define(command: Command, context: Context, run: Run): void {
     .argument('[directory]', 'where cove.template.yaml is (default: here)')
     .option('-f, --file <file>', 'a definition of another name')
     .option('-t, --tag <name>', 'name it so, as <name> or <name>:<tag>')
+    .option('--source <source>', 'start from this, whatever the definition says')
     .option('--no-cache', 'do every step again')
     .option('--driver <name>', 'carry the steps out with a certain driver')
     .addOption(new Option('--network <kind>', 'what the steps can reach').choices(['none', 'internet']))
@@ -99,12 +101,12 @@ export function define(command: Command, context: Context, run: Run): void {
 }
 
 async function buildTemplate(command: Command, { io, client }: Context, directory: string | undefined) {
-  const { file, tag, cache, driver, network, detach = false, quiet = false } = command.opts<BuildOptions>()
+  const { file, tag, source, cache, driver, network, detach = false, quiet = false } = command.opts<BuildOptions>()
   if (file !== undefined && directory !== undefined) {
     throw new UsageError('a directory and a file are both named', 'Name one of them.')
   }
   const { readDefinition } = await import('../template/read-definition.ts')
-  const definition = readDefinition(file ?? directory ?? '.')
+  const definition = readDefinition(file ?? directory ?? '.', source)
   const name = tag ?? definition.name
   if (name === undefined) {
     throw new UsageError(`${definition.path} has no name`, 'Add `name:` to it, or use --tag <name>.')

@@ -29,3 +29,12 @@ it('lets no file take the wall away, only who types it', () => {
   expect(projectOptions(project, { driver: 'native' }, false).driver).toBe('native')
   expect(projectOptions(project, { driver: 'bubblewrap' }, false).driver).toBe('bubblewrap')
 })
+
+it('lets no file take files of the machine, only who types it', () => {
+  const project = found('template: directory:/root')
+  expect(() => projectOptions(project, {}, false)).toThrow(
+    expect.objectContaining({ code: 'config-invalid', fix: expect.stringContaining('--template') as string }),
+  )
+  expect(projectOptions(project, { template: 'directory:/root' }, false).template).toBe('directory:/root')
+  expect(projectOptions(found('template: oci:alpine:3.20'), {}, false).template).toBe('oci:alpine:3.20')
+})

@@ -3,6 +3,7 @@ import { basename, join, relative, sep } from 'node:path'
 import { CoveError, describeExit, type Cove, type CreateOptions, type Sandbox } from '@cove/sdk'
 import type { Io } from '../io.ts'
 import { printable } from '../render/text.ts'
+import { nodeFiles } from '../template/definition-source.ts'
 import type { FoundProject } from './find-project.ts'
 
 const HOME = '/home/user'
@@ -22,6 +23,7 @@ export function projectOptions({ path, project }: FoundProject, flags: CreateOpt
       },
     )
   }
+  refuseNodeFiles(path, project.template, flags.template)
   const { template, name, isolation, driver, network, allow, env, labels, limits = {}, timeouts = {} } = project
   const own = {
     ...(template === undefined ? {} : { template }),
@@ -45,6 +47,17 @@ export function projectOptions({ path, project }: FoundProject, flags: CreateOpt
       ...flags.limits,
     },
   }
+}
+
+/** A template of files of the node's would bring them to commands that come with the repository. */
+function refuseNodeFiles(path: string, template: string | undefined, chosen: string | undefined): void {
+  if (template === undefined || chosen !== undefined || nodeFiles(template) === undefined) return
+  throw new CoveError(
+    'config-invalid',
+    `${path} asks for the template ${JSON.stringify(template.slice(0, 200))}, which reads files of the machine that Cove runs on`,
+    { path },
+    { fix: `Say so yourself with --template ${template.slice(0, 200)} where you trust all of it.` },
+  )
 }
 
 function networkOption(network: 'none' | 'internet' | undefined, allow: readonly string[] | undefined) {

@@ -4,6 +4,7 @@ import { CoveError } from '@cove/domain'
 import { Template, type LimitOptions } from '@cove/sdk'
 import type { ValueOf } from '../project/field.ts'
 import { readYaml } from '../project/read-yaml.ts'
+import { definitionSource } from './definition-source.ts'
 import { TEMPLATE_FIELDS } from './template-fields.ts'
 
 export const TEMPLATE_FILE = 'cove.template.yaml'
@@ -25,21 +26,22 @@ export interface Definition {
   readonly steps: number
 }
 
-/** A file, or the one in a directory. */
-export function readDefinition(place: string): Definition {
+/** A file, or the one in a directory; `source` in place of its own. */
+export function readDefinition(place: string, source?: string): Definition {
   const path = isDirectory(place) ? join(place, TEMPLATE_FILE) : place
-  return { ...parseDefinition(readText(path), path), path, directory: dirname(path) }
+  return { ...parseDefinition(readText(path), path, source), path, directory: dirname(path) }
 }
 
-export function parseDefinition(source: string, path: string): Omit<Definition, 'path' | 'directory'> {
+/** `chosen`: the source, whatever the file says. */
+export function parseDefinition(text: string, path: string, chosen?: string): Omit<Definition, 'path' | 'directory'> {
   const said = readYaml(
-    source,
+    text,
     path,
     TEMPLATE_FIELDS,
     'Correct the file; docs/reference/cove.template.schema.json describes it.',
   )
   if (said.source === undefined) throw wrong(path, 'source is missing')
-  let template = new Template(said.source)
+  let template = new Template(chosen ?? definitionSource(said.source, dirname(path), path))
   for (const [index, step] of (said.steps ?? []).entries()) template = addStep(template, step, `steps[${index}]`, path)
   if (said.description !== undefined) template = template.describe(said.description)
   if (said.network !== undefined) template = template.network(said.network)

@@ -2,6 +2,7 @@ import { TemplateService, type BuildStepSchema, type StartCommandSchema } from '
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { CoveError, type Network } from '@cove/domain'
 import type { CallOptions } from '../call-options.ts'
+import { limitsInit } from '../convert/limits.ts'
 import { networkInit } from '../convert/sandbox.ts'
 import { durationOf } from '../convert/time.ts'
 import type { LimitOptions } from '../sandbox-options.ts'
@@ -52,12 +53,12 @@ export class Templates {
       source,
       steps: sent,
       ...(start === undefined ? {} : { start: startInit(start) }),
-      limits: limitsInit(limits),
+      limits: limitsInit(limits ?? {}),
       description: description ?? '',
       noCache: options.noCache ?? false,
       driver: options.driver ?? '',
       network: networkInit(options.network ?? network ?? 'none'),
-      buildLimits: limitsInit(options.buildLimits),
+      buildLimits: limitsInit(options.buildLimits ?? {}),
     }
     const { build } = await this.#rpc.unary(TemplateService.method.buildTemplate, request, options)
     return new TemplateBuild(this.#rpc, build)
@@ -154,14 +155,5 @@ function startInit({
       ...(command === undefined ? {} : { command: argvOf(command) }),
       ...(timeoutMs === undefined ? {} : { timeout: durationOf(timeoutMs) }),
     },
-  }
-}
-
-function limitsInit({ memoryBytes, cpus, processes, diskBytes }: LimitOptions = {}) {
-  return {
-    ...(memoryBytes === undefined ? {} : { memoryBytes: BigInt(memoryBytes) }),
-    ...(cpus === undefined ? {} : { cpus }),
-    ...(processes === undefined ? {} : { processes }),
-    ...(diskBytes === undefined ? {} : { diskBytes: BigInt(diskBytes) }),
   }
 }

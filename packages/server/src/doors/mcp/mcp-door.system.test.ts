@@ -46,7 +46,11 @@ describe.each(ERAS)('a client of the %s era', (era) => {
 
   test('creates, uses and destroys an environment', async () => {
     await using caller = await connectMcp(base, era)
-    const id = await createEnvironment(caller, { name: `story-${era}`, timeout_minutes: 5 })
+    const id = await createEnvironment(caller, { name: `story-${era}`, timeout_minutes: 5, template: 'oci:alpine' })
+    expect((await house.server.sandboxes.get({ project: 'default' }, id)).spec.from).toEqual({
+      kind: 'source',
+      source: 'oci:alpine',
+    })
     const listed = await caller.call('list_environments')
     expect(listed.facts['environments']).toContainEqual(
       expect.objectContaining({ environment_id: id, name: `story-${era}`, runtime: 'python', timeout: '5m' }),
@@ -109,6 +113,8 @@ describe.each(ERAS)('a client of the %s era', (era) => {
     ['create_environment', {}, /runtime is required \(python, node, shell\)/],
     ['create_environment', { runtime: 'python', timeout_minutes: 61 }, /more than the maximum of 60/],
     ['create_environment', { runtime: 'python', name: 'No Such' }, /name is wrong/],
+    ['create_environment', { runtime: 'python', template: 'moon' }, /there is no template "moon"/],
+    ['create_environment', { runtime: 'python', template: 'directory:/root' }, /for its operator/],
     ['destroy_environment', {}, /environment_id is required/],
     ['list_environments', { all: true }, /unknown argument "all"/],
     ['write_file', { environment_id: 'a', path: 'relative', content: '' }, /must be absolute/],

@@ -30,14 +30,23 @@ export const createEnvironment = defineTool({
       .enum(['none', 'internet'])
       .optional()
       .describe('What it may reach. install_packages needs internet in most setups.'),
+    template: z
+      .string()
+      .min(1)
+      .max(512)
+      .optional()
+      .describe(
+        'What it starts from: the name of a template, `host` (the default: programs of the host), or an image such as oci:alpine:3.20.',
+      ),
     env: z.record(z.string(), z.string()).optional().describe('Variables of everything that runs in it.'),
   }),
   facts: environmentFacts,
-  async run({ runtime: wanted, name, timeout_minutes: minutes = 0, network, env = {} }, call) {
+  async run({ runtime: wanted, name, timeout_minutes: minutes = 0, network, template, env = {} }, call) {
     const { settings, noted } = call
     noted.details['runtime'] = wanted
     const idleTimeout = idleTimeoutOf(minutes, settings)
     const request = {
+      ...(template === undefined ? {} : { template }),
       name: name ?? `${wanted}-${Buffer.from(call.random.bytes(4)).toString('hex')}`,
       limits: {},
       network: (network ?? settings.network) === 'internet' ? INTERNET : NONE,
@@ -112,7 +121,8 @@ async function createInTime(request: CreateRequest & { name: string }, call: Too
   signal.addEventListener('abort', leave, { once: true })
   const release = reserve(request.name, call)
   let wanted = true
-  const creating = sandboxes.create(caller, request)
+  // Whoever asks here is an agent: what belongs to the node itself is not for it, whatever key it was given.
+  const creating = sandboxes.create({ ...caller, operator: false }, request)
   const finish = async (): Promise<void> => {
     try {
       const { spec } = await creating
