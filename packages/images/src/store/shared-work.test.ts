@@ -78,9 +78,9 @@ describe('shared work', () => {
     const { shared, told, begun, join } = scene()
     const waiting = join(new AbortController().signal)
     await begun
-    const refused = expect(waiting).rejects.toThrow('closing')
-    await shared.stop(new Error('closing'))
-    await refused
+    const stopping = shared.stop(new Error('closing'))
+    await expect(waiting).rejects.toThrow('closing')
+    await stopping
     expect(told.stopped).toBe(1)
   })
 })
