@@ -49,12 +49,13 @@ async function saveFiles(
   if (!readsDisk(machine)) throw unsupported(record, 'save the files of a machine')
   // A frozen guest does not answer, and everything it had to write was written when it was frozen or will be later.
   await using quiet = record.paused === true ? undefined : await quiesce(parts, session, context.signal)
-  void quiet
   await using content = await machine.readDisk(context)
   context.progress('saving what the sandbox has written')
   using lease = await parts.images.commit({
     parent: record.image ?? 'host',
     content,
+    // What was copied is named and recorded while the guest is at work again.
+    released: () => void quiet?.end(),
     comment: `snapshot of sandbox ${record.sandbox}`,
     signal: context.signal,
     progress: ({ step }) => context.progress(step),
@@ -63,18 +64,25 @@ async function saveFiles(
   return { image: lease.info.id, bytes: lease.info.layers.at(-1)?.bytes ?? 0 }
 }
 
-async function quiesce(parts: NodeParts, session: GuestSession, signal: AbortSignal): Promise<AsyncDisposable> {
+/** A guest that writes nothing until it is told to go on. */
+interface Quiet extends AsyncDisposable {
+  /** Idempotent, and never fails: what keeps a guest from being told is told by its disposal. */
+  end(): Promise<void>
+}
+
+async function quiesce(parts: NodeParts, session: GuestSession, signal: AbortSignal): Promise<Quiet> {
   await withDeadline(parts.clock, QUIESCE_MS, 'quieting the guest', signal, async (limited) => {
     await (await session.link(limited)).quiesce(true, limited)
   })
-  return {
-    async [Symbol.asyncDispose]() {
-      if (session.ended !== undefined) return
-      await withDeadline(parts.clock, QUIESCE_MS, 'waking the guest', undefined, async (limited) => {
-        await (await session.link(limited)).quiesce(false, limited)
-      })
-    },
+  let ending: Promise<void> | undefined
+  const wake = async (): Promise<void> => {
+    if (session.ended !== undefined) return
+    await withDeadline(parts.clock, QUIESCE_MS, 'waking the guest', undefined, async (limited) => {
+      await (await session.link(limited)).quiesce(false, limited)
+    })
   }
+  const end = (): Promise<void> => (ending ??= wake())
+  return { end: () => end().catch(() => undefined), [Symbol.asyncDispose]: end }
 }
 
 async function saveMemory(

@@ -29,14 +29,14 @@ export interface Forked {
 
 const MOST_FORKS = 64
 const MOST_SNAPSHOTS = 1_000
-/** A snapshot that is still not done after this was cut off. */
-const CUT_OFF_MS = 30 * 60_000
 
 /** Saved states of sandboxes, for the doors. */
 export class Snapshots {
   readonly #core: Core
   readonly #sandboxes: Sandboxes
   readonly #records: SnapshotRecords
+  /** What this server is about to save, or to remove after a fork. */
+  readonly #underWay = new Set<string>()
 
   constructor(core: Core, sandboxes: Sandboxes) {
     this.#core = core
@@ -144,10 +144,9 @@ export class Snapshots {
 
   /** Removes what was cut off: by a server that died, or a fork that did not end. */
   async sweep(): Promise<void> {
-    const before = this.#core.clock.now() - CUT_OFF_MS
     for (const record of await this.#records.list()) {
       const transient = record.state === 'saving' || record.hidden === true
-      if (transient && record.createdAt < before) await this.#removeLater(record)
+      if (transient && !this.#underWay.has(record.id)) await this.#removeLater(record)
     }
   }
 
@@ -240,7 +239,13 @@ export class Snapshots {
         },
       )
     }
-    await this.#records.add(draft)
+    this.#underWay.add(draft.id)
+    try {
+      await this.#records.add(draft)
+    } catch (error) {
+      this.#underWay.delete(draft.id)
+      throw error
+    }
     try {
       const { bytes, driver, image } = await save()
       const ready: SnapshotRecord = {
@@ -251,6 +256,7 @@ export class Snapshots {
         ...(image === undefined ? {} : { image }),
       }
       await this.#records.replace(await this.#records.get(draft.project, draft.id), ready)
+      if (draft.hidden !== true) this.#underWay.delete(draft.id)
       return ready
     } catch (error) {
       await this.#removeLater(draft)
@@ -271,6 +277,8 @@ export class Snapshots {
     } catch (error) {
       const { code, message } = CoveError.from(error)
       this.#core.log.warn('a snapshot was not removed', { snapshot: record.id, code, error: message })
+    } finally {
+      this.#underWay.delete(record.id)
     }
   }
 

@@ -24,13 +24,13 @@ export interface VolumeView {
 
 const MOST_VOLUMES = 1_000
 const SMALLEST_BYTES = 16 * 1024 * 1024
-/** What is still not made after this was cut off. */
-const CUT_OFF_MS = 30 * 60_000
 
 /** Directories that outlive sandboxes, for the doors. */
 export class Volumes {
   readonly #core: Core
   readonly #records: NamedRecords<VolumeRecord>
+  /** What this server is making. */
+  readonly #underWay = new Set<string>()
 
   constructor(core: Core) {
     this.#core = core
@@ -63,6 +63,22 @@ export class Volumes {
       node: node.name,
       state: 'making',
     }
+    this.#underWay.add(draft.id)
+    try {
+      return await this.#make(draft, source, sizeBytes, signal)
+    } finally {
+      this.#underWay.delete(draft.id)
+    }
+  }
+
+  /** Written down before it begins, so that whatever happens can be found and removed. */
+  async #make(
+    draft: VolumeRecord,
+    source: VolumeRecord | undefined,
+    sizeBytes: number | undefined,
+    signal: AbortSignal,
+  ): Promise<VolumeView> {
+    const { node } = this.#core
     await this.#records.add(draft)
     try {
       const size: Limit | undefined = sizeBytes === undefined ? undefined : { value: sizeBytes, required: true }
@@ -75,7 +91,7 @@ export class Volumes {
         state: 'ready',
         ...(info.size === undefined ? {} : { sizeBytes: info.size.value, enforced: info.size.enforced }),
       }
-      await this.#records.replace(await this.#records.get(project, draft.id), record)
+      await this.#records.replace(await this.#records.get(draft.project, draft.id), record)
       return this.#viewOf(record, info)
     } catch (error) {
       await this.#removeLater(draft)
@@ -122,9 +138,8 @@ export class Volumes {
 
   /** Removes what was cut off by a server that died. */
   async sweep(): Promise<void> {
-    const before = this.#core.clock.now() - CUT_OFF_MS
     for (const record of await this.#records.list()) {
-      const cutOff = record.state === 'deleting' || (record.state === 'making' && record.createdAt < before)
+      const cutOff = record.state === 'deleting' || (record.state === 'making' && !this.#underWay.has(record.id))
       if (cutOff) await this.#removeLater(record)
     }
   }
