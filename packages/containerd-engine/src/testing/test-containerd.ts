@@ -105,7 +105,12 @@ export class TestContainerd implements AsyncDisposable {
     // Each shim with its container: they belong to this containerd alone, which its socket in their words says.
     for (const pid of this.shims()) {
       for (const child of childrenOf(pid)) end(child)
+      // Where it listens is beside nothing of ours, and stays when it is killed.
+      const socket = readText(`/proc/${pid}/cwd/address`)
+        .replace(/^unix:\/\//, '')
+        .trim()
       end(pid)
+      if (socket !== '') rmSync(socket, { force: true })
     }
     for (const target of this.mounts().toReversed()) await run('umount', ['--lazy', target]).catch(() => undefined)
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })

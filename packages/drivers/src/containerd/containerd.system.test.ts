@@ -75,9 +75,11 @@ describe.skipIf(missing !== undefined)(
       const machine = await stage.create()
       await stage.link(machine)
       const [shim = 0] = rig.daemon.shims()
+      const address = await readFile(`/proc/${shim}/cwd/address`, 'utf8')
       process.kill(shim, 'SIGKILL')
       expect(await soon(machine.exited, 'the end')).toEqual({ kind: 'lost' })
       expect(await codeOf(machine.connectGuest(AbortSignal.timeout(5_000)))).toBe('guest-unreachable')
+      await rm(address.replace('unix://', '').trim(), { force: true })
     })
 
     it('are removed although containerd has forgotten that they run', async () => {
@@ -86,11 +88,13 @@ describe.skipIf(missing !== undefined)(
       const bundle = join(rig.daemon.folder, 'state/io.containerd.runtime.v2.task', namespace, machine.id)
       await rig.daemon.kill()
       // Without its address containerd cannot find the shim again.
-      await rename(join(bundle, 'address'), join(rig.daemon.folder, 'address'))
+      const hidden = join(rig.daemon.folder, 'address')
+      await rename(join(bundle, 'address'), hidden)
       await rig.daemon.restart()
       expect((await rig.containerd.tasks.list()).map(({ id }) => id)).not.toContain(machine.id)
       await stage.driver.destroy(machine.id)
       expect(await rig.leftovers()).toEqual([])
+      await rm((await readFile(hidden, 'utf8')).replace('unix://', '').trim(), { force: true })
     })
 
     it('keep their image while they run, and bring it once for all', async () => {

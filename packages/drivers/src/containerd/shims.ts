@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink, rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Containerd } from '@cove/containerd-engine'
 import { liveProcess, signalProcess, type LiveProcess } from './live-process.ts'
 
 const run = promisify(execFile)
+const SCHEME = 'unix://'
 const DELETE_MS = 20_000
 const END_MS = 5_000
 const LOOK_MS = 5
@@ -20,7 +21,10 @@ export async function endLostShims(containerd: Containerd, container: string): P
       readlink(`/proc/${shim.pid}/exe`).catch(() => undefined),
       readlink(`/proc/${shim.pid}/cwd`).catch(() => undefined),
     ])
+    // Where it listens; a shim that is killed leaves it.
+    const address = await readFile(`/proc/${shim.pid}/cwd/address`, 'utf8').catch(() => '')
     await endProcess(shim)
+    if (address.startsWith(SCHEME)) await rm(address.slice(SCHEME.length).trim(), { force: true })
     if (program === undefined || bundle === undefined) continue
     const flags = ['-namespace', containerd.namespace, '-address', containerd.address, '-id', container]
     await run(program, [...flags, '-bundle', bundle, 'delete'], {
