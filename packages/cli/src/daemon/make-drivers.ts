@@ -55,7 +55,8 @@ export function makeDrivers(settings: DriverSettings, place: DriverPlace): reado
         stateDir: join(stateDir, 'containerd'),
         runtimeDir: join(runtimeDir, 'd'),
       }),
-    docker: () => createDockerDriver({ ...common, images, stateDir: join(stateDir, 'docker'), env: place.env }),
+    docker: () =>
+      createDockerDriver({ ...common, launcher, images, stateDir: join(stateDir, 'docker'), env: place.env }),
     bubblewrap: () => createBubblewrapDriver(launched('bubblewrap', 'b')),
   }
   const wanted = settings.drivers

@@ -31,6 +31,7 @@ import { sharesFiles, type EngineParts } from './engine-parts.ts'
 import { missingLimits } from './limits.ts'
 import { MachineMaker } from './machine-maker.ts'
 import { KIND, LABEL, Names } from './names.ts'
+import type { HostNames } from './rename-container.ts'
 import { proveEngine } from './prove-engine.ts'
 import { recoverMachines } from './recover-machines.ts'
 import { unlessMissing } from './unless-missing.ts'
@@ -50,6 +51,8 @@ export interface DockerOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** OCI runtime by its name in the engine's configuration. Default: the engine's. */
   readonly runtime?: string
+  /** Names containers of an engine on this host. Without it machines that are made ahead cannot be taken. */
+  readonly launcher?: HostNames
   readonly random?: Random
   readonly log?: Log
   /** How the engine is reached. Default: over its socket. */
@@ -94,6 +97,7 @@ class DockerDriver implements Driver, KeepsDisks {
       disks: this.#disks,
       log: this.#log,
       runtime: options.runtime,
+      hostNames: options.launcher,
       check: (limits) =>
         refuseDockerSpec(this.validate({ from: ANY_IMAGE, limits, network: { kind: 'none' }, hostname: NAME })),
     })

@@ -16,6 +16,7 @@ import type { DiskContainers } from './disk-containers.ts'
 import type { EngineParts } from './engine-parts.ts'
 import { engineLimits, mustDrop, reportLimits, writeReports } from './limits.ts'
 import { DockerMachine } from './machine.ts'
+import type { HostNames } from './rename-container.ts'
 import { KIND, LABEL, type Names } from './names.ts'
 import { unlessMissing } from './unless-missing.ts'
 
@@ -29,6 +30,7 @@ export interface MakerOptions {
   readonly runtime: string | undefined
   /** Fails for limits that cannot be given. */
   readonly check: (limits: Limits) => void
+  readonly hostNames: HostNames | undefined
 }
 
 /** From specs to running containers. What fails leaves nothing behind, and disks as they were. */
@@ -183,7 +185,16 @@ export class MachineMaker {
       this.#options.check(asked)
       return reportLimits(asked, missing)
     }
-    return new DockerMachine({ id, container, limits, engine, watch, names: this.#names, judge })
+    return new DockerMachine({
+      id,
+      container,
+      limits,
+      engine,
+      watch,
+      names: this.#names,
+      judge,
+      hostNames: this.#options.hostNames,
+    })
   }
 
   async #removeAttempt(engine: DockerEngine, attempt: string): Promise<void> {

@@ -13,6 +13,7 @@ import {
   type MachineId,
   type MachineStats,
   type Pausable,
+  type Renamable,
   type Resizable,
 } from '@cove/domain'
 import { BRIDGE } from './container-plan.ts'
@@ -22,6 +23,7 @@ import { exitOf } from './exit-of.ts'
 import { engineLimits } from './limits.ts'
 import type { Names } from './names.ts'
 import { readDisk } from './read-disk.ts'
+import { renameContainer, type HostNames } from './rename-container.ts'
 
 export interface DockerMachineParts {
   readonly id: MachineId
@@ -32,6 +34,7 @@ export interface DockerMachineParts {
   readonly names: Names
   /** What would come of these limits; fails for what cannot be enforced. */
   readonly judge: (limits: Limits) => readonly LimitReport[]
+  readonly hostNames: HostNames | undefined
 }
 
 /** A first process does not hear a signal before it listens for it. */
@@ -39,7 +42,7 @@ const ASK_AGAIN_MS = [50, 100, 200, Number.POSITIVE_INFINITY]
 const KILL_SIGNAL = '9'
 
 /** A machine that is a container of a Docker Engine. */
-export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
+export class DockerMachine implements Machine, Pausable, Resizable, Renamable, DiskReader {
   readonly id: MachineId
   readonly exited: Promise<Exit>
   readonly #parts: DockerMachineParts
@@ -101,6 +104,11 @@ export class DockerMachine implements Machine, Pausable, Resizable, DiskReader {
       if (code === 'container-not-found' || code === 'wrong-state') return {}
       throw error
     }
+  }
+
+  async rename(hostname: string): Promise<void> {
+    const { engine, container, hostNames } = this.#parts
+    await renameContainer(engine, container.id, hostname, hostNames)
   }
 
   async pause(): Promise<void> {

@@ -1,5 +1,6 @@
 import {
   CoveError,
+  isRenamable,
   keepsDisks,
   newDiskId,
   newMachineId,
@@ -45,6 +46,8 @@ export async function makeWarm(
           await withDeadline(parts.clock, parts.session.guestTimeoutMs, 'the guest agent', signal, (limited) =>
             session.link(limited),
           )
+          // What cannot be named later would be known by its name.
+          if (isRenamable(machine)) await machine.rename(NAME)
         } catch (error) {
           session.end(CoveError.from(error))
           throw error
