@@ -60,7 +60,7 @@ function settle(parts: NodeParts, slot: Slot, driver: Driver, id: MachineId, fou
     const session = new GuestSession(slot.id, found.machine, record.token, parts.session)
     slot.session = session
     watchMachine(parts, slot, session)
-    if (record.paused === true) freezeAgain(parts, slot, session)
+    pauseOrWake(parts, slot, session)
   } else {
     const exit: Exit = found?.kind === 'exited' ? found.exit : { kind: 'lost' }
     inBackground(parts, slot, async () => {
@@ -69,12 +69,18 @@ function settle(parts: NodeParts, slot: Slot, driver: Driver, id: MachineId, fou
   }
 }
 
-/** The daemon may have died between writing it down and doing it. */
-function freezeAgain(parts: NodeParts, slot: Slot, session: GuestSession): void {
+/**
+ * As its record says: the daemon may have died between writing down a pause and doing it, or while it held the machine
+ * still to read its disk.
+ */
+function pauseOrWake(parts: NodeParts, slot: Slot, session: GuestSession): void {
+  const { machine } = session
+  if (!isPausable(machine)) return
   inBackground(parts, slot, async () => {
     const { record } = slot
-    if (slot.session !== session || record === undefined || !isLiveRecord(record) || record.paused !== true) return
-    if (isPausable(session.machine)) await session.machine.pause()
+    if (slot.session !== session || record === undefined || !isLiveRecord(record)) return
+    if (record.paused === true) await machine.pause()
+    else await machine.resume()
   })
 }
 

@@ -142,7 +142,7 @@ export interface KeepsDisks {
 }
 export const keepsDisks = (driver: Driver): driver is Driver & KeepsDisks => 'removeDisk' in driver
 
-/** Freezes the machine from outside: timeouts and idle clocks inside stand still. */
+/** Freezes the machine from outside: timeouts and idle clocks inside stand still. Both may be asked for what is so already. */
 export interface Pausable {
   pause(): Promise<void>
   resume(): Promise<void>
@@ -152,7 +152,8 @@ export const isPausable = (machine: Machine): machine is Machine & Pausable => '
 /** Can tell what the machine has written over its root. */
 export interface DiskReader {
   /**
-   * The machine is frozen until the result is disposed; `quiesce` of the guest is the caller's, before. Nothing of the
+   * The machine is frozen until the result is disposed; `quiesce` of a guest with a kernel of its own is the caller's,
+   * before. A machine that was frozen when the daemon died is resumed by the next one. Nothing of the
    * host is shown that is not the machine's.
    */
   readDisk(context: CreateContext): Promise<DiskContent & AsyncDisposable>

@@ -2,6 +2,7 @@ import {
   CoveError,
   keepsSnapshots,
   readsDisk,
+  satisfies,
   savesMemory,
   type CreateContext,
   type Machine,
@@ -47,15 +48,15 @@ async function saveFiles(
 ): Promise<SavedSnapshot> {
   const { machine } = session
   if (!readsDisk(machine)) throw unsupported(record, 'save the files of a machine')
-  // A frozen guest does not answer, and everything it had to write was written when it was frozen or will be later.
-  await using quiet = record.paused === true ? undefined : await quiesce(parts, session, context.signal)
-  await using content = await machine.readDisk(context)
+  await using quiet = new AsyncDisposableStack()
+  if (needsQuiet(record)) quiet.use(await quiesce(parts, session, context.signal))
+  const content = quiet.use(await machine.readDisk(context))
   context.progress('saving what the sandbox has written')
   using lease = await parts.images.commit({
     parent: record.image ?? 'host',
     content,
     // What was copied is named and recorded while the guest is at work again.
-    released: () => void quiet?.end(),
+    released: () => void quiet.disposeAsync().catch(() => undefined),
     comment: `snapshot of sandbox ${record.sandbox}`,
     signal: context.signal,
     progress: ({ step }) => context.progress(step),
@@ -64,25 +65,27 @@ async function saveFiles(
   return { image: lease.info.id, bytes: lease.info.layers.at(-1)?.bytes ?? 0 }
 }
 
-/** A guest that writes nothing until it is told to go on. */
-interface Quiet extends AsyncDisposable {
-  /** Idempotent, and never fails: what keeps a guest from being told is told by its disposal. */
-  end(): Promise<void>
+/**
+ * What programs have written is seen by whoever reads the disk from the same kernel, where the driver holds the machine
+ * still meanwhile. A machine with a kernel of its own has to be asked to write out what it has in memory; a frozen one
+ * does not answer.
+ */
+function needsQuiet({ isolation, paused }: LiveRecord): boolean {
+  return paused !== true && satisfies(isolation, 'microvm')
 }
 
-async function quiesce(parts: NodeParts, session: GuestSession, signal: AbortSignal): Promise<Quiet> {
+async function quiesce(parts: NodeParts, session: GuestSession, signal: AbortSignal): Promise<AsyncDisposable> {
   await withDeadline(parts.clock, QUIESCE_MS, 'quieting the guest', signal, async (limited) => {
     await (await session.link(limited)).quiesce(true, limited)
   })
-  let ending: Promise<void> | undefined
-  const wake = async (): Promise<void> => {
-    if (session.ended !== undefined) return
-    await withDeadline(parts.clock, QUIESCE_MS, 'waking the guest', undefined, async (limited) => {
-      await (await session.link(limited)).quiesce(false, limited)
-    })
+  return {
+    async [Symbol.asyncDispose]() {
+      if (session.ended !== undefined) return
+      await withDeadline(parts.clock, QUIESCE_MS, 'waking the guest', undefined, async (limited) => {
+        await (await session.link(limited)).quiesce(false, limited)
+      })
+    },
   }
-  const end = (): Promise<void> => (ending ??= wake())
-  return { end: () => end().catch(() => undefined), [Symbol.asyncDispose]: end }
 }
 
 async function saveMemory(
