@@ -21,6 +21,8 @@ import { HttpDoor } from './doors/http/http-door.ts'
 import { McpDoor } from './doors/mcp/mcp-door.ts'
 import { Port, type ListenOptions } from './doors/port/port.ts'
 import { openIdentity, type Identity } from './identity/identity.ts'
+import { DEFAULT_PROJECT } from './identity/projects.ts'
+import { projectKey } from './identity/records.ts'
 import { PreviewDoor } from './doors/preview/preview-door.ts'
 import { Lifecycle } from './lifecycle/lifecycle.ts'
 import { sweepCutOff } from './lifecycle/sweep-cut-off.ts'
@@ -103,6 +105,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
     random,
     log,
     closing: closing.signal,
+    hasProject: async (name) => name === DEFAULT_PROJECT || (await store.get(projectKey(name))) !== undefined,
   })
 
   let listening: number | undefined
@@ -130,7 +133,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   }
 
   const chores = [
-    sweepCutOff([() => snapshots.sweep(), () => volumes.sweep()], clock, log, closing.signal),
+    sweepCutOff([() => snapshots.sweep(), () => volumes.sweep(), () => templates.sweep()], clock, log, closing.signal),
     pools.follow(closing.signal),
   ]
   const body = { bytes: limits.unaryBytes, ms: limits.unaryBodyMs }

@@ -196,6 +196,21 @@ describe('a build', () => {
   })
 })
 
+it('what projects that are gone have left is removed, and nothing else', async () => {
+  await build('app', 'one')
+  const gone = { project: 'gone' }
+  const id = await templates.build(gone, { ...plain, name: 'app' })
+  house.node.builds.tell(id, { type: 'done', image: image('two') })
+  await follow(id, gone)
+  const running = await templates.build(gone, { ...plain, name: 'more' })
+  house.node.builds.tell(running, { type: 'failed', code: 'build-failed', message: 'no', fix: 'yes' })
+  await templates.sweep()
+  expect(await templates.list(gone)).toHaveLength(1)
+  expect(house.node.builds.builds.has(id) || house.node.builds.builds.has(running)).toBe(false)
+  expect(await pins()).not.toContain('template/gone/app:latest')
+  expect(await templates.list(SCOPE)).toHaveLength(2)
+})
+
 describe('what is asked for', () => {
   it.each([
     'Web',

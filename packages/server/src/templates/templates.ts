@@ -32,6 +32,8 @@ export interface BuildTemplate {
 export interface TemplatesParts extends BuildParts {
   /** Those that are always there. */
   readonly fixed: readonly Template[]
+  /** As the store has it now. */
+  readonly hasProject: (name: string) => Promise<boolean>
 }
 
 export type KnownTemplate = { readonly fixed: Template } | { readonly record: TemplateRecord }
@@ -63,6 +65,18 @@ export class Templates {
     } catch (thrown) {
       log.warn('images of templates that are gone stay', { error: CoveError.from(thrown).message })
     }
+  }
+
+  /** Removes what projects that are gone have left: their templates, and builds with their logs. */
+  async sweep(): Promise<void> {
+    const { book, hasProject } = this.#parts
+    const [templates, builds] = await Promise.all([book.list(), book.builds()])
+    const gone = new Set<string>()
+    for (const project of new Set([...templates, ...builds].map((record) => record.project))) {
+      if (!(await hasProject(project))) gone.add(project)
+    }
+    for (const { id, project } of builds) if (gone.has(project)) await this.#builds.remove(id)
+    for (const record of templates) if (gone.has(record.project)) await this.#remove(record)
   }
 
   /** Those of every installation first; a token of one sandbox sees no others. */
