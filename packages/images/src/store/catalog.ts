@@ -57,6 +57,15 @@ export class Catalog {
     return [...this.#state.layers.values()].filter(({ number }) => !this.#goneLayers.has(number))
   }
 
+  /** True when the file still has what has been hidden. */
+  get isBehind(): boolean {
+    const { images, layers } = this.#state
+    return (
+      images.values().some(({ number }) => this.#goneImages.has(number)) ||
+      layers.keys().some((number) => this.#goneLayers.has(number))
+    )
+  }
+
   layer(number: number): LayerRecord {
     const record = this.#state.layers.get(number)
     if (record === undefined) throw new CoveError('internal', `there is no layer ${number}`)

@@ -13,7 +13,7 @@ const STALE_BLOB_MS = 24 * 60 * 60_000
 /** Removes what nobody needs until the rest fits the budget; answers how many bytes went. */
 export async function collect(parts: StoreParts, budget: number, inUse: () => ReadonlySet<ImageId>): Promise<number> {
   const { catalog } = parts
-  if (!parts.rubbish.isEmpty) await removeRubbish(parts)
+  if (!parts.rubbish.isEmpty || catalog.isBehind) await removeRubbish(parts)
   const files = await diskFileBytes(parts)
   // From here to the hiding nothing may come between: what is needed is asked and answered in one moment.
   const needed = inUse()

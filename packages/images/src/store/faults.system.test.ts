@@ -115,6 +115,8 @@ describe.skipIf(missing !== undefined)('the image store', () => {
         (error: unknown) => (error as { code?: unknown }).code,
       )
       expect(outcome).toBe('no-space')
+      // What is written together differs from life to life, and so does the number of steps.
+      failed++
       await isSound(place, store)
       expect(await pinsOf(store)).toEqual(expect.arrayContaining([...promised]))
       if (number % GOING_ON !== 0) continue
