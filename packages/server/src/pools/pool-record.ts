@@ -9,13 +9,17 @@ export interface PoolRecord {
   /** Those that were named: required. */
   readonly limits: Limits
   readonly network: Network
+  /** Set by whoever may use what belongs to the node itself. */
+  readonly operator?: boolean
   readonly min: number
   readonly max: number
 }
 
 export function parsePoolRecord(value: unknown): PoolRecord {
   if (typeof value !== 'object' || value === null) throw new TypeError('not an object')
-  const { name, project, template, driver, limits, network, min, max } = value as Readonly<Record<string, unknown>>
+  const { name, project, template, driver, limits, network, min, max, operator } = value as Readonly<
+    Record<string, unknown>
+  >
   if (typeof name !== 'string' || typeof project !== 'string' || typeof template !== 'string') {
     throw new TypeError('not texts')
   }
@@ -29,6 +33,7 @@ export function parsePoolRecord(value: unknown): PoolRecord {
     ...(typeof driver === 'string' ? { driver } : {}),
     limits,
     network: network as Network,
+    ...(operator === true ? { operator } : {}),
     min,
     max,
   }

@@ -6,7 +6,7 @@ import { bad, checkLimits } from '../sandboxes/request.ts'
 import { resolveCreate } from '../sandboxes/resolve.ts'
 import { parsePoolRecord, type PoolRecord } from './pool-record.ts'
 
-export type PoolWish = Omit<PoolRecord, 'project'>
+export type PoolWish = Omit<PoolRecord, 'project' | 'operator'>
 
 export interface PoolView {
   readonly record: PoolRecord
@@ -39,7 +39,11 @@ export class Pools {
   /** Makes it or changes it. `template-not-found` and the like when nothing could be made of it. */
   async set(scope: Scope, wish: PoolWish): Promise<PoolView> {
     check(wish)
-    const record: PoolRecord = { ...wish, project: scope.project }
+    const record: PoolRecord = {
+      ...wish,
+      project: scope.project,
+      ...(scope.operator === true ? { operator: true } : {}),
+    }
     await this.#specOf(record)
     const { entries } = await this.#records.all()
     const known = entries.some(({ id }) => id === keyOf(record))
@@ -113,8 +117,12 @@ export class Pools {
 
   /** A create that says as much as the pool does asks for exactly this. */
   async #specOf(record: PoolRecord): Promise<PoolSpec> {
-    const { project, template, driver, limits, network, min, max } = record
-    const resolved = await resolveCreate(this.#core, { project }, { template, limits, network, env: {}, labels: {} })
+    const { project, operator = false, template, driver, limits, network, min, max } = record
+    const resolved = await resolveCreate(
+      this.#core,
+      { project, operator },
+      { template, limits, network, env: {}, labels: {} },
+    )
     return {
       name: keyOf(record),
       from: resolved.spec.from,
