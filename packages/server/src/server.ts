@@ -100,6 +100,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
   const templates = new Templates({
     book: core.templates,
     fixed: options.templates ?? [HOST_TEMPLATE],
+    limits: core.defaults.limits,
     node,
     clock,
     random,

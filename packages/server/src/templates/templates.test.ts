@@ -148,6 +148,16 @@ describe('a template', () => {
 })
 
 describe('a build', () => {
+  it('has the limits of every sandbox, unless it names others', async () => {
+    await house.server.close(0)
+    const memoryBytes = { value: 1 << 28, required: false }
+    const processes = { value: 100, required: false }
+    house = await openHouse({ defaults: { limits: { memoryBytes, processes } } })
+    templates = house.server.templates
+    await templates.build(SCOPE, { ...plain, name: 'app', buildLimits: { processes: { value: 7, required: true } } })
+    expect(house.node.builds.last.limits).toEqual({ memoryBytes, processes: { value: 7, required: true } })
+  })
+
   it('that fails leaves the template as it was', async () => {
     await build('app', 'one')
     const id = await templates.build(SCOPE, { ...plain, name: 'app' })

@@ -32,6 +32,8 @@ export interface BuildTemplate {
 export interface TemplatesParts extends BuildParts {
   /** Those that are always there. */
   readonly fixed: readonly Template[]
+  /** Of the machines that carry out the steps, where the request does not say otherwise. */
+  readonly limits: Limits
   /** As the store has it now. */
   readonly hasProject: (name: string) => Promise<boolean>
 }
@@ -112,7 +114,7 @@ export class Templates {
       from,
       steps: wish.steps,
       network: wish.network,
-      limits: wish.buildLimits,
+      limits: { ...this.#parts.limits, ...wish.buildLimits },
       ...(wish.driver === undefined ? {} : { driver: wish.driver }),
       ...(wish.noCache ? { noCache: true } : {}),
       ...(start === undefined ? {} : { start }),
