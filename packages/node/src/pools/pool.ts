@@ -113,15 +113,18 @@ export class Pool {
   }
 
   #makeOne(): void {
-    const making = this.#make().then((made) => {
-      this.#filling.delete(making)
-      // After a failure the next try has to wait.
-      if (made) this.#wake.abort()
-    })
+    const making: Promise<void> = this.#make(() => this.#filling.delete(making))
     this.#filling.add(making)
   }
 
-  async #make(): Promise<boolean> {
+  async #make(done: () => void): Promise<void> {
+    const made = await this.#tryToMake()
+    done()
+    // After a failure the next try has to wait.
+    if (made) this.#wake.abort()
+  }
+
+  async #tryToMake(): Promise<boolean> {
     const { signal } = this.#closing
     try {
       const warm = await this.#parts.make(this.spec, signal)

@@ -34,8 +34,8 @@ export class VolumeDisk {
   /** Whether this host can give volumes a size, and why not. */
   static async sizeProblem(): Promise<string | undefined> {
     if (process.getuid?.() !== 0) return 'only root can mount a file system of that size'
-    for (const tool of ['mkfs.ext4', 'mount', 'umount']) {
-      if ((await findTool(tool)) === undefined) return `${tool} is not installed`
+    for (const name of ['mkfs.ext4', 'mount', 'umount']) {
+      if ((await findTool(name)) === undefined) return `${name} is not installed`
     }
     return undefined
   }

@@ -132,7 +132,7 @@ export class Volumes implements NodeVolumes {
 
   /** Unmounts what no sandbox has any more. */
   async settle(ids: Iterable<VolumeId> = this.#known.keys()): Promise<void> {
-    for (const id of [...ids]) {
+    for (const id of Array.from(ids)) {
       await this.#turn(id, async () => {
         if (!this.#known.has(id) || this.#claimed.has(id) || this.#usersOf(id).length > 0) return
         await this.#disk(id).unmount()
@@ -194,9 +194,10 @@ export class Volumes implements NodeVolumes {
     const result = before.then(work)
     const settled = result.catch(() => undefined)
     this.#turns.set(id, settled)
-    void settled.then(() => {
+    const forget = (): void => {
       if (this.#turns.get(id) === settled) this.#turns.delete(id)
-    })
+    }
+    void settled.finally(forget)
     return result
   }
 }
