@@ -4,15 +4,7 @@ import { quietly, type StorePlace } from './test-store.ts'
 
 /** Everything that a store does, once; `promised` has the pins that it has promised to keep. */
 export async function life(place: StorePlace, store: ImageStore, promised: Set<string>): Promise<void> {
-  using image = new TestImage({
-    layers: [
-      tarBytes([
-        { name: 'etc/', type: '5', mode: 0o755 },
-        { name: 'etc/a', content: 'base' },
-      ]),
-      tarBytes([{ name: 'etc/b', content: 'more' }]),
-    ],
-  })
+  using image = imageIn(place)
   {
     using base = await store.fetch(`oci-layout:${image.folder}`, quietly())
     await store.pin('base', base.info.id)
@@ -35,4 +27,24 @@ export async function life(place: StorePlace, store: ImageStore, promised: Set<s
   promised.delete('base')
   await store.unpin('base')
   await store.collect(0)
+}
+
+/** Goes with the place, also when the life is ended in the middle. */
+function imageIn(place: StorePlace): TestImage {
+  const { TMPDIR: before } = process.env
+  process.env['TMPDIR'] = place.folder
+  try {
+    return new TestImage({
+      layers: [
+        tarBytes([
+          { name: 'etc/', type: '5', mode: 0o755 },
+          { name: 'etc/a', content: 'base' },
+        ]),
+        tarBytes([{ name: 'etc/b', content: 'more' }]),
+      ],
+    })
+  } finally {
+    if (before === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = before
+  }
 }
