@@ -14,28 +14,38 @@ export interface Ended {
   readonly stderr: string
 }
 
+interface DaemonOptions {
+  /** The daemon runs as this ordinary user. */
+  readonly uid?: number
+  /** For it and for the commands that are run against it; of the tests' own it has no settings. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Its data is kept in that folder. */
+  readonly below?: string
+}
+
 /** A real daemon in a process and a data directory of its own, as a user has it. */
 export class TestDaemon implements AsyncDisposable {
   readonly dataDir: string
   readonly #flags: readonly string[]
   readonly #uid: number | undefined
+  readonly #env: NodeJS.ProcessEnv
   #child: ChildProcess | undefined
   #output = ''
   url = ''
 
-  private constructor(flags: readonly string[], uid: number | undefined) {
-    this.dataDir = mkdtempSync(join(tmpdir(), 'cove-test-'))
+  private constructor(flags: readonly string[], { uid, env = {}, below = tmpdir() }: DaemonOptions) {
+    this.dataDir = mkdtempSync(join(below, 'cove-test-'))
     this.#flags = flags
     this.#uid = uid
+    this.#env = env
     if (uid !== undefined) {
       chownSync(this.dataDir, uid, uid)
       chmodSync(this.dataDir, 0o700)
     }
   }
 
-  /** With `uid` the daemon runs as that ordinary user. */
-  static async start(flags: readonly string[] = [], options: { readonly uid?: number } = {}): Promise<TestDaemon> {
-    const daemon = new TestDaemon(flags, options.uid)
+  static async start(flags: readonly string[] = [], options: DaemonOptions = {}): Promise<TestDaemon> {
+    const daemon = new TestDaemon(flags, options)
     try {
       await daemon.start()
       return daemon
@@ -67,7 +77,7 @@ export class TestDaemon implements AsyncDisposable {
     const args = ['up', '--data-dir', this.dataDir, '--listen', '127.0.0.1:0', ...this.#flags, ...more]
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: cleanEnvironment(),
+      env: { ...cleanEnvironment(), ...this.#env },
       ...(this.#uid === undefined ? {} : { uid: this.#uid, gid: this.#uid }),
     })
     this.#child = child
@@ -101,7 +111,7 @@ export class TestDaemon implements AsyncDisposable {
   ): Promise<Ended> {
     return runCove(args, {
       ...options,
-      env: { COVE_DATA_DIR: this.dataDir, ...options.env },
+      env: { ...this.#env, COVE_DATA_DIR: this.dataDir, ...options.env },
       ...(this.#uid === undefined ? {} : { uid: this.#uid }),
     })
   }
