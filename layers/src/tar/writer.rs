@@ -255,12 +255,15 @@ mod tests {
     use super::*;
     use std::io::{Read, Seek, SeekFrom};
     use std::os::unix::io::AsRawFd;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
-    /// An unnamed file.
+    /// An unnamed file. Tests run side by side, so that each file has had a name of its own.
     fn scratch() -> std::fs::File {
-        let path = std::env::temp_dir().join(format!("cove-test-layers-{}-{:p}", std::process::id(), &0));
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("cove-test-layers-{}-{number}", std::process::id()));
         let mut options = std::fs::OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+        let file = options.read(true).write(true).create_new(true).open(&path).unwrap();
         std::fs::remove_file(path).unwrap();
         file
     }
