@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os'
 import { CoveError, isResizable, type LimitName, type Machine } from '@cove/domain'
-import { describe, expect, it, vi, type TestContext } from 'vitest'
+import { describe, expect, it, type TestContext } from 'vitest'
 import { codeOf, soon, type Stage } from './stage.ts'
 
 const MiB = 1024 * 1024
@@ -50,7 +50,7 @@ export function resizeChapter(stage: Stage): void {
       expect(ended ? await soon(machine.exited, 'the end of the machine') : exit).toEqual(exit)
       if (ended) return
       await machine.resize({ memoryBytes: required(256 * MiB) })
-      await vi.waitUntil(eats)
+      expect(await eats()).toBe(true)
     })
 
     it('gives less and more of the processors, also where there was no limit', async (context) => {

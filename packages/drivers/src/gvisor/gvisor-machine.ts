@@ -136,20 +136,31 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
       progress('saving the memory')
       // The kernel inside has to run to save itself; it is what holds the machine still meanwhile.
       if (wasFrozen) await this.resume()
+      let held = false
+      let layerBytes = 0
+      let failure: CoveError | undefined
       try {
         await this.#hold(signal)
+        held = true
         await Promise.all([this.#run(COMMANDS.save, signal, image), copyFile(`${root}${STAGE}/program`, program)])
         progress('saving the files')
         await using content = await this.#parts.readDisk()
         if (content.kind !== 'upper') throw new CoveError('internal', 'the disk of a machine is no folder')
-        await copyTree(layersProgram, { content, into: layer, signal })
+        layerBytes = (await copyTree(layersProgram, { content, into: layer, signal })).bytes
       } finally {
         // Also after a pause that nobody has heard the end of; one that is not paused says so, and that is all right.
-        await this.#run(COMMANDS.resume).catch(() => undefined)
+        const resumed = await this.#run(COMMANDS.resume).then(
+          () => undefined,
+          (error: unknown) => CoveError.from(error),
+        )
+        if (resumed !== undefined && held && process.exit === undefined) failure = resumed
         if (wasFrozen) await this.pause()
       }
+      // A machine that stands still for ever is worse than no snapshot.
+      if (failure !== undefined) throw failure
       const { version } = prepared.tool
-      return { runsc: version, platform: platformOf(version), template: note.template ?? '', tmpBytes, volumes }
+      const facts = { runsc: version, platform: platformOf(version), template: note.template ?? '', tmpBytes, volumes }
+      return { ...facts, layerBytes }
     })
     return { bytes }
   }
