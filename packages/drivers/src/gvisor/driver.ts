@@ -16,11 +16,12 @@ import {
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import type { HostProcessSpec } from '@cove/runner'
+import { isFrozen } from '../host/cgroup-readings.ts'
 import type { DiskForm } from '../host/disk-store.ts'
 import { launchedRecords } from '../host/launched-records.ts'
 import { ToolDriver, type LaunchedOptions, type Lower, type MachineOf } from '../launched/driver.ts'
 import type { LaunchedMachineParts } from '../launched/launched-machine.ts'
-import { etcOf, type MachineRequest } from '../launched/machine-spec.ts'
+import { etcOf, machineCgroups, type MachineRequest } from '../launched/machine-spec.ts'
 import type { Prepared } from '../launched/prepare.ts'
 import type { Tool } from '../launched/tool.ts'
 import { gvisorMachine } from './gvisor-machine.ts'
@@ -142,6 +143,9 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
     const { prepared, ranges } = await this.opened()
     for (const { note, process } of records) {
       if (!interrupted.has(note.machine) || process.state !== 'running' || note.slot === undefined) continue
+      const { freeze } = machineCgroups(prepared, note.machine, { limits: {} }).files
+      // Paused again already, after it had been let go on; and whoever stands still does not answer.
+      if (freeze !== undefined && (await isFrozen(freeze))) continue
       const spec = runscCommandSpec(prepared, note.machine, ranges.baseOf(note.slot), COMMANDS.resume)
       // One that was not paused yet says so.
       await this.#commands.run(spec).catch(() => undefined)

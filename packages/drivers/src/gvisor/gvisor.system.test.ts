@@ -1,12 +1,13 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { savesMemory, type Machine, type SnapshotId } from '@cove/domain'
+import { isPausable, savesMemory, type Machine, type SnapshotId } from '@cove/domain'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { noGvisor, openGvisorRig } from '../../test/support/gvisor-rig.ts'
 import type { HostRig } from '../../test/support/host-rig.ts'
 import { codeOf, soon, Stage } from '../conformance/index.ts'
 
 const MiB = 1024 * 1024
+const GiB = 1024 * MiB
 const required = (value: number) => ({ value, required: true })
 
 describe.skipIf(noGvisor !== undefined)(`gVisor${noGvisor === undefined ? '' : ` (skipped: ${noGvisor})`}`, () => {
@@ -109,6 +110,38 @@ describe.skipIf(noGvisor !== undefined)(`gVisor${noGvisor === undefined ? '' : `
       for (const name of await readdir(join(rig.folder, 'd/snapshots'))) expect(name.startsWith('.')).toBe(false)
       await stage.driver.destroy(machine.id)
     }
+  })
+
+  it('holds nobody up when the daemon was killed after a paused machine was saved', async () => {
+    const machine = await stage.create()
+    await stage.link(machine)
+    if (!isPausable(machine)) throw new Error('the machine is not pausable')
+    await machine.pause()
+    // As the daemon leaves it that is killed a moment before the snapshot is whole.
+    const aside = join(rig.folder, 'd/snapshots', `.new-${stage.newSnapshot()}`)
+    await mkdir(aside, { recursive: true })
+    await writeFile(join(aside, 'machine'), machine.id)
+    await stage.restart()
+    const [found] = await soon(Array.fromAsync(stage.driver.recover()), 'the recovery')
+    if (found?.kind !== 'running' || !isPausable(found.machine)) throw new Error('the machine is gone')
+    await found.machine.resume()
+    expect((await stage.shell(await stage.link(found.machine), 'echo on')).stdout).toBe('on\n')
+  })
+
+  it('saves a machine whose files have the strangest names and sizes', async () => {
+    const machine = await stage.create()
+    const link = await stage.link(machine)
+    const script = `set -e; cd ~; echo x > "$(printf '\\377\\376')"; truncate -s ${64 * GiB} large; echo y > one; ln one two`
+    expect((await stage.shell(link, script, 'root')).exit).toEqual({ kind: 'exited', code: 0 })
+    if (!savesMemory(machine)) throw new Error('the machine cannot be saved')
+    const id = stage.newSnapshot()
+    const signal = AbortSignal.timeout(30_000)
+    const { bytes } = await machine.snapshotMemory(id, { signal, progress: () => undefined })
+    expect(bytes).toBeLessThan(256 * MiB)
+    const fork = await stage.create(fromSnapshot(id))
+    stage.shareToken(machine.id, fork.id)
+    const { stdout, stderr } = await stage.shell(await stage.link(fork), 'cd ~; stat -c %s large; ls | wc -l', 'root')
+    expect([stdout, stderr]).toEqual([`${64 * GiB}\n4\n`, ''])
   })
 
   it('refuses a snapshot that does not fit, with the reason, and nothing is left', async () => {

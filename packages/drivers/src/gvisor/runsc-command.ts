@@ -4,6 +4,7 @@ import type { HostProcessSpec, Launcher } from '@cove/runner'
 
 /** What ids of short programs begin with in the launcher's records. */
 const PREFIX = 'runsc-do-'
+const ANSWER_MS = 30_000
 type Command = Pick<HostProcessSpec, 'argv' | 'mounts' | 'userNamespace'>
 
 /** Short programs of one daemon, through the launcher. */
@@ -28,18 +29,23 @@ export class RunscCommands {
 
   /**
    * Runs one to its end, and answers what it said on stdout. It goes with this daemon. `driver-failed` with its last
-   * words when it ends with anything but 0; `cancelled`.
+   * words when it ends with anything but 0; `cancelled`. Without a signal it has 30 s, for a kernel inside that does not
+   * answer must hold nobody up: `deadline-exceeded`.
    */
-  async run(command: Command, signal?: AbortSignal): Promise<string> {
+  async run(command: Command, caller?: AbortSignal): Promise<string> {
+    const signal = caller ?? AbortSignal.timeout(ANSWER_MS)
     const launcher = this.#launcher
     const id = `${this.#prefix}${randomId(this.#random)}`
     const owner = { pid: process.pid, startTime: await ownStartTime() }
     try {
       const started = await launcher.start({ ...command, id, owner, env: {}, stdio: 'held' }, signal)
-      const exit = await (signal === undefined ? started.exited : unlessAborted(started.exited, signal))
+      const exit = await unlessAborted(started.exited, signal)
       if (exit.kind === 'exited' && exit.code === 0) return textOf(await started.output('stdout'))
       const said = textOf(await started.output('stderr')) || textOf(await started.output('stdout'))
       throw new CoveError('driver-failed', `runsc ${describeExit(exit)}${said === '' ? '' : `: ${said.slice(-500)}`}`)
+    } catch (error) {
+      if (caller !== undefined || !signal.aborted) throw error
+      throw new CoveError('deadline-exceeded', 'the kernel of the machine does not answer')
     } finally {
       await launcher.destroy(id)
     }

@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, lchown, lstat, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CoveError, parseMachineId, parseSnapshotId, type MachineId, type SnapshotId } from '@cove/domain'
 import { removeTree } from '../host/remove-tree.ts'
@@ -14,9 +14,12 @@ export interface Manifest {
   readonly tmpBytes: number
   /** Where its volumes were, in their order. */
   readonly volumes: readonly string[]
-  /** On the disk, memory and files together. */
+  /** Memory and files together, holes not counted. */
   readonly bytes: number
 }
+
+/** What a machine says of itself when it has been saved. */
+export type Filled = Omit<Manifest, 'version' | 'bytes'> & { readonly layerBytes: number }
 
 export interface SavedMachine {
   readonly manifest: Manifest
@@ -32,6 +35,8 @@ const MACHINE = 'machine'
 const NEW = '.new-'
 const GONE = '.gone-'
 const MAX_MANIFEST_BYTES = 64 * 1024
+/** Of `st_blocks`, whatever the file system's own blocks are. */
+const BLOCK_BYTES = 512
 
 /**
  * Saved machines below one folder. One that machines were made of stays as long as they do, for their files lie in it;
@@ -73,7 +78,7 @@ export class SnapshotStore {
     id: SnapshotId,
     machine: MachineId,
     base: number,
-    fill: (saved: Omit<SavedMachine, 'manifest'>) => Promise<Omit<Manifest, 'version' | 'bytes'>>,
+    fill: (saved: Omit<SavedMachine, 'manifest'>) => Promise<Filled>,
   ): Promise<Manifest> {
     const aside = join(this.#folder, `${NEW}${id}`)
     if ((await this.#form(id)) !== undefined) {
@@ -87,12 +92,18 @@ export class SnapshotStore {
       const parts = partsOf(aside)
       await mkdir(parts.image, { mode: 0o700 })
       await chown(parts.image, base, base)
-      const facts = await fill(parts)
+      const { layerBytes, ...facts } = await fill(parts)
       // Machines with other ids read it; nobody but the host's root gets as far as the folder around it.
       await chown(parts.image, 0, 0)
       await chmod(parts.image, 0o755)
-      for (const name of await readdir(parts.image)) await chown(join(parts.image, name), 0, 0)
-      const manifest: Manifest = { version: 1, ...facts, bytes: await bytesBelow(aside) }
+      let bytes = layerBytes + (await stat(parts.program)).size
+      for (const name of await readdir(parts.image)) {
+        const path = join(parts.image, name)
+        // Not the machine's any more, and never what a link of its leads to.
+        await lchown(path, 0, 0)
+        bytes += (await lstat(path)).blocks * BLOCK_BYTES
+      }
+      const manifest: Manifest = { version: 1, ...facts, bytes }
       await writeFile(join(aside, 'manifest.json'), JSON.stringify(manifest), { mode: 0o600 })
       await rename(aside, join(this.#folder, id))
       return manifest
@@ -179,13 +190,4 @@ function isManifest(value: Record<string, unknown>): boolean {
     Array.isArray(volumes) &&
     volumes.every((path) => typeof path === 'string')
   )
-}
-
-/** Of all files below, each counted once. */
-async function bytesBelow(folder: string): Promise<number> {
-  let bytes = 0
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size
-  }
-  return bytes
 }

@@ -78,7 +78,8 @@ export class HostMachine implements Machine {
     for (const wait of ASK_AGAIN_MS) {
       const left = end - performance.now()
       if (left <= 0) break
-      await this.parts.ask()
+      // Whoever does not even hear the question is not waited for.
+      await Promise.race([this.parts.ask(), this.exited, pause(left)])
       const ended = await Promise.race([this.exited, pause(Math.min(wait, left))])
       if (ended !== undefined) return ended
     }
@@ -124,7 +125,12 @@ export class PausableHostMachine extends HostMachine {
 
   /** A frozen process does not hear signals: it is woken first. */
   override async stop(graceMs: number): Promise<Exit> {
-    if (this.parts.process.exit === undefined) await this.#set(false)
+    if (this.parts.process.exit === undefined) {
+      await this.#set(false).catch(async (error: unknown) => {
+        // Its groups go with it.
+        if ((await Promise.race([this.parts.process.exited, pause(SOCKET_GRACE_MS)])) === undefined) throw error
+      })
+    }
     return super.stop(graceMs)
   }
 
