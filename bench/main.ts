@@ -29,6 +29,8 @@ const NAMES = [
   'pool-claim',
   'image-pull',
   'containerd-create',
+  'docker-create',
+  'container-idle',
 ] as const
 /** Of one room alone: run when named. */
 const ROOMS = ['store'] as const

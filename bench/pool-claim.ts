@@ -1,33 +1,27 @@
 import { Api } from './lib/api.ts'
-import { startDaemon, type Daemon } from './lib/daemon.ts'
-import { findRuntime, type Runtime } from './lib/raw-container.ts'
+import { missingFor, openEngineHouse, type EngineHouse } from './lib/engines.ts'
 import { quantile, round, type Benchmark } from './lib/result.ts'
 
-const RUNTIMES: Readonly<Record<string, Runtime | undefined>> = {
-  bubblewrap: undefined,
-  crun: 'crun',
-  runc: 'runc',
-  gvisor: 'runsc',
-}
+const DRIVERS = ['bubblewrap', 'crun', 'runc', 'gvisor', 'docker', 'containerd'] as const
 const READY = 4
 
 /** A sandbox out of a warm pool, to its first command's result over the HTTP API, for every driver that is here. */
 export const run: Benchmark = async ({ quick }) => {
   const result: Record<string, number | string> = {}
   const all: number[] = []
-  for (const [driver, runtime] of Object.entries(RUNTIMES)) {
-    if (runtime !== undefined && (await findRuntime(runtime)) === undefined) continue
-    await using daemon = await startDaemon(['--drivers', driver])
-    const samples = await claims(daemon, driver, quick ? 10 : 60)
+  for (const driver of DRIVERS) {
+    if ((await missingFor(driver)) !== undefined) continue
+    await using house = await openEngineHouse(driver)
+    const samples = await claims(house, driver, quick ? 10 : 60)
     result[`${driver}_p50_ms`] = quantile(samples, 0.5)
     all.push(...samples)
   }
   return { name: 'pool-claim', n: all.length, p50_ms: quantile(all, 0.5), ...result }
 }
 
-async function claims(daemon: Daemon, driver: string, n: number): Promise<number[]> {
+async function claims({ daemon, template }: EngineHouse, driver: string, n: number): Promise<number[]> {
   const api = new Api(daemon)
-  await api.call('PoolService/SetPool', { name: 'warm', template: 'host', driver, min: READY, max: READY })
+  await api.call('PoolService/SetPool', { name: 'warm', template, driver, min: READY, max: READY })
   const samples: number[] = []
   // The first ones find code that has not been compiled.
   const warmUp = 8
@@ -35,6 +29,7 @@ async function claims(daemon: Daemon, driver: string, n: number): Promise<number
     await full(api)
     const start = performance.now()
     const { sandbox } = await api.call<{ sandbox: { id: string; pooled?: boolean } }>('SandboxService/CreateSandbox', {
+      template,
       driver,
     })
     await api.run(sandbox.id, ['/bin/true'])

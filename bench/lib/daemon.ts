@@ -19,9 +19,9 @@ export interface Daemon extends AsyncDisposable {
   restart(): Promise<number>
 }
 
-export async function startDaemon(flags: readonly string[] = []): Promise<Daemon> {
+export async function startDaemon(flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Daemon> {
   const dataDir = await mkdtemp(join(tmpdir(), 'cove-bench-'))
-  let child = await launch(dataDir, flags)
+  let child = await launch(dataDir, flags, env)
   const kill = async () => {
     if (child.process.exitCode !== null || child.process.signalCode !== null) return
     child.process.kill('SIGKILL')
@@ -39,18 +39,18 @@ export async function startDaemon(flags: readonly string[] = []): Promise<Daemon
     kill,
     async restart() {
       await kill()
-      child = await launch(dataDir, flags)
+      child = await launch(dataDir, flags, env)
       return child.readyMs
     },
     async [Symbol.asyncDispose]() {
-      await runCove(['down', '--all', '--data-dir', dataDir])
+      await runCove(['down', '--all', '--data-dir', dataDir], env)
       await kill()
       await rm(dataDir, { recursive: true, force: true })
     },
   }
 }
 
-async function launch(dataDir: string, flags: readonly string[]) {
+async function launch(dataDir: string, flags: readonly string[], env: NodeJS.ProcessEnv) {
   const started = performance.now()
   const process_ = spawn(
     process.execPath,
@@ -70,7 +70,7 @@ async function launch(dataDir: string, flags: readonly string[]) {
       ...(flags.includes('--drivers') ? [] : ['--drivers', 'bubblewrap']),
       ...flags,
     ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } },
   )
   for await (const line of createInterface({ input: process_.stdout })) {
     const url = /http:\/\/[0-9.:]+/.exec(line)?.[0]
@@ -81,9 +81,10 @@ async function launch(dataDir: string, flags: readonly string[]) {
   throw new Error('the daemon ended before it was ready')
 }
 
-async function runCove(args: readonly string[]): Promise<void> {
+async function runCove(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, ...env },
   })
   await once(child, 'exit')
 }
