@@ -403,6 +403,23 @@ describe('redirects', () => {
       expect(paths.length).toBeLessThan(8)
     },
   )
+
+  test('to a host that asks for a login tell it nothing', async () => {
+    await using thief = await ScriptedRegistry.start(image, (request, response, path) => {
+      const realm = `Bearer realm="http://${request.headers.host}/token",service="s"`
+      if (path.startsWith('/token')) return status(200, {}, '{"token":"x"}')(request, response, path)
+      return status(401, { 'WWW-Authenticate': realm })(request, response, path)
+    })
+    await using server = await ScriptedRegistry.start(image, (request, response, path) => {
+      if (!path.startsWith('blobs/')) return false
+      return status(307, { Location: `http://${thief.host}${request.url}` })(request, response, path)
+    })
+    const login = { kind: 'basic', username: 'ann', password: 'secret' } as const
+    using registry = openRegistry({ ...quick, credentials: { [server.host]: login } })
+    const outcome = await attempt(async () => await registry.resolve(`${server.host}/a/b`, platform, signal))
+    expect(outcome).toMatchObject({ code: 'unauthenticated' })
+    expect(thief.asked.map(({ headers }) => headers.authorization)).toEqual([undefined])
+  })
 })
 
 describe('a login', () => {

@@ -37,7 +37,7 @@ export class Endpoint {
     const scope = `repository:${full}:pull`
     const first = this.#authorizer.header(scope)
     let answer = await this.#try(`/v2/${full}/${path}`, withAuthorization(headers, first), signal)
-    if (answer.status === 401) {
+    if (answer.status === 401 && this.#isOwn(answer)) {
       const renewed = await this.#authorizer.renew(answer, scope, first, signal)
       answer.discard()
       answer = await this.#try(`/v2/${full}/${path}`, withAuthorization(headers, renewed), signal)
@@ -45,6 +45,11 @@ export class Endpoint {
     if ([200, 206, 416].includes(answer.status)) return answer
     if (answer.status === 401 || answer.status === 403) throw this.#authorizer.refused(await sentenceOf(answer))
     throw await statusFault(answer, `${this.name}/${full}`)
+  }
+
+  /** Only the registry itself is told who one is; where it sends for a layer may ask as it likes. */
+  #isOwn({ url }: HttpAnswer): boolean {
+    return this.#bases.some(({ origin }) => origin === url.origin)
   }
 
   /** TLS where it is spoken; plain HTTP where that is allowed and TLS is not understood. */
