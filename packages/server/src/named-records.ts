@@ -1,5 +1,6 @@
 import { CoveError, type Compare, type ErrorCode, type Op, type Store } from '@cove/domain'
 import { collection, jsonCodec, type Collection, type Entry } from '@cove/store'
+import { closingKey, projectClosing } from './identity/records.ts'
 
 /** What belongs to a project and can be found by its id or by a name of its own there. */
 export interface NamedRecord {
@@ -42,7 +43,7 @@ export class NamedRecords<Kind extends NamedRecord> {
   async add(record: Kind, also: readonly Compare[] = []): Promise<void> {
     const { id, project, name } = record
     if (name !== undefined) this.checkName(name)
-    const compare: Compare[] = [this.#records.absent(id), ...also]
+    const compare: Compare[] = [this.#records.absent(id), { key: closingKey(project), absent: true }, ...also]
     const ops: Op[] = [this.#records.put(id, record)]
     if (name !== undefined) {
       const held = `${project}/${name}`
@@ -51,6 +52,7 @@ export class NamedRecords<Kind extends NamedRecord> {
     }
     const { ok } = await this.#options.store.txn(compare, ops)
     if (ok) return
+    if ((await this.#options.store.get(closingKey(project))) !== undefined) throw projectClosing(project)
     const taken = name === undefined ? undefined : await this.#names.get(`${project}/${name}`)
     const { what } = this.#options
     if (taken === undefined) throw new CoveError('store-conflict', `the ${what} ${id} is being made by others`, { id })

@@ -10,6 +10,7 @@ import { AccessStore } from './access-store.ts'
 import { AccessView } from './access-view.ts'
 import { Expiries } from './expiries.ts'
 import { FileUrls } from './file-urls.ts'
+import { forgetBuilds, holdingsOf } from './holdings.ts'
 import { Keys } from './keys.ts'
 import { Projects } from './projects.ts'
 import { SandboxTokens } from './sandbox-tokens.ts'
@@ -50,10 +51,13 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     clock,
     random,
     limit: limits.projects,
-    isInUse: async (project) => {
-      for (const { spec } of sandboxes.entries()) if (spec.project === project) return true
-      return records.hasAny(slotKey(project, 0).slice(0, -1))
+    holdings: async (project) => {
+      const live = 'sandboxes that have not ended'
+      for (const { spec } of sandboxes.entries()) if (spec.project === project) return live
+      if (await records.hasAny(slotKey(project, 0).slice(0, -1))) return live
+      return await holdingsOf(store, project)
     },
+    forget: (project) => forgetBuilds(store, project),
   })
   // The keys of the operator last as long as the server does.
   const forEver = new AbortController().signal

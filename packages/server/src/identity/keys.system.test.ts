@@ -65,6 +65,36 @@ describe('projects', () => {
     expect(await outcome(again.sandboxes.createSandbox({}))).toBe('ok')
   })
 
+  test('one with volumes, snapshots, templates, builds or pools stays: its next namesake finds nothing', async () => {
+    await operator.identity.createProject({ name: 'team' })
+    const { secret } = await makeKey(operator, { project: 'team', role: Role.ADMIN })
+    const admin = callerOf(base, secret)
+    const remove = () => outcome(operator.identity.deleteProject({ name: 'team' }))
+
+    await admin.volumes.createVolume({ name: 'data' })
+    expect(await remove()).toBe('wrong-state')
+    await admin.volumes.deleteVolume({ id: 'data' })
+
+    await admin.sandboxes.createSandbox({ name: 'box' })
+    await admin.snapshots.createSnapshot({ sandbox: 'box', name: 'ready' })
+    await admin.sandboxes.deleteSandbox({ id: 'box' })
+    expect(await remove()).toBe('wrong-state')
+    await admin.snapshots.deleteSnapshot({ id: 'ready' })
+
+    await admin.pools.setPool({ name: 'warm', template: 'host', min: 1 })
+    expect(await remove()).toBe('wrong-state')
+    await admin.pools.deletePool({ name: 'warm' })
+
+    const { build } = await admin.templates.buildTemplate({ name: 'app', source: 'host' })
+    expect(await remove()).toBe('wrong-state')
+    await admin.templates.cancelBuild({ build })
+    expect(await remove()).toBe('ok')
+
+    await operator.identity.createProject({ name: 'team' })
+    const again = callerOf(base, (await makeKey(operator, { project: 'team' })).secret)
+    expect(await outcome(Array.fromAsync(again.templates.followBuild({ build })))).toBe('build-not-found')
+  })
+
   test('nothing is created in one while it is being deleted', async () => {
     await operator.identity.createProject({ name: 'team' })
     const creating = Array.from({ length: 20 }, () => outcome(operator.sandboxes.createSandbox({}, inProject('team'))))

@@ -18,8 +18,10 @@ export interface ProjectsOptions {
   readonly random: Random
   /** Projects at once. */
   readonly limit: number
-  /** True when the project has sandboxes that have not ended. */
-  readonly isInUse: (project: string) => Promise<boolean>
+  /** What the project still has, in words for people; undefined when there is nothing. */
+  readonly holdings: (project: string) => Promise<string | undefined>
+  /** Forgets what nobody can delete and nobody can find any more. */
+  readonly forget: (project: string) => Promise<void>
 }
 
 /** The projects. They are the operator's. */
@@ -61,16 +63,16 @@ export class Projects {
     return [...view.projects()].map(({ record }) => record).toSorted((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  /** `wrong-state` while it has sandboxes that have not ended. */
+  /** `wrong-state` while it has anything that its next namesake would find: sandboxes, volumes, templates and so on. */
   async delete(caller: Principal, name: string): Promise<void> {
     requireOperator(caller)
-    const { store, isInUse } = this.#options
+    const { store, holdings, forget } = this.#options
     if (name === DEFAULT_PROJECT) {
       throw new CoveError(
         'wrong-state',
         'the default project is not deleted',
         { name },
-        { fix: 'Delete its sandboxes.' },
+        { fix: 'Delete what is in it.' },
       )
     }
     await store.refresh(projectKey(name))
@@ -80,17 +82,17 @@ export class Projects {
     const closing = { type: 'put' as const, key: closingKey(name), value: new Uint8Array([1]), lease }
     // From here on no create gets through its transaction; what got through before is seen below.
     await store.commit([], [closing])
-    if (await isInUse(name)) {
+    const held = await holdings(name)
+    if (held !== undefined) {
       await store.release(lease)
       throw new CoveError(
         'wrong-state',
-        `project ${name} has sandboxes that have not ended`,
+        `project ${name} still has ${held}`,
         { name },
-        {
-          fix: 'Delete its sandboxes first; failed ones too.',
-        },
+        { fix: 'Delete that first; failed sandboxes too.' },
       )
     }
+    await forget(name)
     const keys = [...store.view.keysOf(name)].map(({ record }) => keyKey(record.id))
     const same = { key: projectKey(name), modRevision: project.revision }
     if (!(await store.commit([same], [{ type: 'delete', key: projectKey(name) }]))) {

@@ -37,6 +37,10 @@ export const keyKey = (id: string): string => KEY + id
 /** Stands for a while when a project is being deleted or has been: nothing is created in it then. */
 export const closingKey = (name: string): string => `access/closing/${name}`
 
+/** For whoever would make something in a project while that key is there. */
+export const projectClosing = (project: string): CoveError =>
+  new CoveError('project-not-found', `project ${project} is being deleted`, { project })
+
 export function kindOfAccessKey(key: string): { readonly kind: 'project' | 'key'; readonly rest: string } | undefined {
   if (key.startsWith(PROJECT)) return { kind: 'project', rest: key.slice(PROJECT.length) }
   if (key.startsWith(KEY)) return { kind: 'key', rest: key.slice(KEY.length) }

@@ -1,4 +1,5 @@
-import type { Limits, Network } from '@cove/domain'
+import type { Limits, Network, Store } from '@cove/domain'
+import { collection, jsonCodec, type Collection } from '@cove/store'
 
 /** Machines that are to be made ahead, as the store has it. */
 export interface PoolRecord {
@@ -15,7 +16,11 @@ export interface PoolRecord {
   readonly max: number
 }
 
-export function parsePoolRecord(value: unknown): PoolRecord {
+/** By project and name, with a slash between them. */
+export const poolRecords = (store: Store): Collection<PoolRecord> =>
+  collection(store, 'pool/', jsonCodec(parsePoolRecord))
+
+function parsePoolRecord(value: unknown): PoolRecord {
   if (typeof value !== 'object' || value === null) throw new TypeError('not an object')
   const { name, project, template, driver, limits, network, min, max, operator } = value as Readonly<
     Record<string, unknown>

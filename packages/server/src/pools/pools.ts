@@ -1,10 +1,12 @@
 import { CoveError, parseAllow, type PoolReport, type PoolSpec, type Store } from '@cove/domain'
-import { collection, jsonCodec, type Collection } from '@cove/store'
+import type { Collection, Entry } from '@cove/store'
 import type { Scope } from '../auth/principal.ts'
+import { refuseTokens } from '../auth/refuse-tokens.ts'
+import { closingKey, projectClosing } from '../identity/records.ts'
 import type { Core } from '../sandboxes/core.ts'
 import { bad, checkLimits } from '../sandboxes/request.ts'
 import { resolveCreate } from '../sandboxes/resolve.ts'
-import { parsePoolRecord, type PoolRecord } from './pool-record.ts'
+import { poolRecords, type PoolRecord } from './pool-record.ts'
 
 export type PoolWish = Omit<PoolRecord, 'project' | 'operator'>
 
@@ -33,11 +35,12 @@ export class Pools {
   constructor(core: Core, store: Store) {
     this.#core = core
     this.#store = store
-    this.#records = collection(store, 'pool/', jsonCodec(parsePoolRecord))
+    this.#records = poolRecords(store)
   }
 
   /** Makes it or changes it. `template-not-found` and the like when nothing could be made of it. */
   async set(scope: Scope, wish: PoolWish): Promise<PoolView> {
+    refuseTokens(scope)
     check(wish)
     const record: PoolRecord = {
       ...wish,
@@ -46,11 +49,10 @@ export class Pools {
     }
     await this.#specOf(record)
     const { entries } = await this.#records.all()
-    const known = entries.some(({ id }) => id === keyOf(record))
-    if (!known && entries.length >= MOST_POOLS) {
-      throw new CoveError('limit-reached', `there are ${MOST_POOLS} pools, which is the limit`, { limit: MOST_POOLS })
-    }
-    await this.#store.txn([], [this.#records.put(keyOf(record), record)])
+    this.#checkRoom(record, entries)
+    const open = { key: closingKey(scope.project), absent: true as const }
+    const { ok } = await this.#store.txn([open], [this.#records.put(keyOf(record), record)])
+    if (!ok) throw projectClosing(scope.project)
     await this.apply()
     const [view] = (await this.list(scope)).filter(({ record: { name } }) => name === record.name)
     return view ?? { record }
@@ -58,9 +60,7 @@ export class Pools {
 
   /** By name. */
   async list(scope: Scope): Promise<readonly PoolView[]> {
-    if (scope.sandbox !== undefined) {
-      throw new CoveError('permission-denied', 'a token for one sandbox sees no pools', { sandbox: scope.sandbox })
-    }
+    refuseTokens(scope)
     const [{ entries }, reports] = await Promise.all([
       this.#records.all(`${scope.project}/`),
       this.#core.node.pools.list(),
@@ -78,6 +78,7 @@ export class Pools {
 
   /** Idempotent. */
   async delete(scope: Scope, name: string): Promise<void> {
+    refuseTokens(scope)
     await this.#store.txn([], [this.#records.delete(keyOf({ project: scope.project, name }))])
     await this.apply()
   }
@@ -99,6 +100,24 @@ export class Pools {
       await clock.sleep(FOLLOW_MS, signal).catch(() => undefined)
     }
     await this.#applying
+  }
+
+  /** Machines that wait are no fewer than those in use: the pools of a project have no more than it may have live. */
+  #checkRoom(record: PoolRecord, entries: readonly Entry<PoolRecord>[]): void {
+    const others = entries.filter(({ id }) => id !== keyOf(record))
+    if (others.length >= MOST_POOLS) {
+      throw new CoveError('limit-reached', `there are ${MOST_POOLS} pools, which is the limit`, { limit: MOST_POOLS })
+    }
+    const { sandboxesPerProject: limit } = this.#core.limits
+    const own = others.filter(({ value }) => value.project === record.project)
+    const machines = own.reduce((sum, { value }) => sum + value.max, record.max)
+    if (machines <= limit) return
+    throw new CoveError(
+      'quota-exceeded',
+      `the pools of project ${record.project} would make ${machines} machines ahead; its limit is ${limit}`,
+      { project: record.project, limit },
+      { fix: 'Use a smaller max, or delete another pool.' },
+    )
   }
 
   async #apply(): Promise<void> {

@@ -10,7 +10,7 @@ import {
 } from '@cove/domain'
 import type { Core } from './core.ts'
 import type { Scope } from '../auth/principal.ts'
-import { closingKey } from '../identity/records.ts'
+import { closingKey, projectClosing } from '../identity/records.ts'
 import { Flights, conflict, digestKey, hashRequest } from './idempotency.ts'
 import { idempotencyKey, nameKey, slotKey, specKey, statusKey } from './keys.ts'
 import { endedError } from './ledger.ts'
@@ -158,7 +158,7 @@ export class Creator {
   async #explainConflict(project: string, name: string | undefined, slotName: string): Promise<void> {
     const { ledger } = this.#core
     if ((await ledger.read(closingKey(project))) !== undefined) {
-      throw new CoveError('project-not-found', `project ${project} is being deleted`, { project })
+      throw projectClosing(project)
     }
     if (name !== undefined) {
       const holder = await ledger.read(nameKey(project, name))

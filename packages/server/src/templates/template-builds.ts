@@ -9,6 +9,7 @@ import {
   type NodeClient,
   type Random,
 } from '@cove/domain'
+import { closingKey, projectClosing } from '../identity/records.ts'
 import type { TemplateBook } from './template-book.ts'
 import type { BuildFailure, BuildRecord, TemplatePlan, TemplateRecord } from './template-record.ts'
 
@@ -56,7 +57,8 @@ export class TemplateBuilds {
     const id = randomId(random)
     await this.#makeRoom(plan.project)
     const record: BuildRecord = { ...plan, id, node: node.name, startedAt: clock.now(), state: 'building' }
-    await book.putBuild(record)
+    const open = { key: closingKey(plan.project), absent: true as const }
+    if (!(await book.putBuild(record, [open]))) throw projectClosing(plan.project)
     try {
       await node.builds.start({ ...request, id })
     } catch (error) {

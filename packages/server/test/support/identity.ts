@@ -7,6 +7,7 @@ import {
   Role,
   SandboxService,
   SnapshotService,
+  TemplateService,
   VolumeService,
 } from '@cove/api'
 import { CoveError } from '@cove/domain'
@@ -20,6 +21,7 @@ export interface Caller {
   readonly snapshots: Client<typeof SnapshotService>
   readonly volumes: Client<typeof VolumeService>
   readonly pools: Client<typeof PoolService>
+  readonly templates: Client<typeof TemplateService>
   readonly processes: Client<typeof ProcessService>
   readonly files: Client<typeof FileService>
 }
@@ -39,6 +41,7 @@ function clients(way: Transport): Caller {
     snapshots: createClient(SnapshotService, way),
     volumes: createClient(VolumeService, way),
     pools: createClient(PoolService, way),
+    templates: createClient(TemplateService, way),
     processes: createClient(ProcessService, way),
     files: createClient(FileService, way),
   }
