@@ -26,8 +26,9 @@ describe('warm pools', () => {
 
   const pool = async (name: string): Promise<PoolInfo | undefined> =>
     (await cove.pools.list()).find((one) => one.name === name)
-  const filled = (name: string, ready: number) =>
-    expect.poll(async () => (await pool(name))?.ready, { timeout: 20_000 }).toBe(ready)
+  const filled = async (name: string, ready: number): Promise<void> => {
+    await expect.poll(async () => (await pool(name))?.ready, { timeout: 20_000 }).toBe(ready)
+  }
   const machines = () => machinePids(readFileSync(join(daemon.dataDir, 'installation'), 'utf8').trim())
 
   it('give machines that are ready, and are filled again', async () => {

@@ -71,7 +71,14 @@ export type { StartOptions } from './start-options.ts'
 export type { SandboxEvent } from './sandbox-watch.ts'
 export { Sandboxes, type Fork, type WatchOptions } from './sandboxes.ts'
 export { SIGNALS, signalName, signalNumber, type SignalName } from './signals.ts'
-export { Snapshots, type SnapshotInfo, type SnapshotKind, type SnapshotOptions } from './snapshots.ts'
+export {
+  Snapshots,
+  type ArchiveFormat,
+  type SnapshotArchive,
+  type SnapshotInfo,
+  type SnapshotKind,
+  type SnapshotOptions,
+} from './snapshots.ts'
 export { System, type DriverInfo, type SystemStatus } from './system.ts'
 export type { ContextFiles } from './templates/build-context.ts'
 export { TemplateBuild, type BuildEvent } from './templates/template-build.ts'

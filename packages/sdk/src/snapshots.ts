@@ -1,7 +1,10 @@
-import { SnapshotKind as WireKind, SnapshotService, type Snapshot as WireSnapshot } from '@cove/api'
+import { fromJson, type JsonValue } from '@bufbuild/protobuf'
+import { SnapshotKind as WireKind, SnapshotSchema, SnapshotService, type Snapshot as WireSnapshot } from '@cove/api'
 import { CoveError } from '@cove/domain'
 import type { CallOptions } from './call-options.ts'
 import { dateOf } from './convert/time.ts'
+import { parseJson } from './wire/errors.ts'
+import type { HttpBody, HttpRequest } from './wire/http.ts'
 import type { Rpc } from './wire/rpc.ts'
 
 /** What is saved: the files alone, or memory and processes too. */
@@ -36,6 +39,19 @@ export interface SnapshotOptions extends CallOptions {
   readonly labels?: Readonly<Record<string, string>>
 }
 
+/** An image as one archive: an OCI layout, or what `docker load` takes. */
+export type ArchiveFormat = 'oci' | 'docker'
+
+/** A snapshot of files as it is sent. */
+export interface SnapshotArchive {
+  /** `host`: only what was written over the programs of a host; to be imported by Cove, and of no use without it. */
+  readonly base: 'scratch' | 'host'
+  /** One tar archive of any size, in constant memory. One that breaks off fails with `connection-lost`. */
+  readonly content: AsyncIterable<Uint8Array>
+}
+
+const MAX_ANSWER_BYTES = 1024 * 1024
+
 /** Saved states of sandboxes; they outlive the sandboxes that they were made of. */
 export class Snapshots {
   readonly #rpc: Rpc
@@ -68,6 +84,28 @@ export class Snapshots {
   /** Sandboxes that were made of it go on. */
   async delete(id: string, options: CallOptions = {}): Promise<void> {
     await this.#rpc.unary(SnapshotService.method.deleteSnapshot, { id }, { ...options, idempotent: true })
+  }
+
+  /** A snapshot of files with everything that is below it, as an image for others. Default format `oci`. */
+  async export(id: string, options: CallOptions & { readonly format?: ArchiveFormat } = {}): Promise<SnapshotArchive> {
+    const path = `/v1/snapshots/${encodeURIComponent(id)}/archive?format=${options.format ?? 'oci'}`
+    const response = await this.#rpc.retrying(true, options, (signal) =>
+      this.#rpc.exchange({ method: 'GET', path, headers: {}, ...(signal === undefined ? {} : { signal }) }),
+    )
+    const base = response.header('cove-image-base') === 'host' ? 'host' : 'scratch'
+    return { base, content: response.body }
+  }
+
+  /** A snapshot of what was exported, or of any image, as an archive in either format. */
+  async import(archive: HttpBody, options: CallOptions & { readonly name?: string } = {}): Promise<SnapshotInfo> {
+    const query = options.name === undefined ? '' : `?name=${encodeURIComponent(options.name)}`
+    return await this.#rpc.retrying(false, options, async (signal) => {
+      const headers = { 'content-type': 'application/x-tar' }
+      const call: HttpRequest = { method: 'POST', path: `/v1/snapshots${query}`, headers, body: archive }
+      const response = await this.#rpc.exchange(signal === undefined ? call : { ...call, signal })
+      const json = parseJson(new TextDecoder().decode(await response.bytes(MAX_ANSWER_BYTES)))
+      return snapshotInfo(fromJson(SnapshotSchema, json as JsonValue, { ignoreUnknownFields: true }))
+    })
   }
 }
 

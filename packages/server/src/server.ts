@@ -205,6 +205,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
         sandboxes,
         ports: opened.ports,
         templates,
+        snapshots,
         auditor,
         signed: { urls: identity.fileUrls, callers },
         random,

@@ -1,6 +1,7 @@
 import { formatBytes } from '@cove/domain'
 import type { SnapshotInfo } from '@cove/sdk'
 import { Option, type Command } from 'commander'
+import { importArchive, saveArchive } from '../archive-file.ts'
 import type { Context } from '../context.ts'
 import { forEachName } from '../each.ts'
 import { STATUS } from '../exit-status.ts'
@@ -18,6 +19,8 @@ Examples:
   cove snapshot create box --name ready         # the files of box, as they are now
   cove create --snapshot ready                  # a sandbox with these files
   cove snapshot create box --kind memory        # its processes too, where the driver can
+  cove snapshot export ready -o ready.tar       # as an image
+  cove snapshot import ready.tar --name ready   # on another machine
 `
 
 const COLUMNS: readonly Column<SnapshotInfo>[] = [
@@ -29,6 +32,12 @@ const COLUMNS: readonly Column<SnapshotInfo>[] = [
   { title: 'SIZE', cell: ({ bytes }) => formatBytes(bytes) },
   { title: 'AGE', cell: ({ createdAt }) => ageText(createdAt, Date.now()) },
 ]
+
+interface ArchiveOptions {
+  readonly output?: string
+  readonly format?: 'oci' | 'docker'
+  readonly name?: string
+}
 
 interface Parsed {
   readonly name?: string
@@ -79,6 +88,40 @@ export function define(command: Command, { io, client }: Context, run: Run): voi
       return STATUS.ok
     }),
   )
+  const save = command
+    .command('export')
+    .summary('save a snapshot of files as an image')
+    .argument('<snapshot>', 'id or name')
+  save
+    .option('-o, --output <file>', 'where to (default: standard output)')
+    .addOption(new Option('--format <format>', 'kind of archive (default: oci)').choices(['oci', 'docker']))
+    .action((id: string) =>
+      run(async () => {
+        const { output, format } = save.opts<ArchiveOptions>()
+        await saveArchive(io, await client(), id, {
+          ...(output === undefined ? {} : { file: output }),
+          ...(format === undefined ? {} : { format }),
+        })
+        return STATUS.ok
+      }),
+    )
+  const load = command
+    .command('import')
+    .summary('make a snapshot of an image')
+    .argument('<file>', '`-`: standard input')
+  load.option('--name <name>', 'name it, to find it again')
+  addOutputOption(load)
+    .option('-q, --quiet', 'print the id only')
+    .action((file: string) =>
+      run(async () => {
+        const { name } = load.opts<ArchiveOptions>()
+        const snapshot = await importArchive(io, await client(), file, name)
+        const { format, quiet } = outputChoice(load)
+        if (format !== 'table') await writeData(io, format, quiet ? snapshot.id : snapshot)
+        else io.stdout.write(`${snapshot.id}\n`)
+        return STATUS.ok
+      }),
+    )
   command
     .command('rm')
     .summary('delete snapshots; sandboxes that were made of them go on')

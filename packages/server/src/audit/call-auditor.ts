@@ -60,6 +60,17 @@ export class CallAuditor {
     return this.#note(action, { sandbox: 'ref', details: Object.keys(details) }, { ...details, ref }, call)
   }
 
+  /** For a call on anything else; what is made says its `id` in the answer. */
+  onOther(
+    action: string,
+    ref: string,
+    details: Readonly<Record<string, string | undefined>>,
+    call: Audited,
+  ): AuditNote {
+    const rule: AuditRule = { target: 'ref', made: ({ id }) => id, details: Object.keys(details) }
+    return this.#note(action, rule, { ...details, ref }, call)
+  }
+
   #note(action: string, rule: AuditRule, request: Fields, { caller, requestId, from }: Audited): AuditNote {
     const { key, role } = caller
     const details: Record<string, string> = {}

@@ -22,6 +22,14 @@ export interface ForkRequest {
   readonly labels: Readonly<Record<string, string>>
 }
 
+/** One archive, as it is sent. */
+export interface Exported {
+  readonly record: SnapshotRecord
+  /** `host`: only what was written over the programs of a host; no engine but Cove makes something of it. */
+  readonly base: 'scratch' | 'host'
+  readonly content: AsyncIterable<Uint8Array>
+}
+
 export interface Forked {
   readonly sandboxes: readonly Sandbox[]
   readonly kind: SnapshotKind
@@ -83,17 +91,20 @@ export class Snapshots {
   }
 
   /** One archive with everything that is below it too. */
-  async export(
-    scope: Scope,
-    ref: string,
-    format: 'oci' | 'docker',
-    signal: AbortSignal,
-  ): Promise<AsyncIterable<Uint8Array>> {
-    const { image, kind } = await this.get(scope, ref)
-    if (image === undefined) {
-      throw new CoveError('unsupported', `snapshot ${ref} is a ${kind} snapshot; only files can be exported`)
+  async export(scope: Scope, ref: string, format: 'oci' | 'docker', signal: AbortSignal): Promise<Exported> {
+    const record = await this.get(scope, ref)
+    const { image, kind, state } = record
+    if (state !== 'ready') {
+      throw new CoveError('wrong-state', `snapshot ${ref} is still being saved`, { snapshot: record.id })
     }
-    return await this.#core.node.images.export(image, format, signal)
+    if (image === undefined) {
+      const fix = 'Create a sandbox from it and take a `filesystem` snapshot of that.'
+      throw new CoveError('unsupported', `a ${kind} snapshot cannot be exported; only files can`, {}, { fix })
+    }
+    const { images } = this.#core.node
+    const stored = (await images.list()).find(({ info }) => info.id === image)
+    if (stored === undefined) throw new CoveError('image-not-found', `the image of snapshot ${ref} is gone`)
+    return { record, base: stored.info.base, content: await images.export(image, format, signal) }
   }
 
   async get(scope: Scope, ref: string): Promise<SnapshotRecord> {

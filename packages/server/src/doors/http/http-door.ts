@@ -6,6 +6,7 @@ import type { MetricsRegistry } from '../../metrics/registry.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Ports } from '../../ports/ports.ts'
 import type { Sandboxes } from '../../sandboxes/sandboxes.ts'
+import type { Snapshots } from '../../snapshots/snapshots.ts'
 import type { Templates } from '../../templates/templates.ts'
 import type { Door, Upgrade } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
@@ -15,6 +16,7 @@ import { getOutput, postProcess } from './event-stream.ts'
 import { getFile, putFile } from './files.ts'
 import { Query, decode } from './query.ts'
 import { allowEveryOrigin, isSignedQuery, signer, type SignedFiles } from './signed-file.ts'
+import { getArchive, postArchive } from './snapshot-archive.ts'
 import { headContext, putContext } from './template-context.ts'
 import { TUNNEL, openTunnel } from './tunnel.ts'
 
@@ -22,6 +24,7 @@ export interface HttpDoorOptions {
   readonly sandboxes: Sandboxes
   readonly ports: Ports
   readonly templates: Templates
+  readonly snapshots: Snapshots
   readonly auditor: CallAuditor
   readonly signed: SignedFiles
   readonly random: Random
@@ -37,9 +40,11 @@ const SANDBOX_PATH = /^\/v1\/sandboxes\/([^/]{1,256})\/(files|processes)(?:\/([^
 
 const CONTEXT_PATH = /^\/v1\/template-contexts\/([^/]{1,256})$/
 
+const SNAPSHOTS_PATH = /^\/v1\/snapshots(?:\/([^/]{1,256})\/archive)?$/
+
 const PORT_PATH = /^\/v1\/sandboxes\/([^/]{1,256})\/ports\/([0-9]{1,5})$/
 
-/** The plain HTTP paths: health, metrics, file content, event streams, tunnels. */
+/** The plain HTTP paths: health, metrics, file content, archives of snapshots, event streams, tunnels. */
 export class HttpDoor implements Door {
   readonly name = 'http'
   readonly #options: HttpDoorOptions
@@ -97,6 +102,7 @@ export class HttpDoor implements Door {
     if (PORT_PATH.test(path)) throw upgradeNeeded(exchange)
     const context = CONTEXT_PATH.exec(path)?.[1]
     if (context !== undefined) return this.#routeContext(exchange, principal, decode(context, 'digest'))
+    if (SNAPSHOTS_PATH.test(path)) return this.#routeSnapshots(exchange, principal)
     return this.#routeSandbox(exchange, principal)
   }
 
@@ -126,6 +132,24 @@ export class HttpDoor implements Door {
       default:
         throw notFound(exchange.path)
     }
+  }
+
+  async #routeSnapshots(exchange: Exchange, principal: Principal): Promise<void> {
+    const { path, request } = exchange
+    const { snapshots, limits } = this.#options
+    const query = new Query(exchange.query)
+    const [, ref] = SNAPSHOTS_PATH.exec(path) ?? []
+    const asked = { snapshots, caller: principal, query, stalledMs: limits.stalledUploadMs }
+    if (ref !== undefined && request.method === 'GET') {
+      const id = decode(ref, 'snapshot')
+      return this.#audited(exchange, principal, 'snapshots/export', id, { format: query.text('format') }, (note) =>
+        getArchive(exchange, id, { ...asked, onBegun: () => note.ok({}) }),
+      )
+    }
+    if (ref !== undefined || request.method !== 'POST') throw notFound(path)
+    return this.#audited(exchange, principal, 'snapshots/import', '', { name: query.text('name') }, (note) =>
+      postArchive(exchange, { ...asked, onMade: ({ id }) => note.ok({ id }) }),
+    )
   }
 
   async #routeSandbox(exchange: Exchange, principal: Principal): Promise<void> {
@@ -170,11 +194,15 @@ export class HttpDoor implements Door {
     { requestId, from }: Exchange,
     caller: Principal,
     action: string,
-    sandbox: string,
+    target: string,
     facts: Readonly<Record<string, string | undefined>>,
     run: (note: AuditNote) => Promise<void>,
   ): Promise<void> {
-    const note = this.#options.auditor.onSandbox(action, sandbox, facts, { caller, requestId, from })
+    const { auditor } = this.#options
+    const call = { caller, requestId, from }
+    const note = action.startsWith('snapshots/')
+      ? auditor.onOther(action, target, facts, call)
+      : auditor.onSandbox(action, target, facts, call)
     try {
       requireRole(caller, 'member')
       await run(note)
