@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { PoolReport, PoolSpec } from '@cove/domain'
+import { FakeImages, idOf } from './support/fake-images.ts'
 import { Host, quiet, stateOf } from './support/harness.ts'
 
 const LIMITS = { processes: { value: 10, required: false } }
@@ -125,6 +126,32 @@ describe('pools', () => {
     await next.node.settled()
     expect(host.count).toEqual([0, 0])
     await next.node.close()
+  })
+
+  it('whose source has come to mean another image hand out no machine of the one before', async () => {
+    const host = new Host()
+    let version = 1
+    class Moving extends FakeImages {
+      override fetch = () => FakeImages.prototype.fetch.call(this, `oci:v${version}`)
+    }
+    const daemon = await host.open(undefined, { images: new Moving() })
+    await daemon.node.pools.set([{ ...WARM, from: { kind: 'source', source: 'oci:moving' } }])
+    await filled(daemon, 2)
+    version = 2
+    const from = (image: string) => host.spec({ from: { kind: 'image', image: idOf(image) } })
+    const first = await daemon.node.create({ spec: from('oci:v1'), incarnation: 1 })
+    expect(first.pooled).toBe(true)
+    await filled(daemon, 3)
+    await daemon.node.settled()
+    const ahead = [...host.world.machines.values()].map(({ spec }) => spec.from)
+    expect(ahead.map((root) => 'image' in root && root.image).toSorted()).toEqual(
+      [idOf('oci:v1'), idOf('oci:v2'), idOf('oci:v2'), idOf('oci:v2')].toSorted(),
+    )
+    const second = await daemon.node.create({ spec: from('oci:v1'), incarnation: 1 })
+    expect(second.pooled).toBeUndefined()
+    const third = await daemon.node.create({ spec: from('oci:v2'), incarnation: 1 })
+    expect(third.pooled).toBe(true)
+    await daemon.node.close()
   })
 
   it('say why they cannot be filled, and try again', async () => {

@@ -14,18 +14,14 @@ import { findGround } from '../ground.ts'
 import { GuestSession } from '../guest-session.ts'
 import type { NodeParts } from '../node-parts.ts'
 import { withDeadline } from '../wait.ts'
-import type { Demand, WarmMachine } from './warm-machine.ts'
+import { demandKey, type WarmMachine } from './warm-machine.ts'
 
 const TOKEN_BYTES = 32
 /** Until somebody takes it. */
 const NAME = 'sandbox'
 
 /** One machine as a pool wants it, with a guest that has answered. Nothing of one that failed stays. */
-export async function makeWarm(
-  parts: NodeParts,
-  pool: PoolSpec,
-  signal: AbortSignal,
-): Promise<{ readonly warm: WarmMachine; readonly demand: Demand }> {
+export async function makeWarm(parts: NodeParts, pool: PoolSpec, signal: AbortSignal): Promise<WarmMachine> {
   if (pool.from.kind === 'snapshot') {
     throw new CoveError('unsupported', 'what is saved with its memory cannot be made ahead', { field: 'from' })
   }
@@ -52,9 +48,9 @@ export async function makeWarm(
           session.end(CoveError.from(error))
           throw error
         }
-        const warm = { driver, machine, session, token, ground, ...(disk === undefined ? {} : { disk }) }
         const { limits, network } = pool
-        return { warm, demand: { driver: driver.name, ground: ground.image ?? 'host', limits, network } }
+        const key = demandKey({ driver: driver.name, ground: ground.image ?? 'host', limits, network })
+        return { driver, machine, session, token, ground, key, ...(disk === undefined ? {} : { disk }) }
       })
     } catch (error) {
       parts.strays.add({ driver, machine: id, ...(disk === undefined ? {} : { disk }) })

@@ -23,9 +23,9 @@ const BUSY_MS = 60_000
 /** The machines of one pool: kept at `min`, and nearer to `max` for a while when many are taken. */
 export class Pool {
   readonly spec: PoolSpec
-  /** What its machines satisfy; known once one has been made. */
-  key: string | undefined
   readonly #parts: PoolParts
+  /** What the newest machine satisfies; known once one has been made. */
+  #key: string | undefined
   readonly #ready: WarmMachine[] = []
   readonly #closing = new AbortController()
   readonly #filling = new Set<Promise<void>>()
@@ -61,8 +61,9 @@ export class Pool {
     await Promise.all(this.#filling)
   }
 
-  /** One that runs, or none. It is the caller's from now on. */
-  take(): WarmMachine | undefined {
+  /** One that satisfies this and runs, or none. It is the caller's from now on. */
+  take(key: string): WarmMachine | undefined {
+    if (this.#key !== key) return undefined
     this.#asked++
     this.#takenAt = this.#parts.clock.monotonic()
     this.#taken++
@@ -133,6 +134,7 @@ export class Pool {
         return false
       }
       this.#problem = undefined
+      this.#supersede(warm.key)
       this.#ready.push(warm)
       void this.#watch(warm)
       return true
@@ -142,6 +144,16 @@ export class Pool {
       this.#problem = message
       this.#parts.log.warn('a pool cannot be filled', { pool: this.spec.name, code, error: message })
       return false
+    }
+  }
+
+  /** What the pool asks for has come to mean something else: nobody will ask for what it meant before. */
+  #supersede(key: string): void {
+    this.#key = key
+    const old = this.#ready.filter((warm) => warm.key !== key)
+    for (const warm of old) {
+      this.#ready.splice(this.#ready.indexOf(warm), 1)
+      this.#discard(warm)
     }
   }
 

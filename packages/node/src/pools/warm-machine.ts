@@ -12,6 +12,8 @@ export interface WarmMachine {
   /** Held for as long as nobody else holds what the machine stands on. */
   readonly ground: Ground
   readonly token: Uint8Array
+  /** Of what it satisfies. What a pool's words mean may change between one machine and the next. */
+  readonly key: string
 }
 
 /** What makes two machines the same to whoever gets one of them. */

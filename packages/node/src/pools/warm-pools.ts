@@ -32,11 +32,7 @@ export class WarmPools implements NodePools {
     for (const [name, spec] of wanted) {
       if (this.#pools.has(name)) continue
       const pool = new Pool(spec, {
-        make: async (asked, signal) => {
-          const { warm, demand } = await makeWarm(parts, asked, signal)
-          pool.key = demandKey(demand)
-          return warm
-        },
+        make: (asked, signal) => makeWarm(parts, asked, signal),
         discard: (leftover) => {
           parts.strays.add(leftover)
           parts.strays.removeInBackground()
@@ -58,8 +54,7 @@ export class WarmPools implements NodePools {
     if (this.#pools.size === 0) return undefined
     const key = demandKey(demand)
     for (const { pool } of this.#pools.values()) {
-      if (pool.key !== key) continue
-      const warm = pool.take()
+      const warm = pool.take(key)
       if (warm !== undefined) return { warm, spoiled: () => pool.spoiled() }
     }
     return undefined
