@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cove, Template, type BuildEvent } from '@cove/sdk'
 import { CliProcess } from './support/cli-process.ts'
@@ -133,4 +134,19 @@ steps:
     await cove.sandboxes.start(sandbox.id)
     expect((await sandbox.run(['cat', '/srv/serve.sh'])).stdout).toContain('nc -l')
   }, 120_000)
+
+  it.skipIf(!existsSync('/usr/bin/mmdebstrap'))(
+    'are ready made in this repository',
+    async () => {
+      const definition = fileURLToPath(new URL('../templates/shell', import.meta.url))
+      expect(await at('template', 'build', definition)).toMatchObject({ status: 0, stdout: 'shell:latest\n' })
+      expect(
+        await at('run', '--template', 'shell', '--', 'bash', '-c', 'id -un; pwd; busybox true && echo "$LANG"'),
+      ).toMatchObject({
+        status: 0,
+        stdout: 'user\n/home/user\nC.UTF-8\n',
+      })
+    },
+    900_000,
+  )
 })
