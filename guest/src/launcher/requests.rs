@@ -194,8 +194,8 @@ fn ask(host: &mut Host, client: Client, operation: u64, fields: &Fields<'_>) -> 
             host.answer(client, kind::OPENED, Writer::new().number(2, count as u64).finish());
         }
         HOSTNAME => {
-            let pid = fields.number(3)?.unwrap_or(0);
-            hostname::set(pid, fields.text(4)?.unwrap_or(""))?;
+            let (pid, start) = (fields.number(3)?.unwrap_or(0), fields.number(5)?.unwrap_or(0));
+            hostname::set(pid, start, fields.text(4)?.unwrap_or(""))?;
             host.answer(client, kind::OPENED, Vec::new());
         }
         SWEEP => {

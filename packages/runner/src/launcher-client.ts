@@ -5,7 +5,7 @@ import type { HostProcess } from './host-process.ts'
 import { HostProcessHandle, type Call } from './host-process-handle.ts'
 import type { HostProcessSpec } from './host-process-spec.ts'
 import { type CallOptions, type ConnectionEvents, type LauncherConnection, unavailable } from './launcher-connection.ts'
-import type { Launcher } from './launcher.ts'
+import type { Launcher, NamedProcess } from './launcher.ts'
 import { OPERATION, readEntry } from './launcher-wire.ts'
 import { encodeSpec } from './spec-encoder.ts'
 
@@ -110,8 +110,9 @@ export class LauncherClient implements Launcher {
     return count
   }
 
-  async setHostname(pid: number, name: string): Promise<void> {
-    await this.#call(OPERATION.hostname, { fields: new FieldsWriter().number(3, pid).text(4, name) })
+  async setHostname({ pid, startTime }: NamedProcess, name: string): Promise<void> {
+    const fields = new FieldsWriter().number(3, pid).text(4, name).number(5, startTime)
+    await this.#call(OPERATION.hostname, { fields })
   }
 
   async stopLauncher(): Promise<void> {

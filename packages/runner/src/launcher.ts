@@ -1,6 +1,9 @@
 import type { HostProcess } from './host-process.ts'
 import type { HostProcessSpec } from './host-process-spec.ts'
 
+/** One process for ever: a pid alone is used again. */
+export type NamedProcess = Pick<HostProcess, 'pid' | 'startTime'>
+
 /**
  * The door to host processes that outlive the daemon. Calls made while the launcher is being started again wait for
  * it, at most 5 s, then fail with `launcher-unavailable`; so do calls that were under way when it was killed.
@@ -32,9 +35,9 @@ export interface Launcher extends AsyncDisposable {
   sweep(): Promise<number>
   /**
    * Gives the machine that this process belongs to a host name, where the machine may not do that itself. `wrong-state`
-   * when the process has the host's own name.
+   * when the process has the host's own name, or has ended.
    */
-  setHostname(pid: number, name: string): Promise<void>
+  setHostname(process: NamedProcess, name: string): Promise<void>
   /** Ends the launcher program itself and closes. `wrong-state` while a recorded process lives. */
   stopLauncher(): Promise<void>
   /** Lets go of the connection; processes and launcher stay. Safe to call twice. */

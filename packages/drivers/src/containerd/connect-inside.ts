@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { CoveError } from '@cove/domain'
 import { connectSocket } from '../host/connect-socket.ts'
+import { isAlive, type LiveProcess } from '../host/live-process.ts'
 import { SOCKET_FOLDER, SOCKET_NAME } from './runtime-spec.ts'
 
 /** A handle on a name and not on what it opens (open(2)); Node has no constant for it. */
@@ -13,9 +14,11 @@ const O_PATH = 0o10000000
  * anything in the socket's place, and no link that is followed may lead to a socket of the host: each name is looked
  * up by itself, never through a link, and what is connected to is what was looked at.
  */
-export async function connectInside(pid: number, signal: AbortSignal): Promise<Socket> {
-  const folder = await handle(`/proc/${pid}/root${SOCKET_FOLDER}`, constants.O_DIRECTORY)
+export async function connectInside(process: LiveProcess, signal: AbortSignal): Promise<Socket> {
+  const folder = await handle(`/proc/${process.pid}/root${SOCKET_FOLDER}`, constants.O_DIRECTORY)
   try {
+    // Only now is it certain whose folder that is.
+    if (!(await isAlive(process))) throw unreachable('its process is gone')
     const socket = await handle(`/proc/self/fd/${folder.fd}/${SOCKET_NAME}`, 0)
     try {
       if (!(await socket.stat()).isSocket()) throw unreachable("there is no socket in the agent's place")

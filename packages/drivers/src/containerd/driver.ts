@@ -31,7 +31,7 @@ import { resizeMachine } from '../launched/resize.ts'
 import { AGENT_PATH } from '../launched/stage.ts'
 import { endLocal, endMachine } from './end-machine.ts'
 import { Holdings } from './holdings.ts'
-import { liveProcess, type LiveProcess } from './live-process.ts'
+import { liveProcess, type LiveProcess } from '../host/live-process.ts'
 import { containerdMachine, type ContainerdMachine } from './machine.ts'
 import { containerOf, diskIdOf, diskOf, noteOf, scratchOf } from './machine-record.ts'
 import { makeMachine } from './make-machine.ts'
@@ -261,7 +261,7 @@ class ContainerdDriver implements Driver, KeepsDisks {
       process,
       files,
       exited: status.then((known) => exitOf(known, files)),
-      ...(launcher === undefined ? {} : { rename: (hostname: string) => launcher.setHostname(process.pid, hostname) }),
+      ...(launcher === undefined ? {} : { rename: (hostname: string) => launcher.setHostname(process, hostname) }),
       resize: async (limits, reports) => {
         const plan = (some: Limits) => planCgroups(prepared.hierarchies, id, some)
         const changed = await resizeMachine({ limits, reports, missing: this.#missing, plan })

@@ -17,7 +17,7 @@ import {
 import type { CgroupFiles } from '../cgroups/plan.ts'
 import { isFrozen, readStats, setFrozen } from '../host/cgroup-readings.ts'
 import { connectInside } from './connect-inside.ts'
-import { signalProcess, type LiveProcess } from './live-process.ts'
+import { signalProcess, type LiveProcess } from '../host/live-process.ts'
 
 export interface ContainerdMachineParts {
   readonly id: MachineId
@@ -111,7 +111,7 @@ export class ContainerdMachine implements Machine, Resizable {
     const end = performance.now() + LISTEN_MS
     for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, MAX_WAIT_MS)) {
       try {
-        return await connectInside(this.parts.process.pid, signal)
+        return await connectInside(this.parts.process, signal)
       } catch (error) {
         const lives = await signalProcess(this.parts.process, 0)
         if (signal.aborted || !lives || performance.now() > end) throw error

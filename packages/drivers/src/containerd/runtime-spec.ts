@@ -49,7 +49,7 @@ const READ_ONLY = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sys
 
 /** The OCI runtime configuration of a machine (https://github.com/opencontainers/runtime-spec). */
 export function runtimeSpec(request: RuntimeRequest): unknown {
-  const { spec, cgroups, cgroupsPath, seccomp } = request
+  const { spec, cgroupsPath, seccomp } = request
   const capabilities = [...KEPT_CAPABILITIES]
   return {
     ociVersion: '1.0.2',
@@ -74,7 +74,7 @@ export function runtimeSpec(request: RuntimeRequest): unknown {
       maskedPaths: MASKED,
       readonlyPaths: READ_ONLY,
       ...(seccomp === undefined ? {} : { seccomp }),
-      ...(cgroups.cgroups.length === 0 ? {} : { rootfsPropagation: 'rprivate' }),
+      rootfsPropagation: 'rprivate',
     },
   }
 }

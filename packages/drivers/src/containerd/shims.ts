@@ -3,7 +3,7 @@ import { readdir, readFile, readlink, rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Containerd } from '@cove/containerd-engine'
-import { liveProcess, signalProcess, type LiveProcess } from './live-process.ts'
+import { liveProcess, signalProcess, type LiveProcess } from '../host/live-process.ts'
 
 const run = promisify(execFile)
 const SCHEME = 'unix://'

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { CoveError } from '@cove/domain'
 import type { DockerEngine } from '@cove/docker-engine'
 import type { Launcher } from '@cove/runner'
+import { liveProcess } from '../host/live-process.ts'
 
 /** Gives things of this host their names; absent where no launcher runs. */
 export type HostNames = Pick<Launcher, 'setHostname'>
@@ -17,8 +18,10 @@ export async function renameContainer(
   names: HostNames | undefined,
 ): Promise<void> {
   const { pid } = await engine.inspectContainer(container)
-  const groups = pid > 0 ? await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '') : ''
-  if (names === undefined || !groups.includes(container)) {
+  const process = await liveProcess(pid)
+  // The engine may be elsewhere, and the pid mean something else here.
+  const groups = process === undefined ? '' : await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')
+  if (names === undefined || process === undefined || !groups.includes(container)) {
     throw new CoveError(
       'unsupported',
       'a container of an engine elsewhere keeps the host name that it was made with',
@@ -26,5 +29,5 @@ export async function renameContainer(
       { fix: 'Make pools on an engine of this host, or with a driver of its own.' },
     )
   }
-  await names.setHostname(pid, hostname)
+  await names.setHostname(process, hostname)
 }

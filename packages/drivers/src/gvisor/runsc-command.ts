@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import { CoveError, describeExit, randomId, type Random } from '@cove/domain'
 import type { HostProcessSpec, Launcher } from '@cove/runner'
+import { liveProcess, type LiveProcess } from '../host/live-process.ts'
 
 /** What ids of short programs begin with in the launcher's records. */
 const PREFIX = 'runsc-do-'
@@ -13,6 +13,8 @@ export class RunscCommands {
   readonly #random: Random
   /** Tells those of this daemon from those of one that was killed. */
   readonly #prefix: string
+
+  #self: Promise<LiveProcess | undefined> | undefined
 
   constructor(launcher: Launcher, random: Random) {
     this.#launcher = launcher
@@ -36,7 +38,8 @@ export class RunscCommands {
     const signal = caller ?? AbortSignal.timeout(ANSWER_MS)
     const launcher = this.#launcher
     const id = `${this.#prefix}${randomId(this.#random)}`
-    const owner = { pid: process.pid, startTime: await ownStartTime() }
+    const owner = await (this.#self ??= liveProcess(process.pid))
+    if (owner === undefined) throw new CoveError('internal', 'this process cannot be found in /proc')
     try {
       const started = await launcher.start({ ...command, id, owner, env: {}, stdio: 'held' }, signal)
       const exit = await unlessAborted(started.exited, signal)
@@ -53,16 +56,6 @@ export class RunscCommands {
 }
 
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8').trim()
-
-let startTime: Promise<number> | undefined
-
-/** Field 22 of `/proc/self/stat`. */
-function ownStartTime(): Promise<number> {
-  startTime ??= readFile('/proc/self/stat', 'utf8').then((stat) =>
-    Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]),
-  )
-  return startTime
-}
 
 async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()

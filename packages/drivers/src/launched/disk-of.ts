@@ -1,7 +1,8 @@
-import { open, readFile, stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CoveError, type DiskContent } from '@cove/domain'
 import type { HostProcess } from '@cove/runner'
+import { isAlive } from '../host/live-process.ts'
 import type { MachineNote } from '../host/machine-note.ts'
 import { LAYER_FOLDERS } from './disk-image.ts'
 import { imageOf } from './machine-spec.ts'
@@ -48,9 +49,7 @@ async function openMounted(monitor: HostProcess): Promise<Mounted> {
     throw gone()
   })
   // Only now is it certain whose that is.
-  const line = await readFile(`/proc/${monitor.pid}/stat`, 'utf8').catch(() => '')
-  const startTime = Number(line.slice(line.lastIndexOf(')') + 2).split(' ')[19])
-  if (startTime !== monitor.startTime) {
+  if (!(await isAlive(monitor))) {
     await handle.close()
     throw gone()
   }

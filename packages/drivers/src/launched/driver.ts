@@ -42,7 +42,7 @@ import { openParts, type Parts } from './open-parts.ts'
 import type { LaunchedOptions } from './options.ts'
 import { missingLimits, type Prepared } from './prepare.ts'
 import { resizeMachine } from './resize.ts'
-import { signalInit } from './signal-init.ts'
+import { firstProcess, signalInit } from './signal-init.ts'
 import type { Tool } from './tool.ts'
 import { usrLayersOf } from './usr-layers.ts'
 import { KEPT_DISK, placeWritable } from './writable.ts'
@@ -284,8 +284,9 @@ export class ToolDriver implements Driver, KeepsDisks {
           if (!(await signalInit(process, 'SIGKILL'))) await process.signal(9, 'group')
         },
         rename: async (hostname) => {
-          const pid = await process.initPid()
-          if (pid !== undefined) await this.#launcher.setHostname(pid, hostname)
+          const init = await firstProcess(process)
+          if (init === undefined) throw new CoveError('wrong-state', `machine ${note.machine} has ended`)
+          await this.#launcher.setHostname(init, hostname)
         },
       },
     )

@@ -1,5 +1,5 @@
 import { CoveError } from '@cove/domain'
-import type { HostProcess, HostProcessSpec, Launcher } from '@cove/runner'
+import type { HostProcess, HostProcessSpec, Launcher, NamedProcess } from '@cove/runner'
 import type { Fault } from '../../src/conformance/index.ts'
 
 type Spoil = (spec: HostProcessSpec) => HostProcessSpec
@@ -61,8 +61,8 @@ export class FaultyLauncher implements Launcher {
     return this.inner.destroy(id)
   }
 
-  setHostname(pid: number, hostname: string): Promise<void> {
-    return this.inner.setHostname(pid, hostname)
+  setHostname(process: NamedProcess, hostname: string): Promise<void> {
+    return this.inner.setHostname(process, hostname)
   }
 
   sweep(): Promise<number> {

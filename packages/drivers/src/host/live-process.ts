@@ -12,6 +12,10 @@ export async function liveProcess(pid: number): Promise<LiveProcess | undefined>
   return startTime === undefined ? undefined : { pid, startTime }
 }
 
+export async function isAlive({ pid, startTime }: LiveProcess): Promise<boolean> {
+  return (await startTimeOf(pid)) === startTime
+}
+
 /** False when it has ended. The signal 0 only asks. */
 export async function signalProcess({ pid, startTime }: LiveProcess, signal: NodeJS.Signals | 0): Promise<boolean> {
   if ((await startTimeOf(pid)) !== startTime) return false
