@@ -197,7 +197,8 @@ describe('what docker saves', () => {
 
   test('without a name is called by its digest, and may be compressed', async () => {
     const bytes = saved([{ tags: [], layers: tars }])
-    for (const packed of [gzipSync(bytes), zstdCompressSync(bytes)]) {
+    const frames = Buffer.concat([zstdCompressSync(bytes.subarray(0, 700)), zstdCompressSync(bytes.subarray(700))])
+    for (const packed of [gzipSync(bytes), zstdCompressSync(bytes), frames]) {
       await using source = await open(packed)
       expect(source.name).toBe(source.configDigest)
       expectTars(await layersOf(source))

@@ -1,6 +1,5 @@
-import { pipeline, Readable, type Transform } from 'node:stream'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { CoveError, type Platform } from '@cove/domain'
+import { decompressed } from '../layers/decompress.ts'
 import type { ImageSource } from '../registry/image-source.ts'
 import { compressionOf } from '../registry/blob-file.ts'
 import { ByteReader } from './byte-reader.ts'
@@ -75,9 +74,7 @@ async function decompress(
     const fix = 'Decompress it first, or compress it with gzip or zstd.'
     throw new CoveError('unsupported', 'the archive is compressed with bzip2 or xz', {}, { fix })
   }
-  const whole = joined(head, first)
-  if (compression === 'none') return whole
-  return through(whole, compression === 'gzip' ? createGunzip() : createZstdDecompress())
+  return decompressed(joined(head, first), compression)
 }
 
 async function* joined(head: Buffer, rest: ByteReader): AsyncGenerator<Uint8Array, void, void> {
@@ -87,18 +84,6 @@ async function* joined(head: Buffer, rest: ByteReader): AsyncGenerator<Uint8Arra
 }
 
 const CHUNK = 1024 * 1024
-
-async function* through(pieces: AsyncIterable<Uint8Array>, engine: Transform): AsyncGenerator<Buffer, void, void> {
-  let failure: unknown
-  const output = pipeline(Readable.from(pieces, { objectMode: false }), engine, (error) => (failure = error))
-  try {
-    for await (const chunk of output) yield chunk as Buffer
-  } catch (error) {
-    const cause = failure ?? error
-    if (cause instanceof CoveError) throw cause
-    throw new CoveError('image-invalid', 'the archive cannot be decompressed', {}, { cause })
-  }
-}
 
 function noArchive(): CoveError {
   return new CoveError(

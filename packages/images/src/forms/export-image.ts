@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { CoveError } from '@cove/domain'
-import { decompressor } from '../layers/decompress.ts'
+import { decompressed } from '../layers/decompress.ts'
 import { blobFile, layerFolder } from '../store/folders.ts'
 import type { HeldImage } from '../store/keep-image.ts'
 import type { LayerRecord } from '../store/records.ts'
@@ -94,20 +94,8 @@ function blobOf(parts: StoreParts, layer: LayerRecord, signal: AbortSignal): Asy
   return createReadStream(blobFile(parts.folders, layer.blob.digest), { highWaterMark: 1 << 20 })
 }
 
-async function* archiveOf(parts: StoreParts, layer: LayerRecord, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const { blob } = layer
-  const through = blob === undefined ? undefined : decompressor(blob.compression)
-  if (blob === undefined || through === undefined) {
-    yield* blobOf(parts, layer, signal)
-    return
-  }
-  const file = createReadStream(blobFile(parts.folders, blob.digest), { highWaterMark: 1 << 20 })
-  file.on('error', (error) => through.destroy(error))
-  try {
-    for await (const chunk of file.pipe(through)) yield chunk as Uint8Array
-  } finally {
-    file.destroy()
-  }
+function archiveOf(parts: StoreParts, layer: LayerRecord, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  return decompressed(blobOf(parts, layer, signal), layer.blob?.compression ?? 'none')
 }
 
 /** A layer that was made here, packed again; it has to be what its name says. */

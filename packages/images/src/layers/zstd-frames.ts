@@ -125,5 +125,5 @@ function magicOf(value: number): Uint8Array {
 }
 
 function invalid(why: string): CoveError {
-  return new CoveError('image-invalid', `the layer does not decompress: ${why}`)
+  return new CoveError('image-invalid', `the archive does not decompress: ${why}`)
 }

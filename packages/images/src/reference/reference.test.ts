@@ -82,7 +82,7 @@ describe('a reference', () => {
         expect(full).toMatch(/^[a-z0-9.:[\]-]+\/[a-z0-9._/-]+(:[\w.-]+)?(@sha\d+:[0-9a-f]+)?$/)
         expect(full).not.toMatch(/\.\./)
       }),
-      { numRuns: 300, maxSkipsPerRun: 1_000 },
+      { numRuns: 100, maxSkipsPerRun: 1_000 },
     )
   })
 

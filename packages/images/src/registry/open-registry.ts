@@ -25,12 +25,14 @@ export function openRegistry(options: RegistryOptions = {}): Registry {
 
 class RegistryClient implements Registry {
   readonly #tuning: Tuning
+  readonly #allowed: readonly string[]
   readonly #http: HttpClient
   readonly #endpoints: Endpoints
   readonly #closed = new AbortController()
 
   constructor(options: RegistryOptions) {
     this.#tuning = { ...DEFAULTS, ...options }
+    this.#allowed = options.allowed ?? []
     const { stallMs } = this.#tuning
     this.#http = new HttpClient({ stallMs, certificateAuthorities: options.certificateAuthorities ?? [] })
     this.#endpoints = new Endpoints(options, this.#http, new Keyring(options), this.#closed.signal)
@@ -43,6 +45,7 @@ class RegistryClient implements Registry {
 
   async resolve(text: string, platform: Platform, signal: AbortSignal): Promise<ImageSource> {
     const reference = parseReference(text)
+    this.#refuseOthers(reference)
     const endpoints = this.#endpoints.of(reference)
     // Of each image, so that a slow registry holds up only what comes from it.
     const slots = new Slots(this.#tuning.parallel)
@@ -64,6 +67,12 @@ class RegistryClient implements Registry {
       },
       this.#tuning,
     )
+  }
+
+  #refuseOthers({ registry }: Reference): void {
+    if (this.#allowed.length === 0 || this.#allowed.includes(registry)) return
+    const fix = `Use an image of ${this.#allowed.slice(0, 5).join(', ')}, or ask the operator to add it to the setting \`registries\`.`
+    throw new CoveError('permission-denied', `images of ${registry} are not allowed here`, { registry }, { fix })
   }
 
   #fetch(

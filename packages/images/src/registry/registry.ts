@@ -2,6 +2,8 @@ import type { Platform } from '@cove/domain'
 import type { ImageSource } from './image-source.ts'
 
 export interface RegistryOptions {
+  /** The only ones that images are asked of, `host[:port]` as in references. Default, also for an empty list: any. */
+  readonly allowed?: readonly string[]
   /** Registries that may be spoken to in plain HTTP, `host:port` as in references. Those on loopback always may. */
   readonly insecure?: readonly string[]
   /** Tried in order before the registry itself, by its name; each `host[:port][/path]` or a URL. */
@@ -34,7 +36,7 @@ export type Credentials =
 export interface Registry extends Disposable {
   /**
    * Reads manifest and configuration. `reference` as people write it: `alpine`, `ghcr.io/x/y:1`, `x@sha256:…`. Errors:
-   * `invalid-argument`, `image-not-found`, `unauthenticated`, `image-invalid`, `unsupported` (also when there is none
+   * `invalid-argument`, `permission-denied` (a registry that is not allowed), `image-not-found`, `unauthenticated`, `image-invalid`, `unsupported` (also when there is none
    * for the platform: the message lists those there are), `registry-unavailable`, `cancelled`.
    */
   resolve(reference: string, platform: Platform, signal: AbortSignal): Promise<ImageSource>

@@ -1,13 +1,11 @@
 import { spawn } from 'node:child_process'
 import { createReadStream } from 'node:fs'
 import { access, constants } from 'node:fs/promises'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { CoveError } from '@cove/domain'
+import { decompressed } from '../layers/decompress.ts'
 import { sniffFile } from '../store/sniff-compression.ts'
 import type { RootSource } from './take-root.ts'
 import { findProgram } from './find-program.ts'
-
-const CHUNK_BYTES = 1 << 18
 
 /** A tar archive of the node, compressed or not, as any tar writes it: `.wh.` names mean nothing special in it. */
 export function tarRoot(path: string): RootSource {
@@ -24,28 +22,8 @@ export function tarRoot(path: string): RootSource {
 
 async function* readTar(path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const compression = await sniffFile(path)
-  switch (compression) {
-    case 'none':
-      yield* createReadStream(path, { highWaterMark: 1 << 20, signal })
-      return
-    case 'gzip':
-    case 'zstd': {
-      const options = { chunkSize: CHUNK_BYTES }
-      const plain = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options)
-      const file = createReadStream(path, { highWaterMark: 1 << 20, signal })
-      file.on('error', (error) => plain.destroy(error))
-      try {
-        yield* file.pipe(plain)
-      } catch (cause) {
-        throw new CoveError('image-invalid', 'the archive does not decompress', {}, { cause })
-      } finally {
-        file.destroy()
-      }
-      return
-    }
-    default:
-      yield* throughProgram(compression, path, signal)
-  }
+  if (compression === 'xz' || compression === 'bzip2') yield* throughProgram(compression, path, signal)
+  else yield* decompressed(createReadStream(path, { highWaterMark: 1 << 20, signal }), compression)
 }
 
 /** What Node cannot undo, the program of that name does. */

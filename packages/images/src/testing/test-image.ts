@@ -84,7 +84,12 @@ export class TestImage implements Disposable {
 const PACK = {
   none: (tar: Uint8Array): Uint8Array => tar,
   gzip: (tar: Uint8Array): Uint8Array => gzipSync(tar),
-  zstd: (tar: Uint8Array): Uint8Array => zstdCompressSync(tar),
+  /** In several frames and one without content, as those write it who want to read single files of it. */
+  zstd: (tar: Uint8Array): Uint8Array => {
+    const half = Math.floor(tar.length / 2)
+    const nothing = Buffer.from('502a4d1804000000deadbeef', 'hex')
+    return Buffer.concat([zstdCompressSync(tar.subarray(0, half)), zstdCompressSync(tar.subarray(half)), nothing])
+  },
 }
 
 function layerType(docker: boolean, compression: keyof typeof PACK): string {
