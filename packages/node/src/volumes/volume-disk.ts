@@ -71,18 +71,25 @@ export class VolumeDisk {
     if (await isMounted(this.data)) await tool('umount', [this.data])
   }
 
+  /** A daemon that was killed in the middle of a copy leaves it frozen, and whoever writes to it waits for ever. */
+  async thaw(): Promise<void> {
+    if (!(await this.#hasImage()) || !(await isMounted(this.data))) return
+    // It says that it is not frozen where it is not.
+    await tool('fsfreeze', ['--unfreeze', this.data]).catch(() => undefined)
+  }
+
   /** The same content in a folder of its own, as it is at one moment where it is a file system of its own. */
-  async copyTo(target: VolumeDisk): Promise<void> {
+  async copyTo(target: VolumeDisk, signal: AbortSignal): Promise<void> {
     await mkdir(target.folder, { recursive: true, mode: 0o700 })
     if (!(await this.#hasImage())) {
-      await tool('cp', ['-a', '--reflink=auto', '--sparse=always', '--', this.data, target.data])
+      await tool('cp', ['-a', '--reflink=auto', '--sparse=always', '--', this.data, target.data], signal)
       return
     }
     await mkdir(target.data, { mode: 0o700 })
     const aside = `${target.#image}.new`
     await using frozen = (await isMounted(this.data)) ? await freeze(this.data) : undefined
     void frozen
-    await tool('cp', ['--reflink=auto', '--sparse=always', '--', this.#image, aside])
+    await tool('cp', ['--reflink=auto', '--sparse=always', '--', this.#image, aside], signal)
     await rename(aside, target.#image)
   }
 
@@ -138,14 +145,17 @@ async function sizeOfFolder(root: string): Promise<number> {
   return bytes
 }
 
-async function tool(name: string, args: readonly string[]): Promise<void> {
+/** Ends with the signal where there is one, else when it takes too long. */
+async function tool(name: string, args: readonly string[], signal?: AbortSignal): Promise<void> {
   const program = await findTool(name)
   if (program === undefined) {
     throw new CoveError('driver-failed', `${name} is not installed`, { program: name }, { fix: `Install ${name}.` })
   }
   try {
-    await run(program, [...args], { env: { PATH: FOLDERS.join(':') }, timeout: TOOL_MS })
+    const ends = signal === undefined ? { timeout: TOOL_MS } : { signal }
+    await run(program, [...args], { env: { PATH: FOLDERS.join(':') }, ...ends })
   } catch (cause) {
+    if (signal?.aborted === true) throw CoveError.from(signal.reason, 'cancelled')
     const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim().slice(-300) : String(cause)
     const full = /no space left/i.test(said)
     throw new CoveError(full ? 'no-space' : 'driver-failed', `${name}: ${said}`, { program: name }, { cause })

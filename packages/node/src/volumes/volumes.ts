@@ -46,6 +46,7 @@ export class Volumes implements NodeVolumes {
     await mkdir(folder, { recursive: true, mode: 0o700 })
     for (const record of volumes.#known.values()) {
       if (record.state !== 'ready') await volumes.#erase(record.id)
+      else await volumes.#disk(record.id).thaw()
     }
     for (const name of await readdir(folder)) {
       if (!volumes.#known.has(name as VolumeId)) await new VolumeDisk(join(folder, name)).remove()
@@ -80,7 +81,7 @@ export class Volumes implements NodeVolumes {
     const { size } = this.#ready(from)
     signal.throwIfAborted()
     const record: VolumeRecord = { id: to, state: 'ready', ...(size === undefined ? {} : { size }) }
-    return await this.#turn(from, () => this.#make(record, (disk) => this.#disk(from).copyTo(disk)))
+    return await this.#turn(from, () => this.#make(record, (disk) => this.#disk(from).copyTo(disk, signal)))
   }
 
   async remove(id: VolumeId): Promise<void> {
