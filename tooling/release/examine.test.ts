@@ -29,7 +29,8 @@ describe('the package, before it is packed', () => {
     )
     await stage({ root: ROOT, folder: join(base, 'good'), programs })
     await stage({ root: ROOT, folder: join(base, 'again'), programs })
-  })
+    // Two whole packages are built here, on whatever machine this is.
+  }, 120_000)
   beforeEach(() => {
     folder = join(base, 'package')
     rmSync(folder, { recursive: true, force: true })

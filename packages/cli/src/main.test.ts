@@ -35,21 +35,21 @@ describe('the command line', () => {
   })
 
   it('guesses what was meant', async () => {
-    expect(await cove('stauts')).toEqual({
+    expect(await cove('docotr')).toEqual({
       status: 2,
       stdout: '',
-      stderr: "error: unknown command 'stauts'\nfix: Did you mean status?\n",
+      stderr: "error: unknown command 'docotr'\nfix: Did you mean doctor?\n",
     })
   })
 
   it.each([
-    ['help', 'stauts'],
-    ['stauts', '--help'],
+    ['help', 'docotr'],
+    ['docotr', '--help'],
   ])('does not explain the whole command line for %s %s', async (...argv) => {
     expect(await cove(...argv)).toEqual({
       status: 2,
       stdout: '',
-      stderr: "error: unknown command 'stauts'\nfix: Did you mean status?\n",
+      stderr: "error: unknown command 'docotr'\nfix: Did you mean doctor?\n",
     })
   })
 

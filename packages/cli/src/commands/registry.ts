@@ -62,10 +62,10 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'stats', summary: 'show what a sandbox uses now', group: SANDBOXES, load: () => import('./stats.ts') },
   {
-    name: 'limit',
+    name: 'resize',
     summary: 'change limits of a running sandbox',
     group: SANDBOXES,
-    load: () => import('./limit.ts'),
+    load: () => import('./resize.ts'),
   },
   { name: 'rm', summary: 'delete sandboxes', group: SANDBOXES, load: () => import('./rm.ts') },
   {
