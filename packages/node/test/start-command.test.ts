@@ -115,4 +115,32 @@ describe('a start command', () => {
     expect([...guest.processes.keys()]).toEqual(['start'])
     await node.close()
   })
+
+  it('that fails after the daemon was killed leaves nothing either, but for a disk that was there before', async () => {
+    for (const incarnation of [1, 2]) {
+      const host = new Host()
+      const first = await host.open()
+      const plain = host.spec()
+      if (incarnation === 2) {
+        await first.node.create({ spec: plain, incarnation: 1 })
+        await first.node.stop(plain.id, 1, 0)
+        await first.node.settled()
+      }
+      const ready = { kind: 'port', port: 80, timeoutMs: 3_000 } as const
+      const spec = { ...plain, start: { argv: SERVE, ready } }
+      first.node.create({ spec, incarnation }).catch(() => {})
+      while (host.count[0] === 0 || host.single.guest.processes.size === 0) await quiet(1)
+      await quiet()
+      first.fuse.die()
+      const { node } = await host.open()
+      const again = node.create({ spec, incarnation })
+      again.catch(() => {})
+      await host.clock.advance(5_000)
+      await expect(again).rejects.toMatchObject({ code: 'start-failed' })
+      await node.settled()
+      expect(host.count).toEqual([0, incarnation - 1])
+      expect((await stateOf(node, spec.id))?.state).toBe(incarnation === 1 ? undefined : 'stopped')
+      await node.close()
+    }
+  })
 })
