@@ -1,6 +1,7 @@
 import {
   CoveError,
   describeExit,
+  isRenamable,
   keepsDisks,
   newDiskId,
   newMachineId,
@@ -15,7 +16,7 @@ import {
 } from '@cove/domain'
 import { chooseDriver } from './choose-driver.ts'
 import { findGround, type Ground } from './ground.ts'
-import { watchMachine } from './end-machine.ts'
+import { destroySandbox, stopMachine, watchMachine } from './end-machine.ts'
 import { GuestSession } from './guest-session.ts'
 import { hostnameOf, identityOf } from './identity.ts'
 import { isEndedRecord, isLiveRecord, type EndedRecord, type LiveRecord } from './machine-record.ts'
@@ -23,7 +24,6 @@ import { driverNamed, type NodeParts } from './node-parts.ts'
 import { claimMachine, type Claimed } from './pools/claim-machine.ts'
 import { describeRecord, type Slot } from './slot.ts'
 import { staleIncarnation } from './stale-incarnation.ts'
-import { runStartCommand } from './start-command.ts'
 import { startSandbox } from './start-sandbox.ts'
 import { throwIfAborted, withDeadline } from './wait.ts'
 
@@ -95,13 +95,41 @@ async function found(parts: NodeParts, slot: Slot, wish: MachineWish, signal: Ab
   if (record.state === 'running') await parts.recoveries.wait(record.driver, signal)
   const { session } = slot
   if (session !== undefined && !session.configured) {
-    using lease = record.image === undefined ? undefined : await parts.images.lease(record.image)
-    await session.configure(identityOf(parts, wish.spec, lease?.info.defaults ?? { env: {} }), signal)
-    if (wish.spec.start !== undefined) {
-      await runStartCommand(parts, session.guest, wish.spec.start, signal)
+    try {
+      await finish(parts, session, record, wish, signal)
+    } catch (thrown) {
+      await giveUp(parts, slot, record)
+      throw CoveError.from(thrown, 'driver-failed')
     }
   }
   return describeRecord(record)
+}
+
+/** What a daemon that died in the middle of the create may not have come to. */
+async function finish(
+  parts: NodeParts,
+  session: GuestSession,
+  record: LiveRecord,
+  wish: MachineWish,
+  signal: AbortSignal,
+): Promise<void> {
+  const { spec } = wish
+  const { machine } = session
+  using lease = record.image === undefined ? undefined : await parts.images.lease(record.image)
+  if (record.pooled === true && isRenamable(machine)) await machine.rename(hostnameOf(spec))
+  await session.configure(identityOf(parts, spec, lease?.info.defaults ?? { env: {} }), signal)
+  await startSandbox(parts, session, spec, wish.progress, signal)
+}
+
+/** Nothing of this incarnation stays; a disk that is older does. */
+async function giveUp(parts: NodeParts, slot: Slot, record: LiveRecord): Promise<void> {
+  try {
+    if (record.incarnation === 1) await destroySandbox(parts, slot)
+    else await stopMachine(parts, slot, record.incarnation, 0, slot.interrupted)
+  } catch (thrown) {
+    const { code, message } = CoveError.from(thrown)
+    parts.log.warn('a sandbox that did not start was not removed', { sandbox: slot.id, code, error: message })
+  }
 }
 
 async function leftoversGone(parts: NodeParts, slot: Slot, signal: AbortSignal): Promise<void> {
