@@ -74,6 +74,19 @@ describe.skipIf(missing !== undefined)(
       await soonCommitted(0)
     })
 
+    it('share layers also when they are brought at the same moment', async () => {
+      const images = await open()
+      const base = layer('base', 'shared'.repeat(200_000))
+      const all = Array.from({ length: 4 }, (_, at) => store.add(ociArchive([base, layer('own', `${at}`)])))
+      const holds = await Promise.all(all.map((image) => images.hold(image, context)))
+      expect(await committed()).toBe(5)
+      expect(await leftovers()).toEqual([])
+      for (const hold of holds) hold[Symbol.dispose]()
+      for (const image of all) store.archives.delete(image)
+      await images.sweep()
+      await soonCommitted(0)
+    })
+
     it('of nothing are empty', async () => {
       const images = await open()
       using hold = await images.hold(store.add(ociArchive([])), context)

@@ -48,8 +48,8 @@ export async function importImage(
         },
       )
       // Held before it is believed: whoever else has it may let it go now.
-      if (known) await containerd.leases.hold(lease, resource, { signal })
-      else await unpack(containerd, layer, { parent: chain, name, key: `${lease}-${at}` }, call)
+      const isNew = !known && (await unpack(containerd, layer, { parent: chain, name, key: `${lease}-${at}` }, call))
+      if (!isNew) await containerd.leases.hold(lease, resource, { signal })
       chain = name
     }
     await hold(chain)
@@ -84,12 +84,13 @@ async function ingest(
   return index
 }
 
+/** False when another image with the same layers was faster: what it has made is as good. */
 async function unpack(
   containerd: Containerd,
   layer: Parameters<Containerd['applyLayer']>[0] & { readonly diffId: string },
   { parent, name, key }: { readonly parent: string; readonly name: string; readonly key: string },
   call: { readonly lease: string; readonly signal: AbortSignal },
-): Promise<void> {
+): Promise<boolean> {
   const mounts = await containerd.snapshots.prepare(key, parent, {}, call)
   try {
     const applied = await containerd.applyLayer(layer, mounts, call).catch(missingBlob)
@@ -97,8 +98,10 @@ async function unpack(
       throw new CoveError('image-invalid', `a layer is ${applied} and should be ${layer.diffId}`)
     }
     await containerd.snapshots.commit(name, key, {}, call)
+    return true
   } catch (error) {
     await containerd.snapshots.remove(key).catch(() => undefined)
+    if (error instanceof CoveError && error.code === 'already-exists') return false
     throw error
   }
 }
