@@ -30,6 +30,7 @@ export const SETTINGS = {
   drivers: setting('', parseDrivers, 'drivers that are offered; empty: all that can be proven here'),
   containerdAddress: setting('/run/containerd/containerd.sock', parsePath, "containerd's socket"),
   imageBudget: setting('32GiB', parseSize, 'disk for images above which those go that nobody uses'),
+  registries: setting('', parseList, 'the only registries, host[:port], that images are pulled from; empty: any'),
   registryMirrors: setting('', parseMirrors, 'asked before a registry: docker.io=mirror.example.com, more with commas'),
   insecureRegistries: setting('', parseList, 'registries, host:port, that are spoken to without TLS'),
   registryConfig: setting(defaultRegistryConfig, parseOptionalPath, "logins for registries, a file like Docker's"),

@@ -53,6 +53,7 @@ export async function composeDaemon(
       log: log.child({ room: 'images' }),
       budgetBytes: settings.imageBudget,
       registry: {
+        allowed: settings.registries,
         mirrors: settings.registryMirrors,
         insecure: settings.insecureRegistries,
         ...(settings.registryConfig === undefined ? {} : { dockerConfig: settings.registryConfig }),

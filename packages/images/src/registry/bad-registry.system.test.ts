@@ -102,6 +102,22 @@ const status =
     return true
   }
 
+describe('a registry that is not allowed', () => {
+  test('is never asked, and one that is allowed gives its images', async () => {
+    await using server = await ScriptedRegistry.start(image, times(0, status(500)))
+    using others = openRegistry({ ...quick, allowed: ['ghcr.io'] })
+    await expect(others.resolve(`${server.host}/a/b:1`, platform, signal)).rejects.toMatchObject({
+      code: 'permission-denied',
+      fix: expect.stringContaining('ghcr.io'),
+    })
+    await expect(others.resolve('alpine', platform, signal)).rejects.toMatchObject({ context: { registry: 'docker.io' } })
+    expect(server.paths).toEqual([])
+    using own = openRegistry({ ...quick, allowed: ['ghcr.io', server.host] })
+    await using source = await own.resolve(`${server.host}/a/b:1`, platform, signal)
+    expect(source.layers).toHaveLength(1)
+  })
+})
+
 describe('a registry that is busy', () => {
   test.each([
     [429, { 'Retry-After': '1' }, 990],
