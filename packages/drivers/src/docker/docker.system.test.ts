@@ -301,6 +301,32 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
       expect((await stage.shell(link, 'cat /data/ro/back')).stdout).toBe('written\n')
     })
 
+    it('are shown although the engine could not say at first whether it sees them', async () => {
+      let broken = true
+      const driver = rig.open({
+        connect: async (address, signal) => {
+          const { openDockerEngine } = await import('@cove/docker-engine')
+          const engine = await openDockerEngine(address, signal)
+          return new Proxy(engine, {
+            get(target, name) {
+              const value: unknown = Reflect.get(target, name, target)
+              if (name === 'getArchive' && broken) return () => Promise.reject(new Error('broken for a test'))
+              return typeof value === 'function' ? value.bind(target) : value
+            },
+          })
+        },
+      })
+      const source = join(rig.folder, 'asked-again')
+      await mkdir(source, { recursive: true })
+      const spec = { ...stage.plain, volumes: [{ source, target: '/data', readOnly: true }] }
+      const id = stage.newId()
+      expect(await codeOf(driver.create(id, spec, context()))).toBe('unsupported')
+      broken = false
+      expect((await driver.create(id, spec, context())).id).toBe(id)
+      await driver.destroy(id)
+      await driver.close()
+    })
+
     it('are refused where the engine does not see the files of this host', async () => {
       const driver = rig.open({
         connect: async (address, signal) => {

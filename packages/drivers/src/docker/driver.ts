@@ -206,7 +206,10 @@ class DockerDriver implements Driver, KeepsDisks {
 
   async #refuseUnlessHere({ engine }: EngineParts): Promise<void> {
     this.#isHere ??= sharesFiles(engine, this.#names, this.#options.stateDir)
-    if (await this.#isHere) return
+    const isHere = await this.#isHere.catch(() => false)
+    if (isHere) return
+    // An engine that could not answer just now is asked again.
+    this.#isHere = undefined
     throw new CoveError(
       'unsupported',
       'the Docker Engine does not see the files of this host, and so no volumes',
