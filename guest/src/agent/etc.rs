@@ -1,6 +1,6 @@
 //! Files of `/etc` that only the host knows the content of, such as where names are resolved.
 
-use crate::sys::{self, c};
+use crate::sys::{self, c, Errno};
 use std::os::unix::io::{AsRawFd, OwnedFd};
 
 const MAX_BYTES: usize = 64 * 1024;
@@ -58,8 +58,13 @@ fn read_all(content: &OwnedFd) -> sys::Result<Vec<u8>> {
 fn put(name: &str, bytes: &[u8]) -> sys::Result<()> {
     let folder = sys::open(b"/etc", c::O_RDONLY | c::O_DIRECTORY, 0)?;
     let target = sys::c_string(name.as_bytes())?;
-    let _ = sys::check(unsafe { c::unlinkat(folder.as_raw_fd(), target.as_ptr(), 0) });
-    let file = sys::open_at(folder.as_raw_fd(), name.as_bytes(), c::O_WRONLY | c::O_CREAT | c::O_EXCL, 0o644)?;
+    let removed = sys::check(unsafe { c::unlinkat(folder.as_raw_fd(), target.as_ptr(), 0) });
+    // What an engine has mounted there for this machine cannot be replaced, only written.
+    let how = match removed {
+        Err(Errno(c::EBUSY)) => c::O_TRUNC | c::O_NOFOLLOW | c::O_NONBLOCK,
+        _ => c::O_CREAT | c::O_EXCL,
+    };
+    let file = sys::open_at(folder.as_raw_fd(), name.as_bytes(), c::O_WRONLY | how, 0o644)?;
     let mut written = 0;
     while written < bytes.len() {
         written += sys::write(file.as_raw_fd(), &bytes[written..])?;

@@ -24,6 +24,8 @@ export function isUnreachable(error: unknown): boolean {
 
 function isConnectionLoss(error: ConnectError): boolean {
   if (error.code === Code.Unavailable || error.code === Code.Aborted) return true
+  // Nothing listens, or nobody may ask there: as this process tells it.
+  if (/^connect E[A-Z]+ /.test(error.rawMessage)) return true
   // A session that ends under a call is told as cancelled, though nobody has cancelled it.
   return (
     error.code === Code.Canceled ||
