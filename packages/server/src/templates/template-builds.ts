@@ -11,6 +11,7 @@ import {
 } from '@cove/domain'
 import { closingKey, projectClosing } from '../identity/records.ts'
 import type { TemplateBook } from './template-book.ts'
+import { Turns } from './turns.ts'
 import type { BuildFailure, BuildRecord, TemplatePlan, TemplateRecord } from './template-record.ts'
 
 export interface BuildParts {
@@ -39,6 +40,7 @@ export class TemplateBuilds {
   readonly #parts: BuildParts
   /** Settled when the outcome of the build is in the store. */
   readonly #endings = new Map<string, Promise<void>>()
+  readonly #turns = new Turns()
 
   constructor(parts: BuildParts) {
     this.#parts = parts
@@ -99,6 +101,11 @@ export class TemplateBuilds {
     await this.#endings.get(id)
   }
 
+  /** While nothing else happens to this template: its record and the pin of its image change together. */
+  inTurn<T>(plan: TemplatePlan, work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(pinOf(plan), work)
+  }
+
   /** With its log. */
   async remove(id: string): Promise<void> {
     const { book, node } = this.#parts
@@ -137,7 +144,7 @@ export class TemplateBuilds {
     const { book, node, closing } = this.#parts
     try {
       for await (const event of node.builds.follow(record.id, END_OF_LOG, closing)) {
-        if (event.type === 'done') await this.#finish(record, event.image)
+        if (event.type === 'done') await this.inTurn(record, () => this.#finish(record, event.image))
         else if (event.type === 'failed') {
           const { code, message, fix } = event
           await book.putBuild({ ...record, state: 'failed', failure: { code, message, fix } })
@@ -169,7 +176,23 @@ export class TemplateBuilds {
       ...(workdir === undefined ? {} : { workdir }),
       ...(user === undefined ? {} : { user }),
     }
-    await book.finish({ ...record, state: 'done', image: image.id }, template)
+    try {
+      await book.finish({ ...record, state: 'done', image: image.id }, template)
+    } catch (thrown) {
+      const { code, message } = CoveError.from(thrown)
+      // An environment of any size can come out of an image; trying again makes it no smaller.
+      if (code !== 'invalid-argument') throw thrown
+      await (before === undefined
+        ? node.images.unpin(pinOf(record))
+        : node.images.pin(pinOf(record), before.value.image))
+      const failure = {
+        code: 'build-failed',
+        message: `the template is too large to be kept: ${message}`,
+        fix: TOO_LARGE,
+      }
+      await book.putBuild({ ...record, state: 'failed', failure })
+      return
+    }
     if (before !== undefined && before.value.build !== id) await this.#forget(before.value.build)
   }
 
@@ -202,6 +225,8 @@ const LOST: BuildFailure = {
   message: 'what came of the build is not known any more',
   fix: 'Build again; what was done is not done again.',
 }
+
+const TOO_LARGE = 'Use fewer or smaller environment variables.'
 
 /** Under which the node keeps the image of a template. */
 export const pinOf = ({ project, name, tag }: TemplatePlan): string => `${PIN_PREFIX}${project}/${name}:${tag}`

@@ -166,6 +166,44 @@ describe('a build', () => {
     expect(await templates.get(SCOPE, 'app')).toMatchObject({ record: { image: imageNamed('one') } })
   })
 
+  it('whose image says more than can be kept fails for good, and the template before stays', async () => {
+    await build('app', 'one')
+    const id = await templates.build(SCOPE, { ...plain, name: 'app' })
+    const huge = image('two')
+    const env = { HUGE: 'x'.repeat(600_000) }
+    house.node.builds.tell(id, { type: 'done', image: { ...huge, defaults: { ...huge.defaults, env } } })
+    expect(await follow(id)).toMatchObject([{ type: 'failed', code: 'build-failed' }])
+    expect(await templates.get(SCOPE, 'app')).toMatchObject({ record: { image: imageNamed('one') } })
+    const pinned = (await house.node.images.list()).find(({ pins: names }) =>
+      names.includes('template/default/app:latest'),
+    )
+    expect(pinned?.info.id).toBe(imageNamed('one'))
+  })
+
+  it('that ends while the one before is being deleted keeps the pin of its image', async () => {
+    await build('app', 'one')
+    const id = await templates.build(SCOPE, { ...plain, name: 'app' })
+    const { images } = house.node
+    const unpin = images.unpin.bind(images)
+    const unpinning = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    house.node.images.unpin = async (name) => {
+      unpinning.resolve()
+      await goOn.promise
+      await unpin(name)
+    }
+    const deleting = templates.delete(SCOPE, 'app')
+    await unpinning.promise
+    house.node.builds.tell(id, { type: 'done', image: image('two') })
+    // All that the end of the build can do before the delete has ended.
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+    goOn.resolve()
+    await deleting
+    await follow(id)
+    expect(await templates.get(SCOPE, 'app')).toMatchObject({ record: { image: imageNamed('two') } })
+    expect(await pins()).toContain('template/default/app:latest')
+  })
+
   it('is cancelled', async () => {
     const id = await templates.build(SCOPE, { ...plain, name: 'app' })
     await templates.cancel(SCOPE, id)

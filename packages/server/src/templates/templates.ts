@@ -172,10 +172,14 @@ export class Templates {
     await this.#builds.settled()
   }
 
+  /** A version that has taken its place meanwhile stays. */
   async #remove(record: TemplateRecord): Promise<void> {
     const { book, node } = this.#parts
-    await book.remove(record)
-    await node.images.unpin(pinOf(record))
-    await this.#builds.remove(record.build)
+    await this.#builds.inTurn(record, async () => {
+      if ((await book.find(record.project, record))?.value.build !== record.build) return
+      await book.remove(record)
+      await node.images.unpin(pinOf(record))
+      await this.#builds.remove(record.build)
+    })
   }
 }
