@@ -1,4 +1,4 @@
-import { readdir, rm, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ImageId } from '@cove/domain'
 import { DISK_FORMATS } from './disk-formats.ts'
@@ -103,18 +103,20 @@ export async function diskFileBytes({ folders }: StoreParts): Promise<Map<number
 }
 
 /** Pulls that nobody went on with. */
-async function removeStaleBlobs({ catalog, folders, clock }: StoreParts): Promise<number> {
-  const named = new Set(catalog.layers().flatMap(({ blob }) => (blob === undefined ? [] : [nameOf(blob.digest)])))
+async function removeStaleBlobs({ catalog, folders, rubbish, clock }: StoreParts): Promise<number> {
   let bytes = 0
   for (const name of await readdir(folders.blobs)) {
-    if (named.has(name) || catalog.isBlobHeld(name.replace(/\.part$/, '').replace('-', ':'))) continue
     const path = join(folders.blobs, name)
     const facts = await stat(path).catch(() => undefined)
     if (facts === undefined || clock.now() - facts.mtimeMs < STALE_BLOB_MS) continue
-    await rm(path, { force: true })
+    // Asked and said in one moment: whoever pulls it from now on waits until it is gone.
+    const digest = name.replace(/\.part$/, '').replace('-', ':')
+    if (catalog.isBlobHeld(digest) || catalog.layers().some(({ blob }) => nameOf(blob) === name)) continue
+    rubbish.add({ files: [path], layers: [] })
     bytes += facts.size
   }
+  if (!rubbish.isEmpty) await rubbish.takeAway()
   return bytes
 }
 
-const nameOf = (digest: string): string => digest.replace(':', '-')
+const nameOf = (blob: LayerRecord['blob']): string | undefined => blob?.digest.replace(':', '-')

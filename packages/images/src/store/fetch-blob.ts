@@ -17,7 +17,7 @@ export async function fetchBlob(
   blob: LayerBlob,
   options: FetchBlobOptions,
 ): Promise<Compression> {
-  using fetched = await parts.pulls.join(blob.digest, options, async (signal, progress) => {
+  using fetched = await parts.pulls.joinOrTry(blob.digest, options, async (signal, progress) => {
     return fetchedAs(await fetch(parts, source, blob, { signal, progress }))
   })
   return fetched.compression
@@ -31,6 +31,7 @@ async function fetch(
   { signal, progress }: FetchBlobOptions,
 ): Promise<Compression> {
   const file = blobFile(parts.folders, blob.digest)
+  await parts.rubbish.release([file, `${file}.part`])
   const there = await stat(file).catch(() => undefined)
   if (there?.size === blob.size) {
     progress(blob.size)

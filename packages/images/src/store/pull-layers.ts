@@ -70,7 +70,7 @@ async function unpackLayer(parts: StoreParts, unpack: Unpack): Promise<HeldLayer
   const here = find(parts, layer, key)
   if (here !== undefined) return here
   if (compression === undefined) throw new CoveError('internal', 'a layer was removed that was held')
-  return await parts.unpacks.join(key, { signal, progress: () => {} }, async (shared) => {
+  return await parts.unpacks.joinOrTry(key, { signal, progress: () => {} }, async (shared) => {
     const made = find(parts, layer, key)
     if (made !== undefined) return made
     return await parts.unpacking.run(

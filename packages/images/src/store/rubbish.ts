@@ -1,6 +1,7 @@
 import { rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Folders } from './folders.ts'
+import { isMissing } from './index-file.ts'
 import type { LayerTool } from './layer-tool.ts'
 import type { Step } from './step.ts'
 
@@ -12,6 +13,7 @@ export class Rubbish {
   readonly #files = new Set<string>()
   readonly #layers = new Set<string>()
   readonly #trash = new Set<string>()
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(folders: Folders, tool: LayerTool, step: Step) {
     this.#folders = folders
@@ -30,18 +32,18 @@ export class Rubbish {
 
   /** Takes everything from its place; a layer in one moment, so that no half of one is ever there. */
   async takeAway(): Promise<void> {
-    for (const file of this.#files) {
-      await this.#step('remove a file')
-      await rm(file, { force: true })
-      this.#files.delete(file)
-    }
-    for (const layer of this.#layers) {
-      await this.#step('move a layer away')
-      const trash = join(this.#folders.trash, basename(layer))
-      await rename(layer, trash)
-      this.#layers.delete(layer)
-      this.#trash.add(trash)
-    }
+    await this.#inTurn(async () => {
+      for (const file of this.#files) await this.#remove(file)
+      for (const layer of this.#layers) await this.#moveAway(layer)
+    })
+  }
+
+  /** Resolves when these are not to be removed any more: their names are free for what comes anew. */
+  async release(files: readonly string[]): Promise<void> {
+    if (!files.some((file) => this.#files.has(file))) return
+    await this.#inTurn(async () => {
+      for (const file of files) if (this.#files.has(file)) await this.#remove(file)
+    })
   }
 
   async burn(): Promise<void> {
@@ -50,5 +52,30 @@ export class Rubbish {
       await this.#tool.remove(trash)
       this.#trash.delete(trash)
     }
+  }
+
+  async #remove(file: string): Promise<void> {
+    await this.#step('remove a file')
+    await rm(file, { force: true })
+    this.#files.delete(file)
+  }
+
+  async #moveAway(layer: string): Promise<void> {
+    await this.#step('move a layer away')
+    const trash = join(this.#folders.trash, basename(layer))
+    try {
+      await rename(layer, trash)
+      this.#trash.add(trash)
+    } catch (error) {
+      // Somebody else has: that must not keep everything else from being removed.
+      if (!isMissing(error)) throw error
+    }
+    this.#layers.delete(layer)
+  }
+
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(work)
+    this.#last = turn.catch(() => {})
+    await turn
   }
 }

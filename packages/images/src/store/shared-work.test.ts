@@ -83,4 +83,29 @@ describe('shared work', () => {
     await stopping
     expect(told.stopped).toBe(1)
   })
+
+  it('that another one could not do is tried in the own way, once', async () => {
+    const shared = new SharedWork<Hold, void>((hold) => hold.again())
+    const holds = new Holds<string>()
+    const waiter = { signal: new AbortController().signal, progress: () => {} }
+    const tried: string[] = []
+    const fails = (who: string) => async () => {
+      tried.push(who)
+      await new Promise((resolve) => setImmediate(resolve))
+      throw new Error(`${who} could not`)
+    }
+    const bad = shared.joinOrTry('key', waiter, fails('the first'))
+    const good = shared.joinOrTry('key', waiter, async () => {
+      tried.push('the second')
+      return await Promise.resolve(holds.take('it'))
+    })
+    await expect(bad).rejects.toThrow('the first could not')
+    using _held = await good
+    expect(tried).toEqual(['the first', 'the second'])
+    const both = [fails('the third'), fails('the fourth')].map((start) => shared.joinOrTry('key', waiter, start))
+    expect(await Promise.allSettled(both)).toMatchObject([
+      { reason: { message: 'the third could not' } },
+      { reason: { message: 'the fourth could not' } },
+    ])
+  })
 })

@@ -39,6 +39,21 @@ export class SharedWork<Result extends Disposable, Progress> {
     }
   }
 
+  /** The same; but what another one started and could not do is tried once more in the own way, perhaps a better one. */
+  async joinOrTry(key: string, waiter: Waiter<Progress>, start: Start<Result, Progress>): Promise<Result> {
+    for (;;) {
+      let isMine = false
+      try {
+        return await this.join(key, waiter, async (signal, progress) => {
+          isMine = true
+          return await start(signal, progress)
+        })
+      } catch (error) {
+        if (isMine || waiter.signal.aborted) throw error
+      }
+    }
+  }
+
   /** Cancels everything; resolves when all of it has come to its end. */
   async stop(reason: unknown): Promise<void> {
     const all = [...this.#running.values()]
