@@ -1,10 +1,12 @@
-import { CoveError } from '@cove/domain'
+import { CoveError, ERROR_CODES } from '@cove/domain'
 import type { Io } from '../io.ts'
 import type { Target } from './target.ts'
 
 /** Says which context an error is about, and what to do there: the fix for the local daemon would lead astray. */
 export function explainFor({ context, url, from }: Target, env: Io['env']): (error: CoveError) => CoveError {
   return (error) => {
+    // A registry of images asks for a login of its own; no key of Cove helps there.
+    if (error.code === 'unauthenticated' && error.context['registry'] !== undefined) return error
     if (error.code === 'invalid-argument') return nameOption(error)
     if (context === undefined) return explainLocal(error, from, env)
     const fix = fixFor(error, context)
@@ -60,10 +62,13 @@ const OPTIONS: Readonly<Record<string, string>> = {
   name: 'the name',
   template: '--template',
   driver: '--driver',
+  volumes: '--volume',
 }
 
+/** In place of a fix that only tells of the field; one that says more stays. */
 function nameOption(error: CoveError): CoveError {
   const { field } = error.context
+  if (error.fix !== ERROR_CODES['invalid-argument'].fix) return error
   const option = typeof field === 'string' && Object.hasOwn(OPTIONS, field) ? OPTIONS[field] : undefined
   if (option === undefined) return error
   return new CoveError(error.code, error.message, error.context, { fix: `Correct ${option}.`, cause: error })

@@ -28,7 +28,7 @@ export function chooseImages<T extends { readonly names: readonly string[] }>(
     'invalid-argument',
     `the archive has several images: ${list}`,
     { field: 'name', there: list },
-    { fix: 'Say which one by its name.' },
+    { fix: `Say which one behind the path, such as ":${there[0] ?? ''}".` },
   )
 }
 
