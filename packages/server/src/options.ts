@@ -24,7 +24,7 @@ export interface ServerLimits {
   readonly idempotencyMs: number
   /** Idempotency keys remembered at once; the oldest go first. */
   readonly idempotencyKeys: number
-  /** Milliseconds that a node may take to make one machine. */
+  /** Milliseconds that a node may be silent while it makes one machine; twelve times that in all. */
   readonly createMs: number
   /** Bytes of one unary request. */
   readonly unaryBytes: number

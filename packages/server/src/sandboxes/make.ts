@@ -9,6 +9,7 @@ import {
 } from '@cove/domain'
 import type { Core } from './core.ts'
 import { endedError, forgetIdempotency } from './ledger.ts'
+import { Patience } from './patience.ts'
 import type { Entry } from './view.ts'
 
 /**
@@ -44,18 +45,11 @@ export function describeMachine(core: Core, made: NodeSandbox): Partial<SandboxS
 
 async function askNode(core: Core, entry: Entry, signal: AbortSignal): Promise<NodeSandbox> {
   const { spec, status } = entry
-  const late = new AbortController()
-  const settled = new AbortController()
-  core.clock.sleep(core.limits.createMs, settled.signal).then(
-    () =>
-      late.abort(new CoveError('deadline-exceeded', `the node did not make the machine in ${core.limits.createMs} ms`)),
-    () => undefined,
-  )
-  try {
-    return await core.node.create({ spec, incarnation: status.incarnation }, AbortSignal.any([signal, late.signal]))
-  } finally {
-    settled.abort()
-  }
+  // While a start command is waited for, the node has nothing to tell.
+  using patience = new Patience(core.clock, core.limits.createMs + (spec.start?.ready?.timeoutMs ?? 0))
+  const progress = (): void => patience.heard()
+  const ends = AbortSignal.any([signal, patience.signal])
+  return await core.node.create({ spec, incarnation: status.incarnation, progress }, ends)
 }
 
 async function settleFailure(core: Core, id: SandboxId, cause: CoveError): Promise<CoveError> {
