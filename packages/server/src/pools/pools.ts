@@ -21,8 +21,9 @@ export interface PoolView {
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const MOST_POOLS = 64
 const MOST_MACHINES = 64
-/** A template may come to mean another image; pools follow in this time. */
+/** A template may come to mean another image; pools follow in this time. Where there is none, others may make one. */
 const FOLLOW_MS = 30_000
+const IDLE_MS = 10 * 60_000
 
 /** What is to be made ahead, for the doors; the node is told whenever that changes. */
 export class Pools {
@@ -31,6 +32,9 @@ export class Pools {
   readonly #records: Collection<PoolRecord>
   readonly #problems = new Map<string, string>()
   #applying: Promise<void> = Promise.resolve()
+  #count = 0
+  /** Ends the long sleep of a server without pools. */
+  #wake = new AbortController()
 
   constructor(core: Core, store: Store) {
     this.#core = core
@@ -97,7 +101,9 @@ export class Pools {
       await this.apply().catch((error: unknown) => {
         log.warn('the node was not told of its pools', { error: CoveError.from(error).message })
       })
-      await clock.sleep(FOLLOW_MS, signal).catch(() => undefined)
+      this.#wake = new AbortController()
+      const pause = this.#count === 0 ? IDLE_MS : FOLLOW_MS
+      await clock.sleep(pause, AbortSignal.any([signal, this.#wake.signal])).catch(() => undefined)
     }
     await this.#applying
   }
@@ -122,6 +128,8 @@ export class Pools {
 
   async #apply(): Promise<void> {
     const { entries } = await this.#records.all()
+    if (this.#count === 0 && entries.length > 0) this.#wake.abort()
+    this.#count = entries.length
     const specs: PoolSpec[] = []
     for (const { id, value } of entries) {
       try {
