@@ -1,5 +1,6 @@
 export * from './gen/cove/v1/file_pb.ts'
 export * from './gen/cove/v1/identity_pb.ts'
+export * from './gen/cove/v1/image_pb.ts'
 export * from './gen/cove/v1/pool_pb.ts'
 export * from './gen/cove/v1/port_pb.ts'
 export * from './gen/cove/v1/process_pb.ts'

@@ -6,6 +6,7 @@ import type { CallOptions } from './call-options.ts'
 import { callerInfo } from './convert/identity.ts'
 import type { CallerInfo } from './identity-info.ts'
 import type { Environment } from './installation.ts'
+import { Images } from './images.ts'
 import { Keys } from './keys.ts'
 import { Pools } from './pools.ts'
 import { Projects } from './projects.ts'
@@ -69,6 +70,7 @@ export class Cove {
   /** Directories that outlive sandboxes. */
   readonly volumes: Volumes
   /** Machines made ahead of time. */
+  readonly images: Images
   readonly pools: Pools
   readonly #rpc: Rpc
 
@@ -101,6 +103,7 @@ export class Cove {
     this.templates = new Templates(rpc)
     this.snapshots = new Snapshots(rpc)
     this.volumes = new Volumes(rpc)
+    this.images = new Images(rpc)
     this.pools = new Pools(rpc)
   }
 

@@ -42,6 +42,7 @@ export type {
 export { Files } from './files.ts'
 export type { AuditEvent, CallerInfo, KeyInfo, ProjectInfo } from './identity-info.ts'
 export type { Environment } from './installation.ts'
+export { Images, type PullProgress, type StoredImageInfo } from './images.ts'
 export { Keys, type CreateKeyOptions, type ListKeysOptions, type NewKey } from './keys.ts'
 export { Pages, type Page } from './pages.ts'
 export { Pools, type PoolInfo, type PoolOptions } from './pools.ts'

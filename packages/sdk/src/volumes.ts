@@ -39,7 +39,7 @@ export interface CreateVolumeOptions extends CallOptions {
   /** Enforced, or the create is refused. Default: as much as the disk has, or as the source has. */
   readonly sizeBytes?: number
   readonly labels?: Readonly<Record<string, string>>
-  /** A volume whose content it gets, as it is at one moment. */
+  /** A volume whose content it gets: as it is at one moment where that has a size, else file by file. */
   readonly source?: string
   /** It can only be read: with a source, a snapshot of it. Default false. */
   readonly readOnly?: boolean

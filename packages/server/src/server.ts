@@ -11,6 +11,7 @@ import { portMethods } from './doors/connect/port-methods.ts'
 import { processMethods } from './doors/connect/process-methods.ts'
 import { buildServices } from './doors/connect/router.ts'
 import { sandboxMethods } from './doors/connect/sandbox-methods.ts'
+import { imageMethods } from './doors/connect/image-methods.ts'
 import { poolMethods } from './doors/connect/pool-methods.ts'
 import { snapshotMethods } from './doors/connect/snapshot-methods.ts'
 import { volumeMethods } from './doors/connect/volume-methods.ts'
@@ -35,6 +36,7 @@ import { Activity } from './sandboxes/activity.ts'
 import type { Core } from './sandboxes/core.ts'
 import { Ledger } from './sandboxes/ledger.ts'
 import { Operations } from './sandboxes/operations.ts'
+import { Images } from './images/images.ts'
 import { Pools } from './pools/pools.ts'
 import { Sandboxes } from './sandboxes/sandboxes.ts'
 import { SnapshotBook } from './snapshots/snapshot-book.ts'
@@ -143,6 +145,7 @@ export async function openServer(options: ServerOptions): Promise<CoveServer> {
       sandboxes: sandboxMethods(sandboxes, snapshots, limits),
       snapshots: snapshotMethods(snapshots),
       volumes: volumeMethods(volumes),
+      images: imageMethods(new Images(core), limits),
       pools: poolMethods(pools),
       processes: processMethods(sandboxes, random, limits),
       files: fileMethods(sandboxes, identity.fileUrls, limits),

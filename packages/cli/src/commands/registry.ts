@@ -87,6 +87,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./volume.ts'),
   },
   {
+    name: 'image',
+    summary: 'what the node keeps of images: list, pull and remove them',
+    group: SANDBOXES,
+    load: () => import('./image.ts'),
+  },
+  {
     name: 'pool',
     summary: 'keep machines ready for sandboxes to come',
     group: SANDBOXES,

@@ -14,6 +14,7 @@ export type Kind =
   | 'snapshot'
   | 'volume'
   | 'pool'
+  | 'image'
   | 'driver'
   | 'signal'
   | 'program'
@@ -48,6 +49,7 @@ const ARGUMENTS: Readonly<Record<string, Kind>> = {
   snapshots: 'snapshot',
   volume: 'volume',
   volumes: 'volume',
+  images: 'image',
   pool: 'pool',
   pools: 'pool',
 }

@@ -113,6 +113,8 @@ async function fromServer(
       }))
     case 'volume':
       return (await cove.volumes.list({ signal })).map(({ name, id }) => ({ value: name, about: id }))
+    case 'image':
+      return (await cove.images.list({ signal })).map(({ id, source }) => ({ value: id, about: source }))
     case 'pool':
       return (await cove.pools.list({ signal })).map(({ name, template }) => ({ value: name, about: template }))
     case 'driver':

@@ -8,8 +8,17 @@ import type { FetchProgress, StoredImage } from './images.ts'
 /** The images of one node, for the control plane. */
 export interface NodeImages {
   list(): Promise<readonly StoredImage[]>
-  /** Fetched and pinned under a name, so that it stays until that name is unpinned. */
-  fetch(source: string, pin: string, progress: (step: FetchProgress) => void, signal: AbortSignal): Promise<ImageInfo>
+  /**
+   * Fetched and pinned under a name, so that it stays until that name is unpinned. With `refresh` its registry is asked
+   * also when an image of this name is here.
+   */
+  fetch(
+    source: string,
+    pin: string,
+    progress: (step: FetchProgress) => void,
+    signal: AbortSignal,
+    refresh?: boolean,
+  ): Promise<ImageInfo>
   pin(name: string, id: ImageId): Promise<void>
   unpin(name: string): Promise<void>
   remove(id: ImageId): Promise<void>

@@ -4,8 +4,8 @@ import type { ImageStore, NodeImages } from '@cove/domain'
 export function nodeImages(images: ImageStore): NodeImages {
   return {
     list: () => images.list(),
-    async fetch(source, pin, progress, signal) {
-      using lease = await images.fetch(source, { signal, progress })
+    async fetch(source, pin, progress, signal, refresh = false) {
+      using lease = await images.fetch(source, { signal, progress, refresh })
       await images.pin(pin, lease.info.id)
       return lease.info
     },

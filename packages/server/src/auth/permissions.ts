@@ -21,6 +21,10 @@ const NEEDS: Readonly<Record<string, Role>> = {
   'VolumeService/GetVolume': 'viewer',
   'VolumeService/ListVolumes': 'viewer',
   'VolumeService/DeleteVolume': 'member',
+  'ImageService/ListImages': 'admin',
+  'ImageService/PullImage': 'member',
+  'ImageService/DeleteImage': 'admin',
+  'ImageService/PruneImages': 'admin',
   // Machines that nobody has asked for cost memory.
   'PoolService/SetPool': 'admin',
   'PoolService/ListPools': 'viewer',

@@ -68,6 +68,11 @@ const MAY: Readonly<Record<string, string>> = {
   'VolumeService/GetVolume': 'vma',
   'VolumeService/ListVolumes': 'vma',
   'VolumeService/DeleteVolume': 'ma',
+  // Of the node itself: for the operator.
+  'ImageService/ListImages': '',
+  'ImageService/PullImage': 'ma',
+  'ImageService/DeleteImage': '',
+  'ImageService/PruneImages': '',
   'PoolService/SetPool': 'a',
   'PoolService/ListPools': 'vma',
   'PoolService/DeletePool': 'a',

@@ -2,6 +2,7 @@ import type { DescMethod, DescService } from '@bufbuild/protobuf'
 import {
   FileService,
   IdentityService,
+  ImageService,
   PoolService,
   PortService,
   ProcessService,
@@ -38,6 +39,7 @@ export interface AllMethods {
   readonly sandboxes: Methods<typeof SandboxService>
   readonly snapshots: Methods<typeof SnapshotService>
   readonly volumes: Methods<typeof VolumeService>
+  readonly images: Methods<typeof ImageService>
   readonly pools: Methods<typeof PoolService>
   readonly processes: Methods<typeof ProcessService>
   readonly files: Methods<typeof FileService>
@@ -91,6 +93,7 @@ export function buildServices(all: AllMethods, options: ServiceOptions): Service
   add(SandboxService, all.sandboxes)
   add(SnapshotService, all.snapshots)
   add(VolumeService, all.volumes)
+  add(ImageService, all.images)
   add(PoolService, all.pools)
   add(ProcessService, all.processes)
   add(FileService, all.files)
