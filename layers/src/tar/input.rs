@@ -91,6 +91,14 @@ impl<S: Source> Input<S> {
         Ok(())
     }
 
+    /// Zeros behind a content. An archive may end in them: some programs write none behind the last content.
+    pub fn skip_padding(&mut self, length: u64) -> Result<()> {
+        match self.fill(length as usize)? as u64 {
+            there if there < length => self.skip(there),
+            _ => self.skip(length),
+        }
+    }
+
     /// Reads what is left and forgets it.
     pub fn drain(&mut self) -> Result<()> {
         while self.fill(1)? > 0 {

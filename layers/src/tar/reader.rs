@@ -31,7 +31,7 @@ impl<S: Source> Reader<S> {
         let mut described = false;
         loop {
             self.input.skip(self.rest)?;
-            self.input.skip(self.padding)?;
+            self.input.skip_padding(self.padding)?;
             self.rest = 0;
             self.padding = 0;
             let block = match self.input.block()? {

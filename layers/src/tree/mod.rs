@@ -185,23 +185,20 @@ impl Tree {
                     }
                     // What is below in other layers stays hidden.
                     files::remove_file_at(directory, &name).tried("replace an entry")?;
-                    self.imply(name)?;
-                    self.mark_opaque()?;
+                    self.imply(name, true)?;
                     Ok(None)
                 }
                 Err(error) => Err(Failure::system("read a link", error)),
             },
             Err(Errno(c::ENOENT)) if make => {
-                let mut path: Vec<&[u8]> = self.frames[1..].iter().map(|frame| &frame.name[..]).collect();
-                path.push(&name);
-                match self.over.find(&path)? {
+                match self.find_below(Some(&name))? {
                     Found::Link(target) => {
                         self.implied += 1;
                         Ok(Some(target))
                     }
                     Found::Other => Err(Failure::invalid("what it is in is no folder")),
                     Found::Nothing | Found::Folder(_) => {
-                        self.imply(name)?;
+                        self.imply(name, false)?;
                         Ok(None)
                     }
                 }
@@ -234,21 +231,35 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes a folder that nobody has described yet, and goes into it.
-    fn imply(&mut self, name: Vec<u8>) -> Result<()> {
+    /// What the layers below have for the current folder, or for a name in it: nothing where this layer hides it.
+    fn find_below(&self, name: Option<&[u8]>) -> Result<Found> {
+        for frame in &self.frames {
+            if over::is_opaque(&frame.fd)? {
+                return Ok(Found::Nothing);
+            }
+        }
+        let mut path: Vec<&[u8]> = self.frames[1..].iter().map(|frame| &frame.name[..]).collect();
+        path.extend(name);
+        self.over.find(&path)
+    }
+
+    /// Makes a folder that nobody has described yet, and goes into it. `hides`: what layers below have there.
+    fn imply(&mut self, name: Vec<u8>, hides: bool) -> Result<()> {
         let directory = self.top_fd();
         files::make_dir_at(directory, &name, 0o755).tried("make a folder")?;
         self.top().changed = true;
         self.implied += 1;
         let fd = sys::open_dir_at(directory, &name).tried("open a folder")?;
         self.push(name, fd)?;
+        if hides {
+            self.mark_opaque()?;
+        }
         self.describe_implied()
     }
 
     /// Gives the current folder what it has in the layers below, or what a folder has that nobody describes.
     fn describe_implied(&mut self) -> Result<()> {
-        let path: Vec<&[u8]> = self.frames[1..].iter().map(|frame| &frame.name[..]).collect();
-        let like = match self.over.find(&path)? {
+        let like = match self.find_below(None)? {
             Found::Folder(fd) => {
                 let found = files::stat(fd.as_raw_fd()).tried("look at a folder")?;
                 let mut attributes =

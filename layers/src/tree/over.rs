@@ -71,7 +71,7 @@ fn look(layer: &OwnedFd, names: &[&[u8]]) -> Result<Look> {
     Ok(Look::Found(Found::Folder(folder)))
 }
 
-fn is_opaque(folder: &OwnedFd) -> Result<bool> {
+pub fn is_opaque(folder: &OwnedFd) -> Result<bool> {
     let names = attributes::names(attributes::Holder::Open(folder.as_raw_fd())).tried("read attributes")?;
     Ok(names.iter().any(|name| OPAQUE.contains(&&name[..])))
 }

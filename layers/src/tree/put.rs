@@ -58,8 +58,7 @@ impl Tree {
         if hides {
             self.mark_opaque()?;
         }
-        let path: Vec<&[u8]> = self.frames[1..].iter().map(|frame| &frame.name[..]).collect();
-        if keep && !matches!(self.over.find(&path)?, super::Found::Nothing) {
+        if keep && !matches!(self.find_below(None)?, super::Found::Nothing) {
             return self.describe_implied();
         }
         self.describe_folder(described)
