@@ -17,6 +17,9 @@ use super::mount_points::MountPoints;
 use crate::sys::c::{EBUSY, EINVAL, O_DIRECTORY, O_PATH};
 use crate::sys::{self, files, mount as calls};
 
+/// Bytes of paths of lower folders that go into a mount's options as they are: the kernel takes a page of options.
+const MAX_PATHS: usize = 2_048;
+
 /// A step that failed, in words, and why.
 pub type Failure = (String, io::Error);
 
@@ -171,7 +174,12 @@ fn make_one(
                     (upper.clone(), work.clone())
                 }
             };
-            let lower = if trees.is_empty() { lower.join(":") } else { stage(trees, writable, target)? };
+            let paths = lower.join(":");
+            let lower = match trees.is_empty() {
+                true if paths.len() <= MAX_PATHS => paths,
+                true => stage_links(lower, target)?,
+                false => stage(trees, writable, target)?,
+            };
             let options = format!("lowerdir={},upperdir={},workdir={},userxattr", lower, upper, work);
             let (overlay, flags) = (c("overlay")?, calls::MS_NOSUID | calls::MS_NODEV);
             let made = calls::mount(Some(&overlay), &c(target)?, Some(&overlay), flags, Some(&c(&options)?));
@@ -214,6 +222,20 @@ fn make_devices(target: &str, points: &MountPoints) -> Result<(), Failure> {
     let (kind, options) = (c("devpts")?, c("newinstance,ptmxmode=0666,mode=620")?);
     let flags = calls::MS_NOSUID | calls::MS_NOEXEC;
     step(name, calls::mount(Some(&kind), &c(&terminals)?, Some(&kind), flags, Some(&options)))
+}
+
+/// Gives the folders short names, by links in a small tmpfs that the overlay then covers.
+fn stage_links(lower: &[String], target: &str) -> Result<String, Failure> {
+    let name = || format!("stage the lower folders of {}", target);
+    let (tmpfs, options) = (c("tmpfs")?, c("size=2m,mode=755")?);
+    step(name, calls::mount(Some(&tmpfs), &c(target)?, Some(&tmpfs), calls::MS_NODEV, Some(&options)))?;
+    step(name, std::env::set_current_dir(target))?;
+    let mut names = Vec::new();
+    for (index, folder) in lower.iter().enumerate() {
+        step(name, std::os::unix::fs::symlink(folder, index.to_string()))?;
+        names.push(index.to_string());
+    }
+    Ok(names.join(":"))
 }
 
 /// Attaches the trees inside a small tmpfs that the overlay then covers, so that they have short names and no place

@@ -296,8 +296,9 @@ fn mount(item: &Fields<'_>) -> Result<Mount, Fault> {
         2 => {
             let lower = paths(item, 6, "lower folder")?;
             let (upper, work) = (path(item, 7, "upper folder")?, path(item, 8, "work folder")?);
-            if lower.is_empty() || lower.len() > 64 {
-                return Err(Fault::invalid("an overlay needs 1 to 64 lower folders"));
+            // As many as the layers that image formats know, and those that a machine adds.
+            if lower.is_empty() || lower.len() > 130 {
+                return Err(Fault::invalid("an overlay needs 1 to 130 lower folders"));
             }
             // These would need escapes in the mount's options, with rules that differ between kernels.
             for folder in lower.iter().chain([&upper, &work]) {

@@ -72,6 +72,21 @@ for (const [tool, open] of Object.entries(DRIVERS)) {
       expect(await run(machine, 'id -un; pwd; touch /tmp/y && echo made', 'user')).toBe('user\n/home/user\nmade\n')
     })
 
+    it('lie over each other in as many layers as an image has at most, whatever their names take', async () => {
+      const deep = join(folder, 'a-rather-long-name-for-a-folder-of-layers'.repeat(3))
+      const layers = await Promise.all(
+        Array.from({ length: 126 }, async (_, at) => {
+          const layer = join(deep, String(at))
+          await mkdir(layer, { recursive: true, mode: 0o755 })
+          await writeFile(join(layer, 'top'), String(at))
+          await writeFile(join(layer, `of-${at}`), 'x')
+          return layer
+        }),
+      )
+      const machine = await make({ from: { kind: 'layers', lower: [...layers, ...image.lower] } })
+      expect(await run(machine, 'cat /top; echo; ls / | grep -c ^of-')).toBe('0\n126\n')
+    })
+
     it('without an account `user` run everything as root, and know no other name', async () => {
       await mkdir(join(top, 'etc'))
       await writeFile(join(top, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\n')

@@ -2,8 +2,8 @@ import { CoveError } from '@cove/domain'
 import type { ImageSource } from '../registry/image-source.ts'
 import { isObject, parseJson } from '../registry/json.ts'
 
-/** As many folders as the launcher lays over each other, less those that a machine adds. */
-export const MAX_LAYERS = 60
+/** As many as other engines take; the launcher lays these over each other, and what a machine adds. */
+export const MAX_LAYERS = 127
 const MAX_VARIABLES = 2_000
 const MAX_VARIABLE_BYTES = 256 * 1024
 const MAX_ARGUMENTS = 2_000

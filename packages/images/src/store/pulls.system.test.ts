@@ -231,7 +231,7 @@ describe.skipIf(missing !== undefined)('images from elsewhere', () => {
     const many = Array.from({ length: 3_000 }, (_, at) => `V${at}=x`)
     using image = new TestImage({ layers: [BASE], config: { Env: many } })
     await expect(store.fetch(`oci-layout:${image.folder}`, quietly())).rejects.toMatchObject({ code: 'image-invalid' })
-    using deep = new TestImage({ layers: Array.from({ length: 61 }, (_, at) => tarBytes([{ name: `f${at}` }])) })
+    using deep = new TestImage({ layers: Array.from({ length: 128 }, (_, at) => tarBytes([{ name: `f${at}` }])) })
     await expect(store.fetch(`oci-layout:${deep.folder}`, quietly())).rejects.toMatchObject({ code: 'image-invalid' })
   })
 })
