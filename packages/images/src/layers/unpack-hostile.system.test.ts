@@ -86,7 +86,9 @@ describe('a layer that was made to harm', () => {
     }
     // Some programs leave the end mark out, and the zeros that fill up the last block.
     for (const length of [whole.length, whole.length - 1, whole.length - 24]) {
-      expect(await unpack(whole.subarray(0, length)), String(length)).toMatchObject({ facts: { 'a/f': { content: expect.stringMatching(/^1000 /) } } })
+      expect(await unpack(whole.subarray(0, length)), String(length)).toMatchObject({
+        facts: { 'a/f': { content: expect.stringMatching(/^1000 /) } },
+      })
     }
   })
 
