@@ -255,8 +255,8 @@ async function settle(
     slot.doomed = undefined
     const obtained = await obtain()
     if (obtained === undefined) return undefined
-    const { running, session } = obtained
-    await startSandbox(parts, session, wish.spec, wish.progress, signal)
+    const { running, session, awake = false } = obtained
+    if (!awake) await startSandbox(parts, session, wish.spec, wish.progress, signal)
     slot.record = running
     slot.session = session
     watchMachine(parts, slot, session)
@@ -293,7 +293,7 @@ async function becomeSandbox(
     session.end(new CoveError('wrong-state', `sandbox ${record.sandbox} did not start`, { state: 'failed' }))
     throw session.exit === undefined ? error : endedEarly(session.exit, error)
   }
-  return { running, session }
+  return { running, session, awake: saved !== undefined }
 }
 
 function endedEarly(exit: Exit, cause: unknown): CoveError {

@@ -13,6 +13,8 @@ const PATIENCE_MS = 2_000
 export interface Claimed {
   readonly running: LiveRecord
   readonly session: GuestSession
+  /** It goes on from a saved memory: what is to run in it runs already, or has ended as it was to. */
+  readonly awake?: boolean
 }
 
 /**

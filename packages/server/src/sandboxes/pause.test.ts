@@ -28,6 +28,18 @@ afterEach(async () => {
 const statusOf = async ({ server }: House, ref: string): Promise<Sandbox['status']> =>
   (await server.sandboxes.get(SCOPE, ref)).status
 
+test('a lifetime that is given while it is frozen counts from its waking', async () => {
+  const one = await house()
+  const { sandboxes } = one.server
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box', idleTimeout: 'never', lifetime: 30 * MINUTE })
+  await sandboxes.pause(SCOPE, 'box')
+  await one.clock.advance(600 * MINUTE)
+  await sandboxes.updateTimeouts(SCOPE, 'box', { lifetime: 20 * MINUTE })
+  await one.clock.advance(100 * MINUTE)
+  const { status } = await sandboxes.resume(SCOPE, 'box')
+  expect(status).toMatchObject({ state: 'running', deadline: one.clock.now() + 20 * MINUTE })
+})
+
 test('frozen time burns neither the idle timeout nor the lifetime', async () => {
   const one = await house()
   const { sandboxes } = one.server

@@ -1,7 +1,7 @@
 import { CoveError, type Compare, type Limits, type SandboxSpec } from '@cove/domain'
 import type { Scope } from '../auth/principal.ts'
 import type { Core } from './core.ts'
-import type { CreateRequest } from './request.ts'
+import { checkEnv, type CreateRequest } from './request.ts'
 
 /** What the names of a create mean now. */
 export interface Resolved {
@@ -23,8 +23,11 @@ export async function resolveCreate(core: Core, scope: Scope, request: CreateReq
       : core.snapshots.resolve(scope.project, request.snapshot),
     core.volumes.resolve(scope.project, request.volumes ?? []),
   ])
+  const env = { ...ground.spec.env, ...request.env }
+  // What comes from a snapshot came from a request once, and may have grown with each sandbox in between.
+  if (request.snapshot !== undefined) checkEnv(env, 'env with that of the snapshot')
   return {
-    spec: { ...ground.spec, env: { ...ground.spec.env, ...request.env }, volumes: volumes.uses },
+    spec: { ...ground.spec, env, volumes: volumes.uses },
     limits: { ...ground.limits, ...request.limits },
     compare: [...ground.compare, ...volumes.compare],
   }

@@ -146,7 +146,7 @@ export class Sandboxes {
       }
       const { deadline: _old, ...status } = entry.status
       const kept = _old === undefined ? {} : { deadline: _old }
-      const deadline = change.lifetime === undefined ? kept : deadlineOf(change.lifetime, clock.now())
+      const deadline = change.lifetime === undefined ? kept : deadlineOf(change.lifetime, startOf(status, clock.now()))
       return { spec: { ...entry.spec, ...change }, status: { ...status, ...deadline } }
     })
   }
@@ -215,6 +215,11 @@ function checkIncarnation(sandbox: Sandbox, wanted: number): void {
     sandbox: sandbox.spec.id,
     incarnation,
   })
+}
+
+/** From when a lifetime counts: what is frozen gets its frozen time back when it wakes, from its beginning on. */
+function startOf({ state, changedAt, burnsWhilePaused }: Sandbox['status'], now: number): number {
+  return state === 'paused' && burnsWhilePaused !== true ? changedAt : now
 }
 
 function deadlineOf(lifetime: Timeout, now: number): { deadline?: number } {

@@ -8,6 +8,7 @@ import {
   type SandboxSpec,
   type SnapshotId,
 } from '@cove/domain'
+import { parseStart } from '../templates/template-record.ts'
 
 /** One saved state as the store has it. */
 export interface SnapshotRecord {
@@ -29,7 +30,7 @@ export interface SnapshotRecord {
   readonly labels: Readonly<Record<string, string>>
   readonly node: string
   /** What sandboxes that are made of it have unless they are told otherwise. */
-  readonly spec: Pick<SandboxSpec, 'template' | 'env' | 'user' | 'workdir'> & { readonly limits: Limits }
+  readonly spec: Pick<SandboxSpec, 'template' | 'env' | 'user' | 'workdir' | 'start'> & { readonly limits: Limits }
 }
 
 export function parseSnapshotRecord(value: unknown): SnapshotRecord {
@@ -60,6 +61,7 @@ export function parseSnapshotRecord(value: unknown): SnapshotRecord {
       env: textsOf(spec['env']),
       ...textField(spec, 'user'),
       ...textField(spec, 'workdir'),
+      ...(spec['start'] === undefined ? {} : { start: parseStart(objectOf(spec['start'])) }),
       limits: objectOf(spec['limits'] ?? {}),
     },
   }

@@ -39,6 +39,31 @@ describe('snapshots', () => {
     expect(house.node.calls).toContain(`remove snapshot ${snapshot?.id}`)
   })
 
+  test('run what their template starts, in whatever is made of them and of that again', async () => {
+    const start = { argv: ['serve'], ready: { port: 80, timeout: { seconds: 5n, nanos: 0 } } }
+    const { build } = await cove.templates.buildTemplate({ name: 'web', source: 'host', start })
+    const { image } = (await cove.snapshots.createSnapshot({ sandbox: await made('any') })).snapshot ?? {}
+    const [stored] = (await house.node.images.list()).filter(({ info }) => info.id === image)
+    if (stored === undefined) throw new Error('no image')
+    house.node.builds.tell(build, { type: 'done', image: stored.info })
+    await Array.fromAsync(cove.templates.followBuild({ build }))
+    await cove.sandboxes.createSandbox({ name: 'box', template: 'web' })
+    await cove.snapshots.createSnapshot({ sandbox: 'box', name: 'first' })
+    await cove.sandboxes.createSandbox({ name: 'child', snapshot: 'first' })
+    await cove.sandboxes.forkSandbox({ id: 'child' })
+    const asked = house.node.requests.slice(-3).map(({ spec }) => spec.start)
+    expect(asked).toEqual(
+      Array.from({ length: 3 }, () => ({ argv: ['serve'], ready: { kind: 'port', port: 80, timeoutMs: 5_000 } })),
+    )
+  })
+
+  test('cannot make an environment grow without end', async () => {
+    const env = (name: string) => ({ [name]: 'x'.repeat(120_000) })
+    await cove.sandboxes.createSandbox({ name: 'box', env: env('A') })
+    await cove.snapshots.createSnapshot({ sandbox: 'box', name: 'first' })
+    expect(await codeOf(cove.sandboxes.createSandbox({ snapshot: 'first', env: env('B') }))).toBe('invalid-argument')
+  })
+
   test('keep their memory where that is asked for', async () => {
     await made('box')
     const { snapshot } = await cove.snapshots.createSnapshot({ sandbox: 'box', kind: SnapshotKind.MEMORY })

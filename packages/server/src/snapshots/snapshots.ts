@@ -227,6 +227,7 @@ export class Snapshots {
         env: spec.env,
         ...(spec.user === undefined ? {} : { user: spec.user }),
         ...(spec.workdir === undefined ? {} : { workdir: spec.workdir }),
+        ...(spec.start === undefined ? {} : { start: spec.start }),
         limits: spec.limits,
       },
     }

@@ -97,7 +97,7 @@ function parsePlan(fields: Fields): TemplatePlan {
   }
 }
 
-function parseStart(fields: Fields): StartCommand {
+export function parseStart(fields: Fields): StartCommand {
   const { argv, ready } = fields
   if (!Array.isArray(argv)) throw new TypeError('no argv')
   if (ready === undefined) return { argv: argv.map(String) }
