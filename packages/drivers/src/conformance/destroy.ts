@@ -31,6 +31,19 @@ export function destroyChapter(stage: Stage): void {
       expect(await stage.rig.leftovers()).toEqual([])
     })
 
+    it('of one that is being made leaves nothing of it', async () => {
+      for (const disk of [undefined, stage.newDisk()]) {
+        const id = stage.newId()
+        const making = codeOf(stage.create(disk === undefined ? {} : { disk }, id))
+        await stage.driver.destroy(id)
+        await making
+        // Of the driver's own account too: the machine is not there, and its disk is free.
+        expect((await Array.fromAsync(stage.driver.recover())).length).toBe(0)
+        if (disk !== undefined) await stage.driver.removeDisk(disk)
+        expect(await stage.rig.leftovers()).toEqual([])
+      }
+    })
+
     it('frees the id of a machine', async () => {
       const { id } = await stage.create()
       await stage.driver.destroy(id)

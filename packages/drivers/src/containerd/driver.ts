@@ -25,6 +25,7 @@ import { planCgroups, type CgroupFiles } from '../cgroups/plan.ts'
 import { checkSpec, hostSize, refuseProblems } from '../host/check-spec.ts'
 import type { MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
+import { Turns } from '../host/turns.ts'
 import { findProgram } from '../launched/find-program.ts'
 import { keepLimits, keptLimits } from '../launched/kept-limits.ts'
 import { resizeMachine } from '../launched/resize.ts'
@@ -41,7 +42,6 @@ import { HOST_PROBLEM, NO_IMAGE_PROBLEM, NO_RUNTIME, NOT_ROOT } from './refusals
 import { exitOf } from './exit-of.ts'
 import { upperOf } from './upper-of.ts'
 import { TaskExits, type TaskStatus } from './task-exits.ts'
-import { Turns } from './turns.ts'
 
 const SWEEP_MS = 60_000
 /** Containers by containerd and runc: own mounts, processes, network; the host's users and kernel, filtered. */
@@ -123,14 +123,17 @@ class ContainerdDriver implements Driver, KeepsDisks {
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
     refuseProblems(this.validate(spec))
     if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
-    const parts = await this.#open()
-    refuseProblems(this.validate(spec))
-    if (parts.prepared.runtime === undefined) {
-      throw new CoveError('isolation-unavailable', NO_RUNTIME.reason, {}, { fix: NO_RUNTIME.fix })
-    }
-    await this.#payDebts()
-    parts.holdings.claim(id, spec.disk)
-    return this.#turns.take(id, () => this.#make(parts, id, spec, context))
+    if (this.#debts.size > 0 || this.#paying !== undefined) await this.#payDebts()
+    // What is destroyed while it is made must not be there afterwards.
+    return this.#turns.take(id, async () => {
+      const parts = await this.#open()
+      refuseProblems(this.validate(spec))
+      if (parts.prepared.runtime === undefined) {
+        throw new CoveError('isolation-unavailable', NO_RUNTIME.reason, {}, { fix: NO_RUNTIME.fix })
+      }
+      parts.holdings.claim(id, spec.disk)
+      return this.#make(parts, id, spec, context)
+    })
   }
 
   async #make(parts: Parts, id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
@@ -204,12 +207,13 @@ class ContainerdDriver implements Driver, KeepsDisks {
   }
 
   async destroy(id: MachineId): Promise<void> {
-    const parts = await this.#open()
-    await this.#turns.take(id, async () => {
-      await endMachine(parts.prepared, id, this.#debts.has(id))
-      parts.exits.forget(containerOf(id))
-      parts.holdings.release(id)
+    const parts = await this.#turns.take(id, async () => {
+      const opened = await this.#open()
+      await endMachine(opened.prepared, id, this.#debts.has(id))
+      opened.exits.forget(containerOf(id))
+      opened.holdings.release(id)
       this.#debts.delete(id)
+      return opened
     })
     this.#sweepImages(parts)
   }

@@ -29,6 +29,7 @@ import { endFailedStart, launchedRecords, recoverLaunched, type LaunchedRecord }
 import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
+import { Turns } from '../host/turns.ts'
 import { USER_ID } from '../host-template/skeleton.ts'
 import { describeHost } from './describe-host.ts'
 import { diskOf } from './disk-of.ts'
@@ -66,6 +67,7 @@ export class ToolDriver implements Driver, KeepsDisks {
   readonly #random: Random
   readonly #log: Log
   readonly #host = hostSize()
+  readonly #turns = new Turns<MachineId>()
   #opening: Promise<Parts> | undefined
   /** Known once the driver is open; until then `validate` is generous and `create` decides. */
   #missing: MissingLimits = {}
@@ -132,7 +134,12 @@ export class ToolDriver implements Driver, KeepsDisks {
     )
   }
 
-  async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
+  /** One after the other for each machine: what is destroyed while it is made must not be there afterwards. */
+  create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
+    return this.#turns.take(id, () => this.#create(id, spec, context))
+  }
+
+  async #create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
     const parts = await this.#open()
     const { prepared, disks, blanks, ranges, holdings, networks } = parts
     if (spec.network.kind === 'internet') await networks.find()
@@ -208,7 +215,11 @@ export class ToolDriver implements Driver, KeepsDisks {
     )
   }
 
-  async destroy(id: MachineId): Promise<void> {
+  destroy(id: MachineId): Promise<void> {
+    return this.#turns.take(id, () => this.#destroy(id))
+  }
+
+  async #destroy(id: MachineId): Promise<void> {
     const { prepared, holdings, networks } = await this.#open()
     await this.#launcher.destroy(recordOf(prepared, id))
     if (networks.has(id)) await networks.end(id)

@@ -36,6 +36,7 @@ import { endFailedStart, launchedRecords, recoverLaunched, type LaunchedRecord }
 import { writeNote, type MachineNote } from '../host/machine-note.ts'
 import { proveByRunning } from '../host/prove.ts'
 import { removeTree } from '../host/remove-tree.ts'
+import { Turns } from '../host/turns.ts'
 import { GUEST_PATH } from '../host-template/skeleton.ts'
 
 export interface NativeOptions {
@@ -83,6 +84,7 @@ class NativeDriver implements Driver, KeepsDisks {
   readonly #host = hostSize()
   /** Machines that exist, with the disk that each uses. */
   readonly #known = new Map<MachineId, DiskId | undefined>()
+  readonly #turns = new Turns<MachineId>()
   #opening: Promise<Parts> | undefined
   #missing: MissingLimits = { diskBytes: NO_DISK }
   #proven = false
@@ -131,7 +133,12 @@ class NativeDriver implements Driver, KeepsDisks {
     return problems
   }
 
-  async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
+  /** One after the other for each machine: what is destroyed while it is made must not be there afterwards. */
+  create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
+    return this.#turns.take(id, () => this.#create(id, spec, context))
+  }
+
+  async #create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
     const parts = await this.#open()
     refuseProblems(this.validate(spec))
     if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
@@ -206,7 +213,11 @@ class NativeDriver implements Driver, KeepsDisks {
     )
   }
 
-  async destroy(id: MachineId): Promise<void> {
+  destroy(id: MachineId): Promise<void> {
+    return this.#turns.take(id, () => this.#destroy(id))
+  }
+
+  async #destroy(id: MachineId): Promise<void> {
     const parts = await this.#open()
     await this.#launcher.destroy(recordOf(id))
     await removeTree(join(parts.machines, id))
