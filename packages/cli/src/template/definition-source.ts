@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { join, resolve, sep } from 'node:path'
 import { CoveError, parseSource, readsNode, type SourceKind } from '@cove/domain'
 
@@ -21,6 +21,15 @@ export function definitionSource(source: string, directory: string, path: string
   const given = files.path.startsWith('./') ? join(directory, files.path) : files.path
   const rest = source.slice(files.kind.length + 1 + files.path.length)
   const whole = `${files.kind}:${resolve(given)}${rest}`
+  const inside = resolve(given) === resolve(directory) || resolve(given).startsWith(`${resolve(directory)}${sep}`)
+  if (inside && !existsSync(given)) {
+    throw new CoveError(
+      'config-invalid',
+      `${path} takes its source from ${JSON.stringify(files.path.slice(0, 200))}, which is not there`,
+      { path },
+      { fix: 'Correct the path; one that begins with ./ is meant from the directory of the definition.' },
+    )
+  }
   if (!isBelow(resolve(given), directory)) {
     throw new CoveError(
       'config-invalid',

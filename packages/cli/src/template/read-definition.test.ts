@@ -118,16 +118,19 @@ describe('files of the node', () => {
     expect(sourceOf('my-template:1.0')).toBe('my-template:1.0')
   })
 
-  it.each([
-    'directory:/root',
-    'directory:./../private',
-    'tar:/etc/passwd',
-    'directory:./link',
-    'oci-layout:./none:latest',
-  ])('are none when they lie elsewhere, unless that is said on the command line: %s', (source) => {
+  it.each(['directory:/root', 'directory:./../private', 'tar:/etc/passwd', 'directory:./link', 'directory:/nowhere'])(
+    'are none when they lie elsewhere, unless that is said on the command line: %s',
+    (source) => {
+      expect(() => sourceOf(source)).toThrow(
+        expect.objectContaining({ code: 'config-invalid', fix: expect.stringContaining('--source') as string }),
+      )
+      expect(sourceOf(source, 'directory:/root')).toBe('directory:/root')
+    },
+  )
+
+  it.each(['oci-layout:./none:latest', 'directory:./rooot'])('are none when they are not there: %s', (source) => {
     expect(() => sourceOf(source)).toThrow(
-      expect.objectContaining({ code: 'config-invalid', fix: expect.stringContaining('--source') as string }),
+      expect.objectContaining({ message: expect.stringContaining('not there'), fix: expect.stringContaining('path') }),
     )
-    expect(sourceOf(source, 'directory:/root')).toBe('directory:/root')
   })
 })
