@@ -5,7 +5,7 @@ import { planCgroups } from '../cgroups/plan.ts'
 import { setFrozen } from '../host/cgroup-readings.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { removeCgroups } from './cgroup-tree.ts'
-import { liveProcess, signalProcess } from '../host/live-process.ts'
+import { memberOf, signalProcess } from '../host/live-process.ts'
 import { containerOf, scratchOf } from './machine-record.ts'
 import type { Prepared } from './prepare.ts'
 import { endLostShims } from './shims.ts'
@@ -24,7 +24,8 @@ export async function endMachine(prepared: Prepared, id: MachineId, suspect: boo
   const { freeze } = planCgroups(hierarchies, id, {}).files
   // What stands still cannot be ended.
   if (freeze !== undefined) await setFrozen(freeze, false).catch(() => undefined)
-  if ((await endTask(containerd, containerOf(id))) || suspect) await endLostShims(containerd, containerOf(id))
+  if ((await endTask(containerd, containerOf(id), `${hierarchies.prefix}${id}`)) || suspect)
+    await endLostShims(containerd, containerOf(id))
   await Promise.all([endLocal(prepared, id), gone(containerd.snapshots.remove(scratchOf(id)))])
   await gone(containerd.containers.delete(containerOf(id)))
 }
@@ -35,13 +36,13 @@ export async function endLocal({ hierarchies, places, folders }: Prepared, id: M
 }
 
 /** True when there was none, or it could not be ended as it should. */
-async function endTask(containerd: Containerd, container: string): Promise<boolean> {
+async function endTask(containerd: Containerd, container: string, group: string): Promise<boolean> {
   const { tasks } = containerd
   try {
     const { pid, state } = await tasks.get(container)
     if (state !== 'stopped') {
-      const process = await liveProcess(pid)
-      // A signal of our own spares the start of a runtime that does nothing else.
+      // A signal of our own spares the start of a runtime that does nothing else. The pid may mean another one by now.
+      const process = await memberOf(group, pid)
       if (process === undefined || !(await signalProcess(process, 'SIGKILL')))
         await gone(tasks.kill(container, SIGKILL))
       await tasks.wait(container, { timeoutMs: FIRST_STOP_MS }).catch(async (error: unknown) => {

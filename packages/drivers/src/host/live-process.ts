@@ -12,6 +12,15 @@ export async function liveProcess(pid: number): Promise<LiveProcess | undefined>
   return startTime === undefined ? undefined : { pid, startTime }
 }
 
+/** The process that has a pid that somebody else has told, where it is in a control group of that name. */
+export async function memberOf(group: string, pid: number): Promise<LiveProcess | undefined> {
+  const found = await liveProcess(pid)
+  if (found === undefined) return undefined
+  const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')
+  const isMember = groups.split('\n').some((line) => line.split('/').includes(group))
+  return isMember && (await isAlive(found)) ? found : undefined
+}
+
 export async function isAlive({ pid, startTime }: LiveProcess): Promise<boolean> {
   return (await startTimeOf(pid)) === startTime
 }
