@@ -108,7 +108,10 @@ export interface NodeVolumes {
   /** `limit-not-enforceable` when a required size cannot be enforced. `already-exists` for an id that is there. */
   create(id: VolumeId, size: Limit | undefined): Promise<VolumeInfo>
   list(): Promise<readonly VolumeInfo[]>
-  /** A volume of its own with the same content and size; consistent, also while the first is in use. */
+  /**
+   * A volume of its own with the same content and size: as of one moment where the first has a size of its own, file by
+   * file where it has none.
+   */
   copy(from: VolumeId, to: VolumeId, signal: AbortSignal): Promise<VolumeInfo>
   /** `wrong-state` while a sandbox uses it. Idempotent. */
   remove(id: VolumeId): Promise<void>
