@@ -13,8 +13,10 @@ const PROGRAMS = {
   erofs: { name: 'mkfs.erofs', package: 'erofs-utils' },
   ext4: { name: 'mke2fs', package: 'e2fsprogs' },
 } as const
-/** The same image gives the same file. */
+/** The same image gives the same erofs file; `mke2fs` also writes when its files came to this disk. */
 const FIXED_ID = 'c0fec0fe-c0fe-40fe-80fe-c0fec0fec0fe'
+/** Of the file system itself. */
+const SPARE_ENTRIES = 1_024
 const MIB = 2 ** 20
 
 /**
@@ -59,7 +61,7 @@ export async function makeDiskFile(
         lowerFolders(parts, image),
         work.path,
         tool,
-        ...argsFor(format, aside, work.path),
+        ...argsFor(format, aside, work.path, entriesOf(parts, image)),
       ],
       // Names of the layers are short below this folder: all have to fit into the options of one mount.
       cwd: parts.folders.base,
@@ -88,17 +90,22 @@ function lowerFolders({ folders }: StoreParts, image: HeldImage): string {
   return [...layers, below(folders.empty), ...(layers.length === 0 ? [below(folders.trash)] : [])].join(':')
 }
 
-function argsFor(format: DiskFormat, file: string, root: string): string[] {
+function argsFor(format: DiskFormat, file: string, root: string, entries: number): string[] {
   if (format === 'erofs') return ['-T', '1', '-U', FIXED_ID, file, root]
   const options = `hash_seed=${FIXED_ID},root_owner=0:0`
-  return ['-q', '-F', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-U', FIXED_ID, '-E', options, '-d', root, file]
+  // Its own guess is one file per 16 KiB, and images of small files have more of them.
+  const fixed = ['-O', '^has_journal', '-m', '0', '-N', String(entries + SPARE_ENTRIES), '-U', FIXED_ID, '-E', options]
+  return ['-q', '-F', '-t', 'ext4', ...fixed, '-d', root, file]
 }
 
 /** Room for what the file system needs itself; what is not used is a hole. */
 function sizeOf({ catalog }: StoreParts, { record }: HeldImage): number {
   const bytes = record.layers.reduce((sum, number) => sum + catalog.layer(number).bytes, 0)
-  const files = record.layers.reduce((sum, number) => sum + catalog.layer(number).entries, 0)
-  return Math.ceil((bytes * 1.3 + files * 4_608 + 64 * MIB) / MIB) * MIB
+  return Math.ceil((bytes * 1.3 + entriesOf({ catalog }, { record }) * 4_608 + 64 * MIB) / MIB) * MIB
+}
+
+function entriesOf({ catalog }: Pick<StoreParts, 'catalog'>, { record }: Pick<HeldImage, 'record'>): number {
+  return record.layers.reduce((sum, number) => sum + catalog.layer(number).entries, 0)
 }
 
 async function makeSparse(path: string, bytes: number): Promise<void> {

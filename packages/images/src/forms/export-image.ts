@@ -9,7 +9,7 @@ import type { StoreParts } from '../store/parts.ts'
 import { writeTar, type TarFile } from './tar-writer.ts'
 
 export interface ExportRequest {
-  /** Held until the archive has been read or given up. */
+  /** Held until the archive has been read or given up, or was not begun to be read for a minute. */
   readonly image: HeldImage
   readonly config: Uint8Array
   readonly format: 'oci' | 'docker'
@@ -22,8 +22,28 @@ const LAYER = 'application/vnd.oci.image.layer.v1.tar'
 /** Of a blob as it was pulled: by how it is compressed, in the words of the OCI whatever the registry's were. */
 const COMPRESSED = { none: LAYER, gzip: `${LAYER}+gzip`, zstd: `${LAYER}+zstd` } as const
 
+/** Whoever does not begin to read within a minute does not want the archive any more. */
+const PATIENCE_MS = 60_000
+
 /** One archive; the same image gives the same bytes. Memory stays flat, and nothing is written. */
-export async function* exportImage(parts: StoreParts, request: ExportRequest): AsyncGenerator<Uint8Array> {
+export function exportImage(
+  parts: StoreParts,
+  request: ExportRequest,
+  patienceMs = PATIENCE_MS,
+): AsyncGenerator<Uint8Array> {
+  let isGivenUp = false
+  const timer = setTimeout(() => {
+    isGivenUp = true
+    request.image[Symbol.dispose]()
+  }, patienceMs).unref()
+  return (async function* () {
+    clearTimeout(timer)
+    if (isGivenUp) throw new CoveError('cancelled', 'nobody has begun to read the archive of the image')
+    yield* readArchive(parts, request)
+  })()
+}
+
+async function* readArchive(parts: StoreParts, request: ExportRequest): AsyncGenerator<Uint8Array> {
   using image = request.image
   const layers = image.record.layers.map((number) => parts.catalog.layer(number))
   const files = request.format === 'oci' ? ociFiles(parts, request, layers) : dockerFiles(parts, request, layers)
