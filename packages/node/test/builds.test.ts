@@ -247,6 +247,29 @@ describe('build contexts', () => {
     await node.close()
   })
 
+  it('are received a few at once, so that what is not there yet cannot fill the disk', async () => {
+    const { node } = await open()
+    const leave = new AbortController()
+    const stalled = async function* (): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('begun')
+      await new Promise((_, reject) => leave.signal.addEventListener('abort', () => reject(leave.signal.reason)))
+    }
+    const { signal } = leave
+    const receiving = Array.from({ length: 8 }, (_, n) =>
+      node.builds.putContext(digestOf(Buffer.from([n])), stalled(), signal),
+    )
+    const ended = Promise.allSettled(receiving)
+    const content = Buffer.from('content')
+    const send = () => node.builds.putContext(digestOf(content), bytes(content), new AbortController().signal)
+    await expect.poll(() => readdir(join(folder, 'contexts'))).toHaveLength(8)
+    await expect(send()).rejects.toMatchObject({ code: 'busy' })
+    leave.abort()
+    await ended
+    await send()
+    expect(await readdir(join(folder, 'contexts'))).toEqual([digestOf(content).slice(7)])
+    await node.close()
+  })
+
   it('go a day after their last use', async () => {
     const { node } = await open()
     const { signal } = new AbortController()

@@ -38,6 +38,7 @@ interface Parsed {
   readonly limitMemory?: number
   readonly limitCpus?: number
   readonly limitProcesses?: number
+  readonly limitDisk?: number
 }
 
 export function define(command: Command, context: Context, run: Run): void {
@@ -53,6 +54,7 @@ export function define(command: Command, context: Context, run: Run): void {
     .option('--limit-memory <size>', 'memory, such as 512MiB', bytes)
     .option('--limit-cpus <number>', 'processors, such as 0.5', amount)
     .option('--limit-processes <count>', 'processes and threads together', count)
+    .option('--limit-disk <size>', 'space on its disk, such as 1GiB', bytes)
   addOutputOption(set).action((name: string) => run(() => setPool(set, context, name)))
   const list = command.command('ls').summary('list pools, and how well they serve')
   addListOptions(list, 'print names only').action(() =>
@@ -75,12 +77,23 @@ export function define(command: Command, context: Context, run: Run): void {
 }
 
 async function setPool(command: Command, { io, client }: Context, name: string): Promise<number> {
-  const { template, driver, min = 1, max, network, limitMemory, limitCpus, limitProcesses } = command.opts<Parsed>()
+  const {
+    template,
+    driver,
+    min = 1,
+    max,
+    network,
+    limitMemory,
+    limitCpus,
+    limitProcesses,
+    limitDisk,
+  } = command.opts<Parsed>()
   if (template === undefined) throw new UsageError('no template is named', 'Add --template <name>.')
   const limits = {
     ...(limitMemory === undefined ? {} : { memoryBytes: limitMemory }),
     ...(limitCpus === undefined ? {} : { cpus: limitCpus }),
     ...(limitProcesses === undefined ? {} : { processes: limitProcesses }),
+    ...(limitDisk === undefined ? {} : { diskBytes: limitDisk }),
   }
   const pool = await (
     await client()

@@ -20,6 +20,9 @@ export const CONTEXT_LIMITS: ContextLimits = {
   keptMs: 24 * 3_600_000,
 }
 
+/** Archives that are received at once. */
+const AT_ONCE = 8
+
 const DIGEST = /^sha256:([0-9a-f]{64})$/
 
 /** Build contexts by their content: tar archives that nobody looks into before a build does. */
@@ -28,6 +31,8 @@ export class Contexts {
   readonly #clock: Clock
   readonly #limits: ContextLimits
   readonly #held = new Map<string, number>()
+  /** Archives that are being received: what they take so far counts for nobody yet. */
+  #receiving = 0
 
   private constructor(folder: string, clock: Clock, limits: ContextLimits) {
     this.#folder = folder
@@ -53,6 +58,10 @@ export class Contexts {
   async put(digest: string, tar: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
     const hex = hexOf(digest)
     if (await this.#use(hex)) return
+    if (this.#receiving >= AT_ONCE) {
+      throw new CoveError('busy', `${AT_ONCE} build contexts are being received already`, { limit: AT_ONCE })
+    }
+    this.#receiving++
     const part = join(this.#folder, `${hex}.${randomBytes(8).toString('hex')}.part`)
     try {
       const bytes = await this.#receive(part, digest, tar, signal)
@@ -60,6 +69,7 @@ export class Contexts {
       await rename(part, join(this.#folder, hex))
       await this.#use(hex)
     } finally {
+      this.#receiving--
       await rm(part, { force: true })
     }
   }

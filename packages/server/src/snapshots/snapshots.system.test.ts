@@ -58,10 +58,12 @@ describe('snapshots', () => {
   })
 
   test('cannot make an environment grow without end', async () => {
-    const env = (name: string) => ({ [name]: 'x'.repeat(120_000) })
-    await cove.sandboxes.createSandbox({ name: 'box', env: env('A') })
+    const large = 'x'.repeat(120_000)
+    await cove.sandboxes.createSandbox({ name: 'box', env: { A: large } })
     await cove.snapshots.createSnapshot({ sandbox: 'box', name: 'first' })
-    expect(await codeOf(cove.sandboxes.createSandbox({ snapshot: 'first', env: env('B') }))).toBe('invalid-argument')
+    expect(await codeOf(cove.sandboxes.createSandbox({ snapshot: 'first', env: { B: large } }))).toBe(
+      'invalid-argument',
+    )
   })
 
   test('keep their memory where that is asked for', async () => {
