@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { CoveError } from '@cove/domain'
+import { hearLines } from './hear-lines.ts'
 
 interface ToolRun {
   readonly program: string
@@ -33,12 +33,11 @@ export async function runTool({ program, args, env = {}, cwd, signal, line, stdo
   signal.addEventListener('abort', kill, { once: true })
   const last: string[] = []
   const hear = (text: string) => {
-    const short = text.slice(0, MAX_LINE)
-    if (last.push(short) > LINES_KEPT) last.shift()
-    line(short)
+    if (last.push(text) > LINES_KEPT) last.shift()
+    line(text)
   }
-  createInterface({ input: child.stderr }).on('line', hear)
-  if (stdout === undefined) createInterface({ input: child.stdout }).on('line', hear)
+  hearLines(child.stderr, MAX_LINE, hear)
+  if (stdout === undefined) hearLines(child.stdout, MAX_LINE, hear)
   const ended = new Promise<number | string>((resolve) => {
     child.on('error', (error) => resolve(error.message)).on('close', (status, by) => resolve(status ?? by ?? 'unknown'))
   })
