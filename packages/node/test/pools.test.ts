@@ -144,9 +144,12 @@ describe('pools', () => {
     await filled(daemon, 3)
     await daemon.node.settled()
     const ahead = [...host.world.machines.values()].map(({ spec }) => spec.from)
-    expect(ahead.map((root) => 'image' in root && root.image).toSorted()).toEqual(
-      [idOf('oci:v1'), idOf('oci:v2'), idOf('oci:v2'), idOf('oci:v2')].toSorted(),
-    )
+    expect(
+      ahead
+        .map((root) => 'image' in root && root.image)
+        .map(String)
+        .toSorted(),
+    ).toEqual([idOf('oci:v1'), idOf('oci:v2'), idOf('oci:v2'), idOf('oci:v2')].map(String).toSorted())
     const second = await daemon.node.create({ spec: from('oci:v1'), incarnation: 1 })
     expect(second.pooled).toBeUndefined()
     const third = await daemon.node.create({ spec: from('oci:v2'), incarnation: 1 })

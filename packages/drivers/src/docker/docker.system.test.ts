@@ -16,7 +16,7 @@ if (noDocker !== undefined) console.log(`skipped: machines of a Docker Engine: $
 const MiB = 1024 * 1024
 const context = (): CreateContext => ({ signal: AbortSignal.timeout(30_000), progress: () => undefined })
 
-async function* broken(): AsyncGenerator<Uint8Array> {
+async function* brokenBytes(): AsyncGenerator<Uint8Array> {
   yield await Promise.resolve(Buffer.alloc(2048, 7))
 }
 
@@ -97,7 +97,7 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
       )
       const machine = await stage.create({ from })
       const link = await stage.link(machine)
-      await link.writeFile('/data/second', broken(), { user: '0' })
+      await link.writeFile('/data/second', brokenBytes(), { user: '0' })
       if (!readsDisk(machine)) throw new Error('the disk cannot be read')
       const content = await machine.readDisk(context())
       if (content.kind !== 'tar') throw new Error('not a layer')
@@ -109,7 +109,7 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
 
     it('that are broken are refused and leave nothing', async () => {
       const spec = await imageFrom((root) => writeFile(join(root, 'x'), 'y'))
-      const driver = rig.open({ images: { export: () => Promise.resolve(broken()), list: () => rig.images.list() } })
+      const driver = rig.open({ images: { export: () => Promise.resolve(brokenBytes()), list: () => rig.images.list() } })
       const outcome = await codeOf(driver.create(stage.newId(), { ...stage.plain, ...spec }, context()))
       await driver.close()
       expect(outcome).toBe('image-invalid')
