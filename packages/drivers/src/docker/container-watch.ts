@@ -3,6 +3,8 @@ import type { Container, DockerEngine } from '@cove/docker-engine'
 import { CoveError, type Log } from '@cove/domain'
 import type { Names } from './names.ts'
 
+type WatchedEngine = Pick<DockerEngine, 'listContainers' | 'inspectContainer' | 'labelledEvents'>
+
 /** How a run of a container ended, as far as the engine told it. */
 export interface Ended {
   /** As it was found after its end; undefined when it is gone. */
@@ -24,14 +26,16 @@ const BACK_SECONDS = 30
 
 /** Learns of the ends of an installation's containers by one stream of events, whatever becomes of the stream. */
 export class ContainerWatch implements AsyncDisposable {
-  readonly #engine: DockerEngine
+  readonly #engine: WatchedEngine
   readonly #names: Names
   readonly #log: Log
+  readonly #lookMs: number
   readonly #followed = new Map<string, Followed>()
   readonly #closing = new AbortController()
   #watching: Promise<unknown> | undefined
 
-  constructor(engine: DockerEngine, names: Names, log: Log) {
+  constructor(engine: WatchedEngine, names: Names, log: Log, lookMs = LOOK_MS) {
+    this.#lookMs = lookMs
     this.#engine = engine
     this.#names = names
     this.#log = log
@@ -49,7 +53,7 @@ export class ContainerWatch implements AsyncDisposable {
     if (followed === undefined) return
     let container: Container | undefined
     try {
-      container = await this.#engine.inspectContainer(id, this.#closing.signal)
+      container = await this.#engine.inspectContainer(id, this.#patience())
     } catch (error) {
       if (CoveError.from(error).code !== 'container-not-found') return
     }
@@ -92,14 +96,19 @@ export class ContainerWatch implements AsyncDisposable {
   async #lookNowAndThen(): Promise<void> {
     const { signal } = this.#closing
     while (!signal.aborted) {
-      await delay(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined)
+      await delay(this.#lookMs, undefined, { signal, ref: false }).catch(() => undefined)
       if (!signal.aborted) await this.#lookAtAll()
     }
   }
 
+  /** A connection that is dead without a word answers nothing, and must not be the last that was asked. */
+  #patience(): AbortSignal {
+    return AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#lookMs)])
+  }
+
   async #lookAtAll(): Promise<void> {
     try {
-      const all = await this.#engine.listContainers(this.#names.labels('machine'), this.#closing.signal)
+      const all = await this.#engine.listContainers(this.#names.labels('machine'), this.#patience())
       const alive = new Set(all.filter(({ state }) => ALIVE.has(state)).map(({ id }) => id))
       for (const id of this.#followed.keys()) if (!alive.has(id)) await this.look(id)
     } catch {

@@ -62,6 +62,7 @@ export interface DockerOptions {
 const NAME = 'docker'
 /** A stalled engine must not hold everything up for ever. */
 const OPEN_MS = 60_000
+const REMOVE_MS = 300_000
 
 /** Containers of a Docker Engine, here or elsewhere. They outlive this process, and the engine where it allows that. */
 export function createDockerDriver(options: DockerOptions): Driver & KeepsDisks {
@@ -228,12 +229,13 @@ class DockerDriver implements Driver, KeepsDisks {
   }
 
   async #remove({ engine, watch }: EngineParts, id: MachineId): Promise<void> {
-    const container = await engine.inspectContainer(this.#names.machine(id)).catch(unlessMissing)
+    const signal = AbortSignal.timeout(REMOVE_MS)
+    const container = await engine.inspectContainer(this.#names.machine(id), signal).catch(unlessMissing)
     // Somebody else's can have the name too.
     if (container?.labels[LABEL.installation] !== this.#names.installation) return
     const isDisk = container.labels[LABEL.disk] !== undefined && container.state !== 'created'
     if (isDisk) await this.#disks.free(engine, container.id)
-    else await engine.removeContainer(container.id)
+    else await engine.removeContainer(container.id, signal)
     await watch.look(container.id, KILLED)
   }
 

@@ -40,6 +40,8 @@ export interface DockerMachineParts {
 /** A first process does not hear a signal before it listens for it. */
 const ASK_AGAIN_MS = [50, 100, 200, Number.POSITIVE_INFINITY]
 const KILL_SIGNAL = '9'
+/** An engine that stands still must not hold up the end of a machine for ever. */
+const ANSWER_MS = 60_000
 
 /** A machine that is a container of a Docker Engine. */
 export class DockerMachine implements Machine, Pausable, Resizable, Renamable, DiskReader {
@@ -171,13 +173,13 @@ export class DockerMachine implements Machine, Pausable, Resizable, Renamable, D
 
   async #wake(): Promise<void> {
     const { engine, container } = this.#parts
-    await engine.resumeContainer(container.id).catch(() => undefined)
+    await engine.resumeContainer(container.id, AbortSignal.timeout(ANSWER_MS)).catch(() => undefined)
   }
 
   /** One that has ended hears nothing, which is no error. */
   async #signal(name: string): Promise<void> {
     const { engine, container } = this.#parts
-    await engine.signalContainer(container.id, name).catch((error: unknown) => {
+    await engine.signalContainer(container.id, name, AbortSignal.timeout(ANSWER_MS)).catch((error: unknown) => {
       const { code } = CoveError.from(error)
       if (code !== 'wrong-state' && code !== 'container-not-found') throw error
     })

@@ -142,7 +142,10 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
       try {
         await this.#hold(signal)
         held = true
-        await Promise.all([this.#run(COMMANDS.save, signal, image), copyFile(`${root}${STAGE}/program`, program)])
+        const saving = [this.#run(COMMANDS.save, signal, image), copyFile(`${root}${STAGE}/program`, program)]
+        // Both have ended when one has failed: nothing is written into what is removed then.
+        await Promise.allSettled(saving)
+        await Promise.all(saving)
         progress('saving the files')
         await using content = await this.#parts.readDisk()
         if (content.kind !== 'upper') throw new CoveError('internal', 'the disk of a machine is no folder')
