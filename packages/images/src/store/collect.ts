@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { ImageId } from '@cove/domain'
 import { DISK_FORMATS } from './disk-formats.ts'
 import { blobFile, configFile, diskFile, layerFolder } from './folders.ts'
@@ -7,7 +7,7 @@ import type { ImageRecord, LayerRecord } from './records.ts'
 import type { StoreParts } from './parts.ts'
 import { selectVictims, type Victims } from './select-victims.ts'
 
-/** Longer than any pause after which a pull would be gone on with. */
+/** Longer than any pause after which a broken pull would be gone on with. */
 const STALE_BLOB_MS = 24 * 60 * 60_000
 
 /** Removes what nobody needs until the rest fits the budget; answers how many bytes went. */
@@ -15,6 +15,8 @@ export async function collect(parts: StoreParts, budget: number, inUse: () => Re
   const { catalog } = parts
   if (!parts.rubbish.isEmpty || catalog.isBehind) await removeRubbish(parts)
   const files = await diskFileBytes(parts)
+  const kept = sum(catalog.layers().map(layerBytes)) + sum(files.values())
+  const loose = await removeLooseBlobs(parts, budget - kept)
   // From here to the hiding nothing may come between: what is needed is asked and answered in one moment.
   const needed = inUse()
   const pinned = new Set(catalog.state.pins.values())
@@ -37,8 +39,11 @@ export async function collect(parts: StoreParts, budget: number, inUse: () => Re
   )
   const gone = images.filter(({ number }) => victims.images.includes(number))
   await removeAll(parts, gone, victims)
-  const stale = await removeStaleBlobs(parts)
-  return victims.bytes + stale
+  return victims.bytes + loose
+}
+
+function sum(numbers: Iterable<number>): number {
+  return [...numbers].reduce((total, number) => total + number, 0)
 }
 
 /** What a layer takes on the disk. */
@@ -102,21 +107,30 @@ export async function diskFileBytes({ folders }: StoreParts): Promise<Map<number
   return sizes
 }
 
-/** Pulls that nobody went on with. */
-async function removeStaleBlobs({ catalog, folders, rubbish, clock }: StoreParts): Promise<number> {
-  let bytes = 0
-  for (const name of await readdir(folders.blobs)) {
-    const path = join(folders.blobs, name)
-    const facts = await stat(path).catch(() => undefined)
-    if (facts === undefined || clock.now() - facts.mtimeMs < STALE_BLOB_MS) continue
-    // Asked and said in one moment: whoever pulls it from now on waits until it is gone.
-    const digest = name.replace(/\.part$/, '').replace('-', ':')
-    if (catalog.isBlobHeld(digest) || catalog.layers().some(({ blob }) => nameOf(blob) === name)) continue
+/** What is left of broken pulls: what nobody went on with for long, and from the oldest on what does not fit. */
+async function removeLooseBlobs({ catalog, folders, rubbish, clock }: StoreParts, room: number): Promise<number> {
+  const names = await readdir(folders.blobs)
+  const facts = await Promise.all(names.map(async (name) => await factsOf(join(folders.blobs, name))))
+  // Asked and said in one moment: whoever pulls one from now on waits until it is gone.
+  const named = new Set(catalog.layers().map(({ blob }) => nameOf(blob)))
+  const loose = facts
+    .flatMap((fact) => fact ?? [])
+    .filter(({ name }) => !named.has(name) && !catalog.isBlobHeld(name.replace(/\.part$/, '').replace('-', ':')))
+    .toSorted((a, b) => a.changedAt - b.changedAt)
+  const all = sum(loose.map(({ bytes }) => bytes))
+  let gone = 0
+  for (const { path, bytes, changedAt } of loose) {
+    if (all - gone <= room && clock.now() - changedAt < STALE_BLOB_MS) continue
     rubbish.add({ files: [path], layers: [] })
-    bytes += facts.size
+    gone += bytes
   }
   if (!rubbish.isEmpty) await rubbish.takeAway()
-  return bytes
+  return gone
+}
+
+async function factsOf(path: string) {
+  const facts = await stat(path).catch(() => undefined)
+  return facts === undefined ? undefined : { path, name: basename(path), bytes: facts.size, changedAt: facts.mtimeMs }
 }
 
 const nameOf = (blob: LayerRecord['blob']): string | undefined => blob?.digest.replace(':', '-')

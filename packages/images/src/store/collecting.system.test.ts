@@ -1,5 +1,6 @@
 /* oxlint-disable vitest/no-standalone-expect -- what is expected of a story is told step by step in its class */
 import { execFileSync } from 'node:child_process'
+import { utimesSync, writeFileSync } from 'node:fs'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ImageId, ImageLease, ImageStore } from '@cove/domain'
@@ -166,5 +167,26 @@ describe.skipIf(missing !== undefined)('the image store', () => {
     const open = ['-not', '-path', `${place.state}/l/*`, '-not', '-path', `${place.state}/empty`, '-perm', '/077']
     expect(execFileSync('find', [place.state, ...open]).toString()).toBe('')
     expect(execFileSync('find', [place.state, '-type', 'f']).toString().split('\n').length).toBeGreaterThan(3)
+  })
+
+  it('counts what is left of broken pulls, and takes that first', async () => {
+    await using place = new StorePlace()
+    await using store = await place.open()
+    using image = new TestImage({ layers: [oneFile('kept')] })
+    using lease = await store.fetch(`oci-layout:${image.folder}`, quietly())
+    const names = ['1', '2'].map((digit) => `sha256-${digit.repeat(64)}.part`)
+    for (const [at, name] of names.entries()) {
+      const file = `${place.state}/blobs/${name}`
+      writeFileSync(file, Buffer.alloc(1_000_000))
+      utimesSync(file, new Date(), new Date(Date.now() - 60_000 * (at + 1)))
+    }
+    const half = () => place.names('blobs').filter((name) => name.endsWith('.part'))
+    expect(await store.collect(3_000_000)).toBe(0)
+    expect(half()).toEqual(names)
+    expect(await store.collect(1_500_000)).toBe(1_000_000)
+    expect(half()).toEqual(names.slice(0, 1))
+    expect(await store.collect(0)).toBe(1_000_000)
+    expect(half()).toEqual([])
+    expect((await store.list()).map(({ info }) => info.id)).toEqual([lease.info.id])
   })
 })
