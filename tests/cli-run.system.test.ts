@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync } from 'node:fs'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -97,6 +98,21 @@ describe('cove run', () => {
     await run.saw('ready')
     run.kill(signal)
     expect((await run.ended).status).toBe(signal === 'SIGTERM' ? 143 : 129)
+  })
+
+  it('ends at the first Ctrl-C while an image comes, and nothing is made of it', async () => {
+    await using registry = createServer().listen(0, '127.0.0.1')
+    await once(registry, 'listening')
+    const { port } = registry.address() as AddressInfo
+    using run = start(['run', '--template', `oci:127.0.0.1:${port}/silent`, 'true'])
+    const [asked] = (await once(registry, 'connection')) as [Socket]
+    try {
+      run.kill('SIGINT')
+      expect(await run.ended).toMatchObject({ status: 130, stdout: '' })
+      await expect.poll(async () => (await daemon.cove(['ls', '-q'])).stdout, { timeout: 10_000 }).toBe('')
+    } finally {
+      asked.destroy()
+    }
   })
 
   it('stops quietly when nobody reads its output any more', async () => {

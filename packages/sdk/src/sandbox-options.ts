@@ -31,7 +31,8 @@ export interface CreateOptions {
   readonly lifetime?: Timeout
   /**
    * 1 to 64 printable characters: the same key with the same options answers with the same sandbox for 24 hours.
-   * Default: a new key for each call, so that its own retries make one sandbox only.
+   * Default: a new key for each call, so that its own retries make one sandbox only. Empty: none, and a sandbox without
+   * a name that is being made when its caller goes away, also by `signal`, is removed.
    */
   readonly idempotencyKey?: string
 }

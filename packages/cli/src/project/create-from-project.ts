@@ -69,8 +69,8 @@ function networkOption(network: 'none' | 'internet' | undefined, allow: readonly
 
 interface Manner {
   readonly quiet: boolean
-  /** Gives up at once. */
-  readonly abandon: AbortSignal
+  /** Ends the waiting for the sandbox itself. */
+  readonly creating: AbortSignal
   /** Ends what is being prepared, and removes the sandbox. */
   readonly first: AbortSignal
 }
@@ -81,7 +81,7 @@ export async function createFromProject(
   found: FoundProject,
   options: CreateOptions,
   io: Io,
-  { quiet, abandon, first }: Manner,
+  { quiet, creating, first }: Manner,
 ): Promise<Sandbox> {
   const { path, directory, project } = found
   const say = (line: string): void => {
@@ -89,7 +89,7 @@ export async function createFromProject(
   }
   say(`using ${path}`)
   const places = (project.copy ?? []).map((rule) => readRule(rule, directory, path))
-  const sandbox = await cove.sandboxes.create(options, { signal: abandon })
+  const sandbox = await cove.sandboxes.create(options, { signal: creating })
   try {
     for (const { from, to } of places) {
       say(`copy ${relative(directory, from) || '.'} to ${to}`)

@@ -30,10 +30,23 @@ export async function makeSandbox(cove: Cove, command: Command, io: Io, manner: 
 async function make(cove: Cove, command: Command, io: Io, manner: Manner): Promise<Sandbox> {
   const { named, quiet, interrupts, more = {} } = manner
   const { abandon, first } = interrupts
-  const options = { ...createOptions(command), ...more }
+  const flags = { ...createOptions(command), ...more }
   const wanted = command.opts<{ projectFile?: boolean }>().projectFile !== false
   const found = wanted ? await findProject(io) : undefined
-  if (found === undefined) return cove.sandboxes.create(options, { signal: abandon })
+  if (found === undefined) {
+    const { options, signal } = interruptible(flags, { abandon, first })
+    return cove.sandboxes.create(options, { signal })
+  }
   const { createFromProject, projectOptions } = await import('./create-from-project.ts')
-  return createFromProject(cove, found, projectOptions(found, options, named), io, { quiet, abandon, first })
+  const { options, signal } = interruptible(projectOptions(found, flags, named), { abandon, first })
+  return createFromProject(cove, found, options, io, { quiet, creating: signal, first })
+}
+
+/**
+ * A create can take as long as an image takes to arrive. Where nobody could find the sandbox again, by a name or a key,
+ * the server ends its making and removes it as soon as the caller has gone: then the first Ctrl-C is enough.
+ */
+function interruptible(options: CreateOptions, { abandon, first }: Pick<Interrupts, 'abandon' | 'first'>) {
+  if (options.name !== undefined || options.idempotencyKey !== undefined) return { options, signal: abandon }
+  return { options: { ...options, idempotencyKey: '' }, signal: first }
 }
