@@ -26,6 +26,9 @@ export class Authorizer {
   readonly #pending = new Map<string, Promise<string>>()
   readonly #closed: AbortSignal
 
+  /** What was known when the registry asked last. */
+  #login: Login = {}
+
   /** `registry` is the name that credentials are kept under; `closed` ends what is under way. */
   constructor(registry: string, http: HttpClient, keyring: Keyring, closed: AbortSignal) {
     this.#registry = registry
@@ -54,6 +57,7 @@ export class Authorizer {
   async #ask(challenges: readonly Challenge[], answer: HttpAnswer, scope: string): Promise<string> {
     try {
       const login = await this.#keyring.login(this.#registry)
+      this.#login = login
       const held = await this.#answerTo(challenges, answer, scope, login)
       if (this.#held.size >= MAX_SCOPES) this.#held.clear()
       this.#held.set(scope, held)
@@ -103,7 +107,7 @@ export class Authorizer {
   }
 
   /** `unauthenticated`, with what can be done about it. */
-  refused(sentence: string | undefined, { credentials, problem }: Login = {}): CoveError {
+  refused(sentence: string | undefined, { credentials, problem } = this.#login): CoveError {
     const name = this.#registry
     const said = sentence === undefined ? '' : `: ${sentence}`
     const known = credentials === undefined ? 'without a login' : 'with the login that is known'

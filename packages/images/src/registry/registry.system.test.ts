@@ -229,7 +229,10 @@ describe.skipIf(missing !== undefined)('a real registry', () => {
     }
     const wrong = [
       [{}, /without a login/],
-      [{ dockerConfig: docker('wrong', { auths: { [locked.host]: { auth: auth('x') } } }) }, /does not let Cove in/],
+      [
+        { dockerConfig: docker('wrong', { auths: { [locked.host]: { auth: auth('x') } } }) },
+        /does not let Cove in with the login/,
+      ],
       [{ dockerConfig: docker('lost', { credsStore: 'lost' }), helperFolders }, /docker-credential-lost is in none of/],
       [{ dockerConfig: docker('evil', { credsStore: '../test' }), helperFolders }, /is not a name/],
       [{ dockerConfig: docker('list', []) }, /is not an object/],
