@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Machine, TemplateRoot } from '@cove/domain'
+import { isRenamable, type Machine, type TemplateRoot } from '@cove/domain'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { isRoot, openHostRig, type HostRig } from '../../test/support/host-rig.ts'
 import { noSmallRoot, smallRoot } from '../../test/support/small-root.ts'
@@ -55,6 +55,17 @@ for (const runtime of ['crun', 'runc'] as const) {
       expect((await stage.run(link, ['cat', '/tmp/note'])).stdout).toBe('before\n')
       await stage.rig.killGuest(machine.id)
       expect(await soon(found.machine.exited, 'the end')).toEqual({ kind: 'lost' })
+    })
+
+    it.skipIf(!isRoot)('are named from outside, and by nobody once they have ended', async () => {
+      const machine = await stage.create()
+      const link = await stage.link(machine)
+      if (!isRenamable(machine)) throw new Error('the machine cannot be renamed')
+      await machine.rename('other')
+      expect((await stage.run(link, ['hostname'])).stdout).toBe('other\n')
+      await machine.stop(0)
+      expect(await codeOf(machine.rename('late'))).toBe('wrong-state')
+      expect(hostname()).not.toMatch(/^(other|late)$/)
     })
 
     it('are removed with all that a killed monitor leaves behind', async () => {
