@@ -4,6 +4,7 @@ import { access, chmod, mkdir, open, readdir, readFile, rename, rm, stat, statfs
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { CoveError } from '@cove/domain'
+import { copyTree } from './copy-tree.ts'
 
 const run = promisify(execFile)
 
@@ -82,7 +83,8 @@ export class VolumeDisk {
   async copyTo(target: VolumeDisk, signal: AbortSignal): Promise<void> {
     await mkdir(target.folder, { recursive: true, mode: 0o700 })
     if (!(await this.#hasImage())) {
-      await tool('cp', ['-a', '--reflink=auto', '--sparse=always', '--', this.data, target.data], signal)
+      await mkdir(target.data, { mode: 0o700 })
+      await copyTree(await placeOf('tar'), this.data, target.data, signal)
       return
     }
     await mkdir(target.data, { mode: 0o700 })
@@ -147,10 +149,7 @@ async function sizeOfFolder(root: string): Promise<number> {
 
 /** Ends with the signal where there is one, else when it takes too long. */
 async function tool(name: string, args: readonly string[], signal?: AbortSignal): Promise<void> {
-  const program = await findTool(name)
-  if (program === undefined) {
-    throw new CoveError('driver-failed', `${name} is not installed`, { program: name }, { fix: `Install ${name}.` })
-  }
+  const program = await placeOf(name)
   try {
     const ends = signal === undefined ? { timeout: TOOL_MS } : { signal }
     await run(program, [...args], { env: { PATH: FOLDERS.join(':') }, ...ends })
@@ -160,6 +159,12 @@ async function tool(name: string, args: readonly string[], signal?: AbortSignal)
     const full = /no space left/i.test(said)
     throw new CoveError(full ? 'no-space' : 'driver-failed', `${name}: ${said}`, { program: name }, { cause })
   }
+}
+
+async function placeOf(name: string): Promise<string> {
+  const program = await findTool(name)
+  if (program !== undefined) return program
+  throw new CoveError('driver-failed', `${name} is not installed`, { program: name }, { fix: `Install ${name}.` })
 }
 
 /** Fixed places, so that the caller's PATH decides nothing. */
