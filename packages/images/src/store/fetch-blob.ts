@@ -1,4 +1,5 @@
-import { stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
+import { CoveError } from '@cove/domain'
 import type { Compression, ImageSource, LayerBlob } from '../registry/image-source.ts'
 import { blobFile } from './folders.ts'
 import type { FetchedBlob, StoreParts } from './parts.ts'
@@ -38,7 +39,13 @@ async function fetch(
     return await sniffCompression(file)
   }
   await parts.step('fetch a layer')
-  return await source.fetchLayer(blob, file, { signal, onBytes: progress })
+  try {
+    return await source.fetchLayer(blob, file, { signal, onBytes: progress })
+  } catch (error) {
+    // The part would keep the disk full: whoever shares it could then not even write down what is removed.
+    if (error instanceof CoveError && error.code === 'no-space') await rm(`${file}.part`, { force: true })
+    throw error
+  }
 }
 
 function fetchedAs(compression: Compression): FetchedBlob {

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { FetchProgress, ImageStore } from '@cove/domain'
@@ -58,6 +59,22 @@ describe.skipIf(missing !== undefined)('images from elsewhere', () => {
     using archived = await store.fetch(`oci-archive:${archive}`, quietly())
     expect(archived.root).toEqual(layout.root)
     expect(await store.list()).toMatchObject([{ names: expect.arrayContaining([`oci:${reference}`]) }])
+  })
+
+  it('leave nothing on a disk that is full, which others may have to write to', async () => {
+    await using place = new StorePlace()
+    mkdirSync(place.state, { recursive: true })
+    execFileSync('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', place.state])
+    try {
+      await using store = await place.open()
+      using image = new TestImage({ layers: [randomBytes(8_000_000)], compression: 'none' })
+      await using registry = await TestRegistry.start()
+      const reference = await registry.push(image.folder, image.tag, 'big:1')
+      await expect(store.fetch(`oci:${reference}`, quietly())).rejects.toMatchObject({ code: 'no-space' })
+      expect(place.names('blobs')).toEqual([])
+    } finally {
+      execFileSync('/usr/bin/umount', [place.state])
+    }
   })
 
   it('are unpacked once for all who ask at the same time, who all see how far it is', async () => {
