@@ -125,12 +125,17 @@ export class Volumes {
     // From here on no create gets it; what got it before is seen below.
     const doomed: VolumeRecord = { ...entry.value, state: 'deleting' }
     if (entry.value.state !== 'deleting') await this.#records.replace(entry, doomed)
+    await this.#finishDelete(doomed)
+  }
+
+  /** A sandbox that got it at the last moment keeps it. */
+  async #finishDelete(doomed: VolumeRecord): Promise<void> {
     try {
-      this.#refuseInUse(entry.value)
+      this.#refuseInUse(doomed)
       await this.#remove(doomed)
     } catch (error) {
       if (CoveError.from(error).code === 'wrong-state') {
-        await this.#records.replace(await this.#records.get(scope.project, entry.id), { ...doomed, state: 'ready' })
+        await this.#records.replace(await this.#records.get(doomed.project, doomed.id), { ...doomed, state: 'ready' })
       }
       throw error
     }
@@ -139,8 +144,8 @@ export class Volumes {
   /** Removes what was cut off by a server that died. */
   async sweep(): Promise<void> {
     for (const record of await this.#records.list()) {
-      const cutOff = record.state === 'deleting' || (record.state === 'making' && !this.#underWay.has(record.id))
-      if (cutOff) await this.#removeLater(record)
+      if (record.state === 'deleting') await this.#tried(record, () => this.#finishDelete(record))
+      if (record.state === 'making' && !this.#underWay.has(record.id)) await this.#removeLater(record)
     }
   }
 
@@ -182,9 +187,13 @@ export class Volumes {
   }
 
   /** What cannot be removed now is found by the sweep. */
-  async #removeLater(record: VolumeRecord): Promise<void> {
+  #removeLater(record: VolumeRecord): Promise<void> {
+    return this.#tried(record, () => this.#remove(record))
+  }
+
+  async #tried(record: VolumeRecord, work: () => Promise<void>): Promise<void> {
     try {
-      await this.#remove(record)
+      await work()
     } catch (error) {
       const { code, message } = CoveError.from(error)
       this.#core.log.warn('a volume was not removed', { volume: record.id, code, error: message })
