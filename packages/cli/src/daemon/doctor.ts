@@ -36,10 +36,10 @@ export async function doctor(args: ReportArgs, io: Io): Promise<number> {
   ]
   const chosen = reports.find((report) => report.chosen)?.fingerprint
   if (chosen?.proven === true) lines.push(`Limits    ${limitLine(chosen.enforces.filter(boundsDisks))}`)
-  for (const { fingerprint } of reports) {
-    const network = fingerprint.proven ? fingerprint.details['network'] : undefined
-    if (network !== undefined) lines.push(`Network   ${network}`)
-  }
+  const networks = new Set(
+    reports.flatMap(({ fingerprint }) => (fingerprint.proven ? (fingerprint.details['network'] ?? []) : [])),
+  )
+  for (const network of networks) lines.push(`Network   ${network}`)
   if (!settings.allowNative)
     lines.push('', 'native is offered only with --allow-native: it is supervision, and no wall.')
   io.stdout.write(`${lines.join('\n')}\n`)
