@@ -65,6 +65,8 @@ fn put(name: &str, bytes: &[u8]) -> sys::Result<()> {
         _ => c::O_CREAT | c::O_EXCL,
     };
     let file = sys::open_at(folder.as_raw_fd(), name.as_bytes(), c::O_WRONLY | how, 0o644)?;
+    // Everybody reads it, whatever the agent was started with.
+    sys::files::set_mode(file.as_raw_fd(), 0o644)?;
     let mut written = 0;
     while written < bytes.len() {
         written += sys::write(file.as_raw_fd(), &bytes[written..])?;

@@ -8,6 +8,7 @@ pub mod fault;
 mod files;
 mod greeting;
 mod machine;
+mod memory_tmp;
 mod oom;
 mod ops;
 mod options;
@@ -94,6 +95,7 @@ fn set_up(flags: &Flags) -> sys::Result<Agent> {
         processes::adopt_orphans()?;
     }
     let signals = processes::signals(&[c::SIGCHLD, c::SIGTERM, c::SIGINT])?;
+    memory_tmp::open_to_all();
     if flags.say_ready {
         let _ = sys::write(2, b"ready\n");
     }
