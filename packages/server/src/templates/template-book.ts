@@ -106,6 +106,8 @@ export function templateNotFound(name: string): CoveError {
     'template-not-found',
     `there is no template ${JSON.stringify(name.slice(0, 80))}`,
     { field: 'template' },
-    { fix: 'List the templates with `cove template ls`, or build one with `cove template build`.' },
+    {
+      fix: `List the templates with \`cove template ls\`, or build one with \`cove template build\`; an image of a registry is written oci:${name.slice(0, 80)}.`,
+    },
   )
 }

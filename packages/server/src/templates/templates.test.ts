@@ -3,6 +3,7 @@ import type { ImageInfo } from '@cove/domain'
 import { imageNamed } from '../../test/support/stub-facets.ts'
 import { openHouse, SCOPE, type House } from '../../test/support/harness.ts'
 import type { CreateRequest } from '../sandboxes/request.ts'
+import { templateNotFound } from './template-book.ts'
 import type { BuildTemplate, Templates } from './templates.ts'
 import type { FollowedEvent } from './template-builds.ts'
 
@@ -325,4 +326,8 @@ describe('what is asked for', () => {
     for (let count = 0; count < 16; count++) await templates.build(SCOPE, { ...plain, name: `app-${count}` })
     await expect(templates.build(SCOPE, { ...plain, name: 'more' })).rejects.toMatchObject({ code: 'limit-reached' })
   })
+})
+
+it('says how an image of a registry is written, to whoever named it like a template', () => {
+  expect(templateNotFound('alpine:3.20').fix).toContain('oci:alpine:3.20')
 })
