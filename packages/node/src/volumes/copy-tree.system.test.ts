@@ -50,8 +50,9 @@ test('nothing outside is read, also when links take the place of folders meanwhi
     for (let n = 0; n < 200; n++) await writeFile(join(place, `file-${n}`), place === outside ? 'secret' : 'mine')
   }
   const over = new AbortController()
+  const isOver = (): boolean => over.signal.aborted
   const swap = async (): Promise<void> => {
-    while (!over.signal.aborted) {
+    while (!isOver()) {
       await rename(inner, `${inner}.aside`)
       await symlink(outside, inner)
       await unlink(inner)
