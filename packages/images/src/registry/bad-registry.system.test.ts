@@ -110,7 +110,9 @@ describe('a registry that is not allowed', () => {
       code: 'permission-denied',
       fix: expect.stringContaining('ghcr.io'),
     })
-    await expect(others.resolve('alpine', platform, signal)).rejects.toMatchObject({ context: { registry: 'docker.io' } })
+    await expect(others.resolve('alpine', platform, signal)).rejects.toMatchObject({
+      context: { registry: 'docker.io' },
+    })
     expect(server.paths).toEqual([])
     using own = openRegistry({ ...quick, allowed: ['ghcr.io', server.host] })
     await using source = await own.resolve(`${server.host}/a/b:1`, platform, signal)
