@@ -1,4 +1,5 @@
 import { Api } from './api.ts'
+import { buildTemplate } from './build-template.ts'
 import { startDaemon } from './daemon.ts'
 import { findRuntime, rawContainers, type Runtime } from './raw-container.ts'
 import { quantile, round, type Benchmark } from './result.ts'
@@ -11,7 +12,7 @@ export function containerCreate(name: string, driver: string, runtime: Runtime):
     await using raw = await rawContainers(runtime, program)
     await using daemon = await startDaemon(['--drivers', driver])
     const api = new Api(daemon)
-    const request = { template: `directory:${raw.rootfs}`, driver }
+    const request = { template: await buildTemplate(daemon, `directory:${raw.rootfs}`), driver }
     const [n, warmUp] = quick ? [20, 5] : [100, 20]
     const samples: number[] = []
     const baseline: number[] = []

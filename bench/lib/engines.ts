@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { missingForContainerd, TestContainerd } from '@cove/containerd-engine/testing'
 import { missingForDockerd, TestDockerd } from '@cove/docker-engine/testing'
+import { buildTemplate } from './build-template.ts'
 import { startDaemon, type Daemon } from './daemon.ts'
 import { findRuntime, smallRoot, type Runtime } from './raw-container.ts'
 
@@ -29,7 +30,7 @@ export async function openEngineHouse(driver: string, storage = 'overlay2'): Pro
   await using stack = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'cove-bench-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
-  const template = `directory:${await smallRoot(folder)}`
+  const root = await smallRoot(folder)
   const flags = ['--drivers', driver]
   const env: NodeJS.ProcessEnv = {}
   let socket = ''
@@ -41,6 +42,7 @@ export async function openEngineHouse(driver: string, storage = 'overlay2'): Pro
     flags.push('--containerd-address', socket)
   }
   const daemon = stack.use(await startDaemon(flags, env))
+  const template = await buildTemplate(daemon, `directory:${root}`)
   const owned = stack.move()
   return { daemon, template, socket, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
