@@ -56,6 +56,13 @@ describe('cove run', () => {
     expect(ended.stdout).toBe(status === 124 ? 'so far\n' : '')
   })
 
+  it('leaves no sandbox that could not be made', async () => {
+    // Nobody listens there; the sandbox would be kept with that reason otherwise.
+    const { status, stdout, stderr } = await daemon.cove(['run', '--template', 'oci:127.0.0.1:1/none', 'true'])
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).toMatch(/^error: .*\nfix: .*\n$/)
+  })
+
   it('passes stdin on, byte for byte, and its end', async () => {
     const input = randomBytes(5_000_000)
     const sum = createHash('sha256').update(input).digest('hex')

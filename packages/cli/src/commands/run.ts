@@ -1,4 +1,4 @@
-import { CoveError, type Sandbox, type SandboxRef, type StartOptions } from '@cove/sdk'
+import { CoveError, type Cove, type Sandbox, type SandboxRef, type StartOptions } from '@cove/sdk'
 import type { Command } from 'commander'
 import { Interrupts } from '../attach/interrupts.ts'
 import { session } from '../attach/session.ts'
@@ -45,7 +45,8 @@ export async function runOnce(command: Command, { io, client }: Context, argv: r
   const cove = await client()
   using interrupts = new Interrupts(io)
   const { terminal = false } = command.opts<{ terminal?: boolean }>()
-  const sandbox = await makeSandbox(cove, command, io, { named: false, quiet: false, interrupts })
+  const making = makeSandbox(cove, command, io, { named: false, quiet: false, interrupts })
+  const sandbox = await making.catch((thrown: unknown) => removeFailed(cove, thrown))
   if (sandbox === undefined) return interrupts.status ?? STATUS.failure
   try {
     warnOfNoWall(sandbox.info, io)
@@ -54,6 +55,13 @@ export async function runOnce(command: Command, { io, client }: Context, argv: r
   } finally {
     await remove(sandbox, io, interrupts)
   }
+}
+
+/** One that could not be made is kept with its reason, for whoever asks; here it has just been told. */
+async function removeFailed(cove: Cove, thrown: unknown): Promise<never> {
+  const failed = thrown instanceof CoveError ? thrown.context['sandbox'] : undefined
+  if (typeof failed === 'string') await cove.sandboxes.delete(failed).catch(() => undefined)
+  throw thrown
 }
 
 /** Runs a command in a sandbox with this program's stdin, stdout, stderr and signals. */
