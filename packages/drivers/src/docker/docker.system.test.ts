@@ -109,7 +109,9 @@ describe.skipIf(noDocker !== undefined)('machines of a Docker Engine', () => {
 
     it('that are broken are refused and leave nothing', async () => {
       const spec = await imageFrom((root) => writeFile(join(root, 'x'), 'y'))
-      const driver = rig.open({ images: { export: () => Promise.resolve(brokenBytes()), list: () => rig.images.list() } })
+      const driver = rig.open({
+        images: { export: () => Promise.resolve(brokenBytes()), list: () => rig.images.list() },
+      })
       const outcome = await codeOf(driver.create(stage.newId(), { ...stage.plain, ...spec }, context()))
       await driver.close()
       expect(outcome).toBe('image-invalid')
