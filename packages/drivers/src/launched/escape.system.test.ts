@@ -283,7 +283,8 @@ function escapeStories(tool: string, open: (parts: HostParts) => LaunchedDriver)
       // The group of the workload is full; the agent is not in it and still answers.
       expect((await link.processes()).length).toBe(1)
       await link.signal(started.info.id, 9)
-      await expect.poll(async () => (await made.stats()).processes, { timeout: 20_000 }).toBeLessThan(10)
+      // What is left is the agent and the tool that watches: runc alone has about ten threads, and they count.
+      await expect.poll(async () => (await made.stats()).processes, { timeout: 20_000 }).toBeLessThan(20)
       await expectAlive(link)
     })
 
