@@ -16,7 +16,7 @@ import {
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import type { HostProcessSpec } from '@cove/runner'
-import { isFrozen } from '../host/cgroup-readings.ts'
+import { setFrozen } from '../host/cgroup-readings.ts'
 import type { DiskForm } from '../host/disk-store.ts'
 import { launchedRecords } from '../host/launched-records.ts'
 import { ToolDriver, type LaunchedOptions, type Lower, type MachineOf } from '../launched/driver.ts'
@@ -144,8 +144,8 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
     for (const { note, process } of records) {
       if (!interrupted.has(note.machine) || process.state !== 'running' || note.slot === undefined) continue
       const { freeze } = machineCgroups(prepared, note.machine, { limits: {} }).files
-      // Paused again already, after it had been let go on; and whoever stands still does not answer.
-      if (freeze !== undefined && (await isFrozen(freeze))) continue
+      // Whoever stands still does not answer. What is to be paused is frozen again by the node, which knows.
+      if (freeze !== undefined) await setFrozen(freeze, false).catch(() => false)
       const spec = runscCommandSpec(prepared, note.machine, ranges.baseOf(note.slot), COMMANDS.resume)
       // One that was not paused yet says so.
       await this.#commands.run(spec).catch(() => undefined)
