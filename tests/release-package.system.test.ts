@@ -51,6 +51,8 @@ class Project {
 
   async type(program: string, ...args: readonly string[]): Promise<Ended> {
     const env = {
+      // One driver, whatever else this machine has.
+      COVE_DRIVERS: 'bubblewrap',
       PATH: this.#bin,
       HOME: this.folder,
       COVE_DATA_DIR: join(this.folder, 'data'),
