@@ -26,7 +26,7 @@ export async function session(process: Process, io: Io, options: SessionOptions)
     using _terminal = options.terminal ? handOverTerminal(io, process) : undefined
     const events = process.events()
     using _stdin = options.stdin ? forwardStdin(io, process) : undefined
-    if (options.terminal && io.stdinIsEmpty === true) await endInput(process)
+    using _end = options.terminal && io.stdinIsEmpty === true ? endInput(process) : undefined
     interrupts.passTo(process)
     const giveUp = () => process.detach()
     interrupts.abandon.addEventListener('abort', giveUp, { once: true })
@@ -49,13 +49,21 @@ export async function session(process: Process, io: Io, options: SessionOptions)
   return end === undefined ? STATUS.failure : report(end, io, options.timeoutMs)
 }
 
-/** A shell in a terminal whose input never comes and never ends would wait forever. */
-async function endInput(process: Process): Promise<void> {
-  try {
-    await process.closeStdin()
-  } catch {
-    // It has ended already.
+/** Milliseconds between one end of input and the next. */
+const END_AGAIN_MS = 1_000
+
+/**
+ * A shell in a terminal whose input never comes and never ends would wait forever. One that is just starting loses what
+ * has come before it takes the terminal over, so it is told until it ends. Dispose to stop.
+ */
+function endInput(process: Process): Disposable {
+  const end = (): void => {
+    // One that has ended already has no input to end.
+    process.closeStdin().catch(() => undefined)
   }
+  end()
+  const again = setInterval(end, END_AGAIN_MS)
+  return { [Symbol.dispose]: () => clearInterval(again) }
 }
 
 /** Says what a status alone cannot say. */
