@@ -27,6 +27,8 @@ async function runAll(commands: readonly string[], folder: string): Promise<stri
     cwd: join(folder, 'home'),
     env: {
       ...Object.fromEntries(clean),
+      // As on a machine where nothing stronger is installed.
+      COVE_DRIVERS: 'bubblewrap',
       PATH: `${folder}/bin:${process.env['PATH'] ?? ''}`,
       XDG_CONFIG_HOME: join(folder, 'home/.config'),
       COVE_DATA_DIR: join(folder, 'data'),
