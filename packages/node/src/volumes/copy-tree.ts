@@ -57,6 +57,7 @@ function ended(child: ReturnType<typeof spawn>): Promise<Ended> {
 }
 
 function failed(said: string): CoveError {
-  const full = /no space left/i.test(said)
+  // Of a write that had room for a part only, tar tells how much that was and not why.
+  const full = /no space left|wrote only/i.test(said)
   return new CoveError(full ? 'no-space' : 'driver-failed', `the volume was not copied: ${said}`)
 }
