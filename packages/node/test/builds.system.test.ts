@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { createHash } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -156,11 +157,7 @@ describe.skipIf(missing.length > 0)('a template built on real machines', () => {
     writeFileSync(join(files, 'sub/data'), 'data\n')
     const tar = execFileSync('/usr/bin/tar', ['-C', files, '-c', '.'])
     context = `sha256:${createHash('sha256').update(tar).digest('hex')}`
-    await node.builds.putContext(
-      context,
-      [tar].values() as unknown as AsyncIterable<Uint8Array>,
-      AbortSignal.timeout(10_000),
-    )
+    await node.builds.putContext(context, Readable.from([tar]), AbortSignal.timeout(10_000))
   }, 60_000)
   afterAll(() => place[Symbol.asyncDispose](), 60_000)
 

@@ -31,8 +31,7 @@ export class StandInImages implements Pick<ImageStore, 'export' | 'list'> {
   }
 
   list(): Promise<readonly StoredImage[]> {
-    const found = [...this.archives.keys()].map((id) => ({ info: { id } }))
-    return Promise.resolve(found as unknown as StoredImage[])
+    return Promise.resolve([...this.archives.keys()].map(storedImage))
   }
 
   async export(id: ImageId): Promise<AsyncIterable<Uint8Array>> {
@@ -189,4 +188,11 @@ function list(folder: string): Promise<readonly string[]> {
 export async function ownMemory(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
   return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024
+}
+
+function storedImage(id: ImageId): StoredImage {
+  const platform = { os: 'linux', architecture: 'amd64' }
+  const defaults = { env: {}, command: [] }
+  const info = { id, source: 'test', platform, base: 'scratch', layers: [], defaults, fetchedAt: 0 } as const
+  return { info, names: [], pins: [], inUse: false, bytes: 0, ownBytes: 0, usedAt: 0 }
 }
