@@ -114,14 +114,15 @@ function parseDrivers(text: string): readonly string[] {
 
 /** `docker.io=a.example.com,docker.io=b.example.com`: asked in this order. */
 function parseMirrors(text: string): Readonly<Record<string, readonly string[]>> {
-  const mirrors: Record<string, string[]> = {}
+  const mirrors = new Map<string, string[]>()
   for (const entry of parseList(text)) {
     const at = entry.indexOf('=')
     if (at <= 0 || at === entry.length - 1)
       throw refuse(entry, 'a registry and its mirror, such as docker.io=host:port')
-    ;(mirrors[entry.slice(0, at)] ??= []).push(entry.slice(at + 1))
+    const registry = entry.slice(0, at)
+    mirrors.set(registry, [...(mirrors.get(registry) ?? []), entry.slice(at + 1)])
   }
-  return mirrors
+  return Object.fromEntries(mirrors)
 }
 
 function refuse(text: string, want: string): CoveError {

@@ -18,19 +18,19 @@ const LOCKFILES: readonly (readonly [file: string, install: string])[] = [
 ]
 
 /** Ports that these tools listen on where nobody says otherwise. */
-const PORTS: Readonly<Record<string, number>> = {
-  next: 3000,
-  'react-scripts': 3000,
-  express: 3000,
-  fastify: 3000,
-  vite: 5173,
-  astro: 4321,
-  flask: 5000,
-  django: 8000,
-  fastapi: 8000,
-  uvicorn: 8000,
-  streamlit: 8501,
-}
+const PORTS: ReadonlyMap<string, number> = new Map([
+  ['next', 3000],
+  ['react-scripts', 3000],
+  ['express', 3000],
+  ['fastify', 3000],
+  ['vite', 5173],
+  ['astro', 4321],
+  ['flask', 5000],
+  ['django', 8000],
+  ['fastapi', 8000],
+  ['uvicorn', 8000],
+  ['streamlit', 8501],
+])
 
 export function guess(directory: string): Guess {
   const node = lookAtNode(directory)
@@ -42,7 +42,7 @@ export function guess(directory: string): Guess {
     because: found.map(({ file }) => file),
     // Packages come from a registry.
     network: setup.length > 0 ? 'internet' : 'none',
-    ports: [...new Set(found.flatMap(({ uses }) => uses.flatMap((name) => PORTS[name] ?? [])))],
+    ports: [...new Set(found.flatMap(({ uses }) => uses.flatMap((name) => PORTS.get(name) ?? [])))],
     copy: found.flatMap((part) => part.copy),
     setup,
   }

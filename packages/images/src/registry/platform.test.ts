@@ -13,6 +13,9 @@ describe('a platform', () => {
     ['linux/arm/v7', 'linux/arm'],
     ['linux/arm/v6', 'linux/arm/v6'],
     ['Linux/ARM64', 'linux/arm64'],
+    // Names that every object knows are names like others.
+    ['constructor', 'linux/constructor'],
+    ['linux/__proto__/v1', 'linux/__proto__/v1'],
   ])('%s is %s', (text, normal) => {
     expect(formatPlatform(parsePlatform(text))).toBe(normal)
   })

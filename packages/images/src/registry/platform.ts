@@ -1,19 +1,23 @@
 import { CoveError, type Platform } from '@cove/domain'
 
-const ARCHITECTURES: Readonly<Record<string, string>> = {
-  x86_64: 'amd64',
-  'x86-64': 'amd64',
-  x64: 'amd64',
-  aarch64: 'arm64',
-  armhf: 'arm',
-  armel: 'arm',
-  ia32: '386',
-  i386: '386',
-  i686: '386',
-}
+const ARCHITECTURES: ReadonlyMap<string, string> = new Map([
+  ['x86_64', 'amd64'],
+  ['x86-64', 'amd64'],
+  ['x64', 'amd64'],
+  ['aarch64', 'arm64'],
+  ['armhf', 'arm'],
+  ['armel', 'arm'],
+  ['ia32', '386'],
+  ['i386', '386'],
+  ['i686', '386'],
+])
 
 /** What an architecture means without a variant; for these, no variant and this one are the same. */
-const DEFAULT_VARIANTS: Readonly<Record<string, string>> = { amd64: 'v1', arm64: 'v8', arm: 'v7' }
+const DEFAULT_VARIANTS: ReadonlyMap<string, string> = new Map([
+  ['amd64', 'v1'],
+  ['arm64', 'v8'],
+  ['arm', 'v7'],
+])
 
 const WORD = /^[A-Za-z0-9_.-]{1,64}$/
 
@@ -45,9 +49,9 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
 /** One way to write each: `x86_64` is `amd64`, and `arm64/v8` has no variant. */
 export function normalizePlatform({ os, architecture, variant }: Platform): Platform {
   const lower = architecture.toLowerCase()
-  const name = ARCHITECTURES[lower] ?? lower
+  const name = ARCHITECTURES.get(lower) ?? lower
   const own = variant?.toLowerCase() ?? (lower === 'armel' ? 'v6' : '')
-  const known = own !== '' && own !== DEFAULT_VARIANTS[name]
+  const known = own !== '' && own !== DEFAULT_VARIANTS.get(name)
   return { os: os.toLowerCase(), architecture: name, ...(known ? { variant: own } : {}) }
 }
 
@@ -64,6 +68,6 @@ export function matchPlatform(wanted: Platform, offered: Platform): number | und
 }
 
 function step({ architecture, variant }: Platform): number | undefined {
-  const digits = /^v(\d{1,2})(?:\.\d{1,2})?$/.exec(variant ?? DEFAULT_VARIANTS[architecture] ?? '')
+  const digits = /^v(\d{1,2})(?:\.\d{1,2})?$/.exec(variant ?? DEFAULT_VARIANTS.get(architecture) ?? '')
   return digits === null ? undefined : Number(digits[1])
 }

@@ -21,16 +21,16 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   504: 'deadline-exceeded',
 }
 
-const BY_CONNECT_CODE: Readonly<Record<string, ErrorCode>> = {
-  canceled: 'cancelled',
-  invalid_argument: 'invalid-argument',
-  deadline_exceeded: 'deadline-exceeded',
-  permission_denied: 'permission-denied',
-  resource_exhausted: 'rate-limited',
-  unimplemented: 'unsupported',
-  unavailable: 'connection-lost',
-  unauthenticated: 'unauthenticated',
-}
+const BY_CONNECT_CODE: ReadonlyMap<string, ErrorCode> = new Map([
+  ['canceled', 'cancelled'],
+  ['invalid_argument', 'invalid-argument'],
+  ['deadline_exceeded', 'deadline-exceeded'],
+  ['permission_denied', 'permission-denied'],
+  ['resource_exhausted', 'rate-limited'],
+  ['unimplemented', 'unsupported'],
+  ['unavailable', 'connection-lost'],
+  ['unauthenticated', 'unauthenticated'],
+])
 
 /** Reads the error out of an answer that is not a success. Total: there is always an error in the end. */
 export async function errorFromResponse(response: HttpResponse): Promise<CoveError> {
@@ -62,7 +62,7 @@ export function errorFromJson(json: unknown, fallback: ErrorCode, text: string, 
   const code = typeof inner['code'] === 'string' ? inner['code'] : ''
   const requestId = typeof inner['requestId'] === 'string' ? inner['requestId'] : ''
   const context = withRequestId({ ...readContext(inner['context']), ...extra }, requestId)
-  const known = BY_CONNECT_CODE[code]
+  const known = BY_CONNECT_CODE.get(code)
   if (known !== undefined) return new CoveError(known, message, context)
   if (code === '' || /^[a-z_]+$/.test(code)) return new CoveError(fallback, message, context)
   return CoveError.fromWire(code, message, context, typeof inner['fix'] === 'string' ? inner['fix'] : undefined)

@@ -31,20 +31,23 @@ elif pip=$(command -v pip3 || command -v pip) && "$pip" --python "$venv/bin/pyth
 else echo no-pip
 fi`
 
-const REASONS: Readonly<Record<string, readonly [string, string]>> = {
-  'no-python': ['has no Python', 'Use a sandbox whose template has Python 3.'],
-  'no-venv': [
-    'has a Python that cannot make virtual environments',
-    'Use a template whose Python has the module `venv`; on the `host` template install python3-venv on the host.',
+const REASONS: ReadonlyMap<string, readonly [string, string]> = new Map([
+  ['no-python', ['has no Python', 'Use a sandbox whose template has Python 3.']],
+  [
+    'no-venv',
+    [
+      'has a Python that cannot make virtual environments',
+      'Use a template whose Python has the module `venv`; on the `host` template install python3-venv on the host.',
+    ],
   ],
-  'no-pip': ['has no pip', 'Use a template that has pip; on the `host` template install python3-pip on the host.'],
-}
+  ['no-pip', ['has no pip', 'Use a template that has pip; on the `host` template install python3-pip on the host.']],
+])
 
 /** Packages go into a virtual environment, which later runs of Python use. */
 export async function planPython(site: Site, packages: readonly string[]): Promise<InstallPlan> {
   const { ground, lease, interpreter } = site
   const { stdout: outcome, complaint } = await site.script(PREPARE, [ground.folder, interpreter ?? ''])
-  const reason = REASONS[outcome]
+  const reason = REASONS.get(outcome)
   if (reason !== undefined) {
     const { id } = lease.sandbox.spec
     throw new CoveError(

@@ -14,13 +14,13 @@ fi`
 
 const APT = 'apt-get update && exec apt-get install --yes -- "$@"'
 
-const COMMANDS: Readonly<Record<string, readonly string[]>> = {
-  apk: ['apk', 'add', '--no-cache', '--'],
-  apt: ['/bin/sh', '-c', APT, 'apt-get'],
-  dnf: ['dnf', 'install', '--assumeyes', '--'],
-  yum: ['yum', 'install', '--assumeyes', '--'],
-  zypper: ['zypper', '--non-interactive', 'install', '--'],
-}
+const COMMANDS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['apk', ['apk', 'add', '--no-cache', '--']],
+  ['apt', ['/bin/sh', '-c', APT, 'apt-get']],
+  ['dnf', ['dnf', 'install', '--assumeyes', '--']],
+  ['yum', ['yum', 'install', '--assumeyes', '--']],
+  ['zypper', ['zypper', '--non-interactive', 'install', '--']],
+])
 
 /** Packages of the image, with the image's own manager, as the sandbox's root. */
 export async function planShell(site: Site, packages: readonly string[]): Promise<InstallPlan> {
@@ -29,7 +29,7 @@ export async function planShell(site: Site, packages: readonly string[]): Promis
     throw refusal(sandbox, "the `host` template shows the host's own programs, and has none to add to")
   }
   const manager = await askRoot(site)
-  const command = COMMANDS[manager]
+  const command = COMMANDS.get(manager)
   if (command !== undefined) {
     return { argv: [...command, ...packages], cwd: '/', user: 'root', env: { DEBIAN_FRONTEND: 'noninteractive' } }
   }
