@@ -29,6 +29,7 @@ const prepared: Prepared = {
     controllers: { memory: { version: 1, parent: '/cg/memory' }, cpu: { missing: 'no' }, pids: { missing: 'no' } },
   },
   images: undefined,
+  disks: 'sized',
 }
 
 function request(more: Partial<MachineRequest> = {}) {

@@ -16,6 +16,47 @@ const BLOCK = 16 * 1024
 /** Formatted images kept for cloning, newest last. */
 const MAX_KEPT = 8
 
+/** `plain`: for the host to mount, of one machine's life. `journaled`: for a machine's own kernel, whenever that ends. */
+export type DiskFormat = 'plain' | 'journaled'
+
+const BLOCK_BYTES = 4096
+const GROUP_BYTES = 128 * 1024 * 1024
+const INODE_BYTES = 256
+const JOURNAL_MIB = 4
+const BYTES_PER_INODE = 32 * 1024
+const MIN_INODES = 2048
+/** More would take seconds to make. */
+const MAX_INODES = 1024 * 1024
+
+const OPTIONS = {
+  // No journal: what a machine writes need not survive the host's crash better than its own processes do.
+  plain: () => ['-O', '^has_journal', '-E', 'nodiscard,lazy_itable_init=1'],
+  // All that is written is at the beginning, and nothing is left for the machine's kernel to fill with zeros.
+  journaled: (bytes: number) => [
+    '-b',
+    `${BLOCK_BYTES}`,
+    '-I',
+    `${INODE_BYTES}`,
+    '-N',
+    `${inodesOf(bytes)}`,
+    '-J',
+    `size=${JOURNAL_MIB}`,
+    '-O',
+    'has_journal,extent,flex_bg,sparse_super2,^resize_inode',
+    '-E',
+    'nodiscard,lazy_itable_init=0,lazy_journal_init=0,packed_meta_blocks=1,num_backup_sb=0,root_owner=0:0',
+  ],
+} as const
+
+const inodesOf = (bytes: number): number =>
+  Math.min(MAX_INODES, Math.max(MIN_INODES, Math.floor(bytes / BYTES_PER_INODE)))
+
+/** Where the metadata of a journaled disk end: tables of inodes, two maps and a descriptor for each group, the journal, and as much again. */
+function metadataBytes(bytes: number): number {
+  const groups = Math.ceil(bytes / GROUP_BYTES)
+  return inodesOf(bytes) * INODE_BYTES + groups * 3 * BLOCK_BYTES + 2 * JOURNAL_MIB * 1024 * 1024 + 8 * 1024 * 1024
+}
+
 interface Extent {
   readonly at: number
   readonly data: Uint8Array
@@ -25,21 +66,23 @@ interface Extent {
 export class DiskImages {
   readonly #folder: string
   readonly #mkfs: string
+  readonly #format: DiskFormat
   readonly #formatted = new Map<number, Promise<readonly Extent[]>>()
 
-  private constructor(folder: string, mkfs: string) {
+  private constructor(folder: string, mkfs: string, format: DiskFormat) {
     this.#folder = folder
     this.#mkfs = mkfs
+    this.#format = format
   }
 
   /** Undefined where there is no mkfs.ext4. */
-  static async open(folder: string): Promise<DiskImages | undefined> {
+  static async open(folder: string, format: DiskFormat = 'plain'): Promise<DiskImages | undefined> {
     for (const mkfs of MKFS) {
       const found = await access(mkfs, constants.X_OK).then(
         () => true,
         () => false,
       )
-      if (found) return new DiskImages(folder, mkfs)
+      if (found) return new DiskImages(folder, mkfs, format)
     }
     return undefined
   }
@@ -62,7 +105,7 @@ export class DiskImages {
   #template(bytes: number): Promise<readonly Extent[]> {
     const known = this.#formatted.get(bytes)
     if (known !== undefined) return known
-    const made = this.#format(bytes)
+    const made = this.#make(bytes)
     this.#formatted.set(bytes, made)
     // A failure is not remembered: the disk may have been full.
     made.catch(() => this.#formatted.delete(bytes))
@@ -71,7 +114,7 @@ export class DiskImages {
     return made
   }
 
-  async #format(bytes: number): Promise<readonly Extent[]> {
+  async #make(bytes: number): Promise<readonly Extent[]> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     const aside = await mkdtemp(join(this.#folder, 'new-'))
     try {
@@ -81,10 +124,8 @@ export class DiskImages {
       const file = await open(image, 'wx', 0o600)
       await file.truncate(bytes)
       await file.close()
-      // No journal: what a machine writes need not survive the host's crash better than its own processes do.
-      const options = ['-q', '-F', '-m', '0', '-O', '^has_journal', '-E', 'nodiscard,lazy_itable_init=1', '-d', content]
-      await run(this.#mkfs, [...options, image], { env: {} })
-      return await extentsOf(image)
+      await run(this.#mkfs, ['-q', '-F', '-m', '0', ...OPTIONS[this.#format](bytes), '-d', content, image], { env: {} })
+      return await extentsOf(image, this.#format === 'plain' ? bytes : metadataBytes(bytes))
     } catch (cause) {
       throw CoveError.from(cause, 'driver-failed')
     } finally {
@@ -93,11 +134,11 @@ export class DiskImages {
   }
 }
 
-/** What of a sparse file is not zero. Most of it is: whole pieces are compared before they are looked into. */
-async function extentsOf(path: string): Promise<readonly Extent[]> {
+/** What of the first bytes of a sparse file is not zero. Most of it is: whole pieces are compared before they are looked into. */
+async function extentsOf(path: string, bytes: number): Promise<readonly Extent[]> {
   const file = await open(path, 'r')
   try {
-    const { size } = await file.stat()
+    const size = Math.min(bytes, (await file.stat()).size)
     const extents: Extent[] = []
     const buffer = Buffer.alloc(PIECE)
     const zero = Buffer.alloc(PIECE)

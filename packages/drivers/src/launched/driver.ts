@@ -99,15 +99,16 @@ export class ToolDriver implements Driver, KeepsDisks {
     if (tool.program === undefined) return { proven: false, ...tool.missing }
     // Tried before the proof: whoever stops waiting for that must find nothing of this running.
     const network = await opened.networks.find(signal)
+    const facts = this.proofFacts()
     const fingerprint = await proveByRunning(this, {
       signal,
       random: this.#random,
-      programs: [tool.program, join(folders.stage, 'program')],
-      cache: folders.proof,
+      programs: [tool.program, join(folders.stage, 'program'), ...facts.programs],
+      cache: folders.proof + facts.name,
       trustCache: !this.#proven,
-      native: true,
+      native: facts.native,
       enforces: enforcedLimits(this.#missing),
-      details: describeHost(opened.prepared, network),
+      details: { ...describeHost(opened.prepared, network), ...facts.details },
       fix: tool.runningFix(ids),
       look: async ({ id }) => {
         if (this.#tool.filtered === true) await expectFiltered(await this.#launcher.get(recordOf(opened.prepared, id)))
@@ -160,10 +161,9 @@ export class ToolDriver implements Driver, KeepsDisks {
       newDisk = spec.disk !== undefined && form.kind === 'absent'
       const slot = prepared.ids === 'range' ? holdings.claimRange(id, form) : undefined
       const base = slot === undefined ? undefined : ranges.baseOf(slot)
-      const lower = await this.lowerOf(id, spec, form)
-      const writable = await placeWritable(prepared, disks, id, spec, form, async (path) =>
-        base === undefined ? false : await blanks.place(path, base),
-      )
+      const lower = await this.lowerOf(id, spec, form, context)
+      const placeBlank = async (path: string) => (base === undefined ? false : await blanks.place(path, base))
+      const writable = await placeWritable(prepared, disks, id, spec, form, placeBlank, base)
       const cgroups = machineCgroups(prepared, id, spec)
       const note: MachineNote = {
         driver: this.name,
@@ -305,13 +305,18 @@ export class ToolDriver implements Driver, KeepsDisks {
 
   protected readonly startsFromSnapshots: boolean = false
 
+  /** What there is to a proof beside the tool and the agent. */
+  protected proofFacts(): ProofFacts {
+    return { name: '', native: true, programs: [], details: {} }
+  }
+
   /** Everything that is the same for all machines. */
   protected opened(): Promise<Parts> {
     return this.#open()
   }
 
   /** What a machine is really made from, looked up when its name and disk are its own, and what its note says of that. */
-  protected lowerOf(_id: MachineId, spec: MachineSpec, _disk: DiskForm): Promise<Lower> {
+  protected lowerOf(_id: MachineId, spec: MachineSpec, _disk: DiskForm, _context: CreateContext): Promise<Lower> {
     return Promise.resolve({ spec, note: {} })
   }
 
@@ -345,6 +350,14 @@ export class ToolDriver implements Driver, KeepsDisks {
     await this.released(id)
     if (newDisk !== undefined) await holdings.removeDisk(newDisk)
   }
+}
+
+export interface ProofFacts {
+  /** Tells one kind of proof from another; part of a file's name. */
+  readonly name: string
+  readonly native: boolean
+  readonly programs: readonly string[]
+  readonly details: Readonly<Record<string, string>>
 }
 
 export interface Lower {

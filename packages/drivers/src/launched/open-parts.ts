@@ -42,6 +42,7 @@ export async function openParts(
   for (const { note } of records) holdings.learn(note)
   const networks = await openNetworks(options, tool, prepared, records)
   await pruneHostTemplates(prepared.folders.templates, new Set([...holdings.templates(), prepared.template.name]))
-  const blanks = await BlankDisks.open(join(options.stateDir, 'blanks'), prepared.ids === 'range' ? BLANKS : 0)
+  const folders = prepared.ids === 'range' && prepared.disks !== 'image'
+  const blanks = await BlankDisks.open(join(options.stateDir, 'blanks'), folders ? BLANKS : 0)
   return { prepared, disks, blanks, ranges, holdings, networks }
 }

@@ -30,6 +30,8 @@ export interface Prepared {
   readonly template: HostTemplate
   readonly hierarchies: Hierarchies
   readonly images: DiskImages | undefined
+  /** Writable layers are file systems of their own always, or where they are to have a size. */
+  readonly disks: 'image' | 'sized'
 }
 
 /** A machine's socket is `<runtimeDir>/machines/<16 characters>/s`, and a socket's path has at most 107 bytes. */
@@ -64,16 +66,20 @@ export async function prepare(
     buildHostTemplate(folders.templates, ids === 'range' ? 'root-and-user' : 'user'),
     detectHierarchies(options.installation),
     tool.find(),
-    ids === 'range' ? DiskImages.open(folders.images) : undefined,
+    ids === 'range' || tool.disks === 'image' ? DiskImages.open(folders.images, formatOf(tool)) : undefined,
     cgroupPlaces().then((places) => buildStage(folders.stage, options.guestProgram, places)),
   ])
-  return { folders, ids, tool: found, recordPrefix: tool.recordPrefix, template, hierarchies, images }
+  const { recordPrefix, disks = 'sized' } = tool
+  return { folders, ids, tool: found, recordPrefix, template, hierarchies, images, disks }
 }
 
+/** What only the machine mounts has to survive that machine's end at any moment. */
+const formatOf = ({ disks }: Tool): 'plain' | 'journaled' => (disks === 'image' ? 'journaled' : 'plain')
+
 /** Why limits cannot be enforced here; a limit that is not named can. */
-export function missingLimits({ hierarchies, ids, images, tool }: Prepared): MissingLimits {
+export function missingLimits({ hierarchies, ids, images, disks, tool }: Prepared): MissingLimits {
   const missing = { ...missingCgroupLimits(hierarchies), ...tool.cannot }
-  if (ids === 'self' || images !== undefined) return missing
+  if ((ids === 'self' && disks !== 'image') || images !== undefined) return missing
   return { ...missing, diskBytes: 'mkfs.ext4 is not installed (package e2fsprogs)' }
 }
 

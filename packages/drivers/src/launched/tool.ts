@@ -16,6 +16,8 @@ export interface Tool {
   readonly proof?: { readonly from: (emptyFolder: string) => TemplateRoot; readonly argv: readonly string[] }
   /** The host's kernel filters the machine's system calls: the proof looks whether it does. */
   readonly filtered?: boolean
+  /** The only form that writable layers have: `image` is a file system of its own, which nobody but the machine mounts. */
+  readonly disks?: 'image'
   /** Looks for the program. Never throws for a missing one. */
   find(): Promise<FoundTool>
 }

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { chown, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CoveError, type MachineId, type MachineSpec } from '@cove/domain'
 import type { DiskForm, DiskStore } from '../host/disk-store.ts'
@@ -24,10 +24,12 @@ export async function placeWritable(
   spec: MachineSpec,
   form: DiskForm,
   placeBlank: (path: string) => Promise<boolean>,
+  owner?: number,
 ): Promise<Writable> {
   const { disk } = spec
   const limit = spec.limits.diskBytes
   const folder = join(prepared.folders.scratch, id)
+  if (prepared.disks === 'image') return placeImage(prepared, disks, id, spec, form, owner)
   if (form.kind === 'absent' && limit?.required === true) {
     if (prepared.images === undefined) {
       if (disk === undefined) return { kind: 'memory', bytes: limit.value }
@@ -44,6 +46,34 @@ export async function placeWritable(
   const path = disks.pathOf(disk)
   const exists = form.kind === 'folder' || (form.kind === 'absent' && (await placeBlank(path)))
   return { kind: 'folder', path, exists }
+}
+
+/** Bytes of a disk that nobody has asked to be of a size; what is not used of them is not there. */
+const DEFAULT_BYTES = 8 * 1024 ** 3
+
+/** A file that the machine's own process opens: it belongs to whom that runs as, each time anew. */
+async function placeImage(
+  prepared: Prepared,
+  disks: DiskStore,
+  id: MachineId,
+  { disk, limits }: MachineSpec,
+  form: DiskForm,
+  owner: number | undefined,
+): Promise<Writable> {
+  const { images, folders } = prepared
+  const limit = limits.diskBytes
+  const folder = disk === undefined ? join(folders.scratch, id) : disks.pathOf(disk)
+  const image = disk === undefined ? join(folder, 'disk.img') : disks.imageOf(disk)
+  if (form.kind === 'absent') {
+    if (images === undefined) {
+      const fix = 'Install it: apt-get install e2fsprogs.'
+      throw new CoveError('isolation-unavailable', 'mkfs.ext4 is not installed', {}, { fix })
+    }
+    await mkdir(folder, { mode: 0o700 })
+    await images.make(image, limit?.value ?? DEFAULT_BYTES)
+  } else if (limit?.required === true) refuseOtherSize(form, limit.value)
+  if (owner !== undefined) await chown(image, owner, owner)
+  return { kind: 'image', image }
 }
 
 /** Said of hosts where only memory can be given a size. */
