@@ -80,6 +80,24 @@ export const ERROR_CODES = {
     transient: true,
     fix: 'Try again later; what has arrived already is not fetched again.',
   },
+  'kernel-not-found': {
+    http: 404,
+    grpc: GRPC.notFound,
+    transient: false,
+    fix: 'List the kernels with `cove kernel ls`; `cove kernel build` or `cove kernel fetch` brings one.',
+  },
+  'kernel-invalid': {
+    http: 422,
+    grpc: GRPC.failedPrecondition,
+    transient: false,
+    fix: 'Remove it with `cove kernel rm`, and bring another with `cove kernel build` or `cove kernel fetch`.',
+  },
+  'kernel-build-failed': {
+    http: 422,
+    grpc: GRPC.failedPrecondition,
+    transient: false,
+    fix: 'Build again with `cove kernel build --verbose` to see every line, or take the kernel of the distribution with `cove kernel fetch`.',
+  },
   'build-not-found': {
     http: 404,
     grpc: GRPC.notFound,
