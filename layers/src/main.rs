@@ -1,13 +1,15 @@
 //! Cove's program for layers of images, on the host: it unpacks archives into the folders that overlays are mounted
-//! from, packs such folders into archives, copies and removes them. The result is one line of JSON on stdout (of `pack`,
-//! the archive), a failure one on stderr.
+//! from, packs such folders into archives, copies and removes them; and it copies disks and memory of virtual machines.
+//! The result is one line of JSON on stdout (of `pack`, the archive), a failure one on stderr.
 
 mod copy;
 mod failure;
+mod file;
 #[cfg(fuzzing)]
 #[path = "../fuzz/driver.rs"]
 mod fuzz;
 mod json;
+mod memory;
 mod options;
 mod owners;
 mod pack;
@@ -25,7 +27,7 @@ use std::os::unix::ffi::OsStrExt;
 /// Of the program, the same as of the package that brings it.
 pub const VERSION: &str = "0.1.0";
 
-const USAGE: &str = "usage: cove-layers unpack|pack|copy|remove|version";
+const USAGE: &str = "usage: cove-layers unpack|pack|copy|file|remove|version";
 
 fn run(face: &str, rest: &[OsString]) -> Result<()> {
     sys::clear_umask();
@@ -52,6 +54,13 @@ fn run(face: &str, rest: &[OsString]) -> Result<()> {
             let (report, tree) = copy::copy(&content, &into, sync)?;
             say(report.entries, report.bytes, &tree)
         }
+        "file" => {
+            let mut options = Options::read(rest, &[])?;
+            let (from, into) = (options.required("from")?, options.required("into")?);
+            let process = options.number("process", 0)?;
+            options.done()?;
+            say_copied(&file::copy(&from, &into, Some(process).filter(|pid| *pid != 0))?)
+        }
         "remove" => match rest {
             [path] => tree::remove::path(path.as_bytes()).map(drop),
             _ => Err(Failure::new(Code::Usage, "usage: cove-layers remove FOLDER")),
@@ -69,6 +78,11 @@ fn say(entries: u64, bytes: u64, tree: &tree::Tree) -> Result<()> {
         "{{\"entries\":{},\"bytes\":{},\"implied\":{},\"skipped\":{{\"owners\":{},\"devices\":{},\"attributes\":{}}}}}",
         entries, bytes, implied, skipped.owners, skipped.devices, skipped.attributes
     ))
+}
+
+fn say_copied(file::Copied { size, stored, samples }: &file::Copied) -> Result<()> {
+    let samples: Vec<String> = samples.iter().map(u64::to_string).collect();
+    print(&format!("{{\"size\":{},\"stored\":{},\"samples\":[{}]}}", size, stored, samples.join(",")))
 }
 
 fn print(line: &str) -> Result<()> {

@@ -31,6 +31,7 @@ pub const EDQUOT: Int = 122;
 
 pub const O_RDONLY: Int = 0;
 pub const O_WRONLY: Int = 1;
+pub const O_RDWR: Int = 2;
 pub const O_CREAT: Int = 0o100;
 pub const O_EXCL: Int = 0o200;
 pub const O_NOCTTY: Int = 0o400;
