@@ -4,6 +4,9 @@ import type { Isolation } from './isolation.ts'
 import type { LimitReport, Limits } from './limits.ts'
 import type { Network } from './network.ts'
 
+/** Where a paused sandbox has its memory: frozen where it is, or saved, so that it uses none. */
+export type PausedTo = 'memory' | 'disk'
+
 /** Milliseconds, or `never`. */
 export type Timeout = number | 'never'
 
@@ -69,8 +72,12 @@ export interface SandboxSpec {
   readonly workdir?: string
   readonly start?: StartCommand
   readonly labels: Readonly<Record<string, string>>
-  /** From the last activity to the end. */
+  /** From the last activity to what is to happen then. */
   readonly idleTimeout: Timeout
+  /** What happens then. Default `delete`. */
+  readonly onIdle?: 'delete' | 'pause'
+  /** Whoever uses it while it is paused resumes it by that. Default: when it is paused by being idle. */
+  readonly autoResume?: boolean
   /** From creation (or the last extension) to the end, whatever happens. */
   readonly lifetime: Timeout
   readonly createdAt: number
@@ -89,8 +96,12 @@ export interface SandboxStatus {
   readonly limits: readonly LimitReport[]
   /** Made ahead and taken from a pool. */
   readonly pooled?: boolean
+  /** Went on from a saved memory instead of starting. */
+  readonly restored?: boolean
   /** Unix milliseconds; absent means never. */
   readonly deadline?: number
+  /** Of one that is paused, or is about to be. Default `memory`. */
+  readonly pausedTo?: PausedTo
   /** While it is paused its lifetime goes on; otherwise the deadline moves by as long as it was paused. */
   readonly burnsWhilePaused?: boolean
   readonly reason?: EndReason

@@ -132,7 +132,8 @@ async function giveUp(parts: NodeParts, slot: Slot, record: LiveRecord): Promise
   }
 }
 
-async function leftoversGone(parts: NodeParts, slot: Slot, signal: AbortSignal): Promise<void> {
+/** `busy` when what an earlier machine has left cannot be removed in time. */
+export async function leftoversGone(parts: NodeParts, slot: Slot, signal: AbortSignal): Promise<void> {
   if (slot.leftovers.empty) return
   try {
     await withDeadline(parts.clock, LEFTOVERS_MS, 'removing the machine before', signal, () => slot.leftovers.remove())

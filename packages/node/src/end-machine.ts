@@ -103,7 +103,14 @@ export async function destroySandbox(parts: NodeParts, slot: Slot): Promise<void
   const driver = driverNamed(parts, record.driver)
   session?.end(new CoveError('sandbox-not-found', `sandbox ${slot.id} was deleted`, { id: slot.id }))
   slot.session = undefined
-  slot.leftovers.add({ driver, machine: record.machine, ...(record.disk === undefined ? {} : { disk: record.disk }) })
+  const { machine, disk } = record
+  const snapshot = isEndedRecord(record) ? undefined : record.suspended
+  slot.leftovers.add({
+    driver,
+    machine,
+    ...(disk === undefined ? {} : { disk }),
+    ...(snapshot === undefined ? {} : { snapshot }),
+  })
   const [forgotten, removed] = await Promise.allSettled([parts.records.remove(slot.id), slot.leftovers.remove()])
   if (forgotten.status === 'rejected') throw CoveError.from(forgotten.reason)
   slot.record = undefined
@@ -140,6 +147,9 @@ export function sessionOf(slot: Slot, record: MachineRecord): GuestSession {
   if (isEndedRecord(record)) {
     const message = `the machine of sandbox ${record.sandbox} ${describeExit(record.exit)}`
     throw new CoveError('wrong-state', message, { state: record.state })
+  }
+  if (record.suspended !== undefined) {
+    throw new CoveError('wrong-state', `sandbox ${record.sandbox} is paused to disk`, { state: 'paused' })
   }
   if (slot.session !== undefined) return slot.session
   if (record.state === 'creating') {

@@ -9,6 +9,7 @@ import {
 } from '@cove/domain'
 import type { EndedRecord } from './machine-record.ts'
 import type { NodeParts } from './node-parts.ts'
+import type { SavedMemory } from './snapshots/saved-memory.ts'
 
 /** What one machine is made from. Nothing of it is collected until it is disposed; then a record has to hold it. */
 export interface Ground extends Disposable {
@@ -42,17 +43,24 @@ export async function findGround(
       return await imageGround(parts, from.image)
     case 'source':
       return leased(await parts.images.fetch(from.source, { signal, progress: ({ step }) => progress(step) }))
-    case 'snapshot': {
-      const saved = parts.snapshots.find(from.snapshot)
-      const ground = saved.image === undefined ? hostGround() : await imageGround(parts, saved.image)
-      if (ground.from.kind === 'snapshot') throw new CoveError('internal', 'a snapshot stands on a snapshot')
-      return {
-        ...ground,
-        from: { kind: 'snapshot', id: from.snapshot, root: ground.from },
-        saved: { snapshot: from.snapshot, driver: saved.driver, token: saved.token },
-        [Symbol.dispose]: () => ground[Symbol.dispose](),
-      }
-    }
+    case 'snapshot':
+      return await findSavedGround(parts, from.snapshot, parts.snapshots.find(from.snapshot))
+  }
+}
+
+/** Of a saved memory, with what its machine stood on. */
+export async function findSavedGround(
+  parts: NodeParts,
+  snapshot: SnapshotId,
+  { driver, image, token }: Pick<SavedMemory, 'driver' | 'image' | 'token'>,
+): Promise<Ground> {
+  const ground = image === undefined ? hostGround() : await imageGround(parts, image)
+  if (ground.from.kind === 'snapshot') throw new CoveError('internal', 'a snapshot stands on a snapshot')
+  return {
+    ...ground,
+    from: { kind: 'snapshot', id: snapshot, root: ground.from },
+    saved: { snapshot, driver, token },
+    [Symbol.dispose]: () => ground[Symbol.dispose](),
   }
 }
 

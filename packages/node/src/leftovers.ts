@@ -1,4 +1,4 @@
-import { keepsDisks, type DiskId, type Driver, type MachineId } from '@cove/domain'
+import { keepsDisks, keepsSnapshots, type DiskId, type Driver, type MachineId, type SnapshotId } from '@cove/domain'
 import type { Background } from './background.ts'
 
 /** Removals that run at once; each is a handful of system calls or one request to an engine. */
@@ -9,6 +9,8 @@ export interface Leftover {
   readonly machine?: MachineId
   /** Removed once no machine in the same list is left. */
   readonly disk?: DiskId
+  /** Of its memory, and nobody else's. */
+  readonly snapshot?: SnapshotId
 }
 
 /** What has to go away and will be tried until it is gone, whatever the driver says meanwhile. */
@@ -18,6 +20,7 @@ export class Leftovers {
   readonly #onEmpty: () => void
   readonly #machines = new Map<MachineId, Driver>()
   readonly #disks = new Map<DiskId, Driver>()
+  readonly #snapshots = new Map<SnapshotId, Driver>()
   #attempt: Promise<void> = Promise.resolve()
   #repeating: Promise<void> | undefined
 
@@ -28,12 +31,13 @@ export class Leftovers {
   }
 
   get empty(): boolean {
-    return this.#machines.size === 0 && this.#disks.size === 0
+    return this.#machines.size === 0 && this.#disks.size === 0 && this.#snapshots.size === 0
   }
 
-  add({ driver, machine, disk }: Leftover): void {
+  add({ driver, machine, disk, snapshot }: Leftover): void {
     if (machine !== undefined) this.#machines.set(machine, driver)
     if (disk !== undefined) this.#disks.set(disk, driver)
+    if (snapshot !== undefined) this.#snapshots.set(snapshot, driver)
   }
 
   /** Tries everything once, now. When that fails it rejects with the reason and goes on in the background. */
@@ -72,6 +76,9 @@ export class Leftovers {
     await removeEach(this.#machines, (driver, machine) => driver.destroy(machine))
     await removeEach(this.#disks, async (driver, disk) => {
       if (keepsDisks(driver)) await driver.removeDisk(disk)
+    })
+    await removeEach(this.#snapshots, async (driver, snapshot) => {
+      if (keepsSnapshots(driver)) await driver.removeSnapshot(snapshot)
     })
     if (this.empty) this.#onEmpty()
   }

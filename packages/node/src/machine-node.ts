@@ -15,7 +15,9 @@ import {
   type NodeSnapshot,
   type NodeSnapshots,
   type NodeVolumes,
+  type PausedTo,
   type SandboxId,
+  type SandboxSpec,
   type SavedSnapshot,
 } from '@cove/domain'
 import type { CoveNode } from './cove-node.ts'
@@ -153,16 +155,18 @@ export class MachineNode implements CoveNode {
     return { ...(await machine.stats()) }
   }
 
-  async pause(id: SandboxId, incarnation: number): Promise<void> {
+  async pause(id: SandboxId, incarnation: number, to: PausedTo = 'memory'): Promise<void> {
     this.#assertOpen()
     const slot = this.#slot(id)
-    await slot.run(() => pauseMachine(this.#parts, slot, incarnation))
+    const ended = anySignal(slot.interrupted, this.#stop.signal)
+    await slot.run(() => pauseMachine(this.#parts, slot, incarnation, to, ended))
   }
 
-  async resume(id: SandboxId, incarnation: number): Promise<void> {
+  async resume(id: SandboxId, incarnation: number, spec: SandboxSpec): Promise<void> {
     this.#assertOpen()
     const slot = this.#slot(id)
-    await slot.run(() => resumeMachine(this.#parts, slot, incarnation))
+    const ended = anySignal(slot.interrupted, this.#stop.signal)
+    await slot.run(() => resumeMachine(this.#parts, slot, incarnation, spec, ended))
   }
 
   async resize(id: SandboxId, incarnation: number, limits: Limits): Promise<readonly LimitReport[]> {

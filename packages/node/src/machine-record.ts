@@ -5,6 +5,7 @@ import {
   parseImageId,
   parseMachineId,
   parseSandboxId,
+  parseSnapshotId,
   parseVolumeId,
   type DiskId,
   type Exit,
@@ -13,6 +14,7 @@ import {
   type LimitReport,
   type MachineId,
   type SandboxId,
+  type SnapshotId,
   type VolumeId,
 } from '@cove/domain'
 
@@ -38,6 +40,11 @@ export interface LiveRecord extends RecordBase {
   readonly token: Uint8Array
   /** It is frozen, or about to be. */
   readonly paused?: true
+  /**
+   * It is saved in this memory snapshot of its own, which has everything: what is still there of its machine and its disk
+   * may go.
+   */
+  readonly suspended?: SnapshotId
   /** Made ahead and taken from a pool. */
   readonly pooled?: true
   /** What holds again when this create fails. */
@@ -76,6 +83,7 @@ function plain(record: MachineRecord): object {
     state: record.state,
     token: Buffer.from(record.token).toString('base64'),
     ...(record.paused === true ? { paused: true } : {}),
+    ...(record.suspended === undefined ? {} : { suspended: record.suspended }),
     ...(record.pooled === true ? { pooled: true } : {}),
     ...(record.previous === undefined ? {} : { previous: plain(record.previous) }),
   }
@@ -126,6 +134,7 @@ function readRecord(fields: Fields): MachineRecord {
     state,
     token: Buffer.from(text(fields['token']), 'base64'),
     ...(fields['paused'] === true ? { paused: true } : {}),
+    ...(fields['suspended'] === undefined ? {} : { suspended: parseSnapshotId(text(fields['suspended'])) }),
     ...(fields['pooled'] === true ? { pooled: true } : {}),
     ...(previous === undefined ? {} : { previous }),
   }

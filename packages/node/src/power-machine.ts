@@ -6,31 +6,62 @@ import {
   type Limits,
   type Machine,
   type Pausable,
+  type PausedTo,
+  type SandboxSpec,
 } from '@cove/domain'
 import { recordOf, sessionOf } from './end-machine.ts'
 import { isLiveRecord, type LiveRecord } from './machine-record.ts'
 import type { NodeParts } from './node-parts.ts'
 import type { Slot } from './slot.ts'
+import { refuseUnlessSuspendable, suspendMachine, wakeMachine } from './suspend-machine.ts'
 
 /**
- * Freezes the machine. That it is to be frozen is written down first: a daemon that dies in between finds it so and
- * freezes it. Runs within the slot's order.
+ * Freezes the machine, and saves it when it is to be paused to disk. That it is to be frozen is written down first: a
+ * daemon that dies in between finds it so and freezes it. A machine that cannot be saved is as it was before. Runs within
+ * the slot's order; `signal` ends the saving.
  */
-export async function pauseMachine(parts: NodeParts, slot: Slot, incarnation: number): Promise<void> {
+export async function pauseMachine(
+  parts: NodeParts,
+  slot: Slot,
+  incarnation: number,
+  to: PausedTo,
+  signal: AbortSignal,
+): Promise<void> {
+  if (suspendedOf(slot, incarnation) !== undefined) return
   const { record, machine } = await running(parts, slot, incarnation)
+  if (to === 'disk') refuseUnlessSuspendable(parts, record, machine)
   const pausable = pausableOf(machine, record)
-  await write(parts, slot, { ...record, paused: true })
+  const frozen: LiveRecord = { ...record, paused: true }
+  await write(parts, slot, frozen)
   try {
     await pausable.pause()
+    if (to === 'disk') await suspendMachine(parts, slot, frozen, machine, signal)
   } catch (error) {
-    const { paused: _paused, ...before } = record
-    await write(parts, slot, before)
+    if (record.paused !== true) {
+      // A failed pause may have frozen it all the same.
+      await pausable.resume().catch(() => undefined)
+      await write(parts, slot, record)
+    }
     throw CoveError.from(error, 'driver-failed')
   }
 }
 
-/** Wakes the machine, and only then writes down that it runs. Runs within the slot's order. */
-export async function resumeMachine(parts: NodeParts, slot: Slot, incarnation: number): Promise<void> {
+/**
+ * Wakes the machine, and only then writes down that it runs. Runs within the slot's order; `signal` ends the making of a
+ * machine from what was saved.
+ */
+export async function resumeMachine(
+  parts: NodeParts,
+  slot: Slot,
+  incarnation: number,
+  spec: SandboxSpec,
+  signal: AbortSignal,
+): Promise<void> {
+  const suspended = suspendedOf(slot, incarnation)
+  if (suspended !== undefined) {
+    await parts.recoveries.wait(suspended.driver, signal)
+    return await wakeMachine(parts, slot, suspended, spec, signal)
+  }
   const { record, machine } = await running(parts, slot, incarnation)
   await pausableOf(machine, record).resume()
   if (record.paused !== true) return
@@ -56,6 +87,12 @@ export async function resizeMachine(
   const all = [...record.limits.filter(({ name }) => !names.has(name)), ...changed]
   await write(parts, slot, { ...record, limits: all })
   return all.map((report) => ({ ...report }))
+}
+
+/** The record, when its machine is saved and gone. */
+function suspendedOf(slot: Slot, incarnation: number): LiveRecord | undefined {
+  const record = recordOf(slot, incarnation)
+  return isLiveRecord(record) && record.suspended !== undefined ? record : undefined
 }
 
 async function running(

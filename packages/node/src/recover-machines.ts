@@ -15,6 +15,7 @@ import { GuestSession } from './guest-session.ts'
 import { isEndedRecord, isLiveRecord } from './machine-record.ts'
 import type { NodeParts } from './node-parts.ts'
 import type { Slot } from './slot.ts'
+import { suspendedSnapshots } from './suspend-machine.ts'
 
 /**
  * Brings what one driver still has together with what `node.db` says. Machines that run are adopted without a word
@@ -37,7 +38,7 @@ export async function recoverMachines(parts: NodeParts, driver: Driver, signal: 
   }
   for (const [id, slot] of known) settle(parts, slot, driver, id, undefined)
   if (keepsDisks(driver)) await findStrayDisks(parts, driver)
-  await parts.snapshots.removeStrays(driver)
+  await parts.snapshots.removeStrays(driver, () => suspendedSnapshots(parts))
   parts.strays.removeInBackground()
   parts.log.info('machines recovered', { driver: driver.name, adopted })
 }
@@ -56,6 +57,11 @@ function settle(parts: NodeParts, slot: Slot, driver: Driver, id: MachineId, fou
       const { record: now } = slot
       if (now !== undefined && isLiveRecord(now) && now.machine === id) await undoCreate(parts, slot, now)
     })
+  } else if (record.suspended !== undefined) {
+    // Saved and written down; its machine was still to be taken away.
+    if (found === undefined) return
+    slot.leftovers.add({ driver, machine: id })
+    slot.leftovers.removeInBackground()
   } else if (found?.kind === 'running') {
     const session = new GuestSession(slot.id, found.machine, record.token, parts.session)
     slot.session = session
@@ -96,7 +102,9 @@ async function findStrayDisks(parts: NodeParts, driver: Driver & KeepsDisks): Pr
   const disks = await driver.listDisks()
   const known = new Set<DiskId>()
   for (const { record } of parts.slots.values()) {
-    if (record?.disk !== undefined) known.add(record.disk)
+    if (record?.disk === undefined) continue
+    // What is suspended has its files in its snapshot.
+    if (isEndedRecord(record) || record.suspended === undefined) known.add(record.disk)
   }
   for (const disk of disks) if (!known.has(disk)) parts.strays.add({ driver, disk })
 }

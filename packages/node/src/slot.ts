@@ -85,6 +85,9 @@ export function describeRecord(record: MachineRecord): NodeSandbox {
     isolation: record.isolation,
     limits: record.limits.map((limit) => ({ ...limit })),
     state: isLiveRecord(record) && record.paused === true ? 'paused' : record.state,
+    ...(isLiveRecord(record) && record.paused === true
+      ? { pausedTo: record.suspended === undefined ? 'memory' : 'disk' }
+      : {}),
     ...(isLiveRecord(record) && record.pooled === true ? { pooled: true } : {}),
     ...(isEndedRecord(record) ? { exit: { ...record.exit } } : {}),
   }

@@ -7,10 +7,10 @@ import { Host, type Daemon } from './support/harness.ts'
 /** What the caller of a dead daemon knows: the last state that was acknowledged to it. */
 interface Ledger {
   /** Acknowledged state of the sandbox. `absent` before its first create and after its destroy. */
-  state: 'absent' | 'running' | 'stopped'
+  state: 'absent' | 'running' | 'paused' | 'stopped'
   incarnation: number
   /** The call that was under way, if any. */
-  doing: 'nothing' | 'create' | 'stop' | 'destroy' | 'exec'
+  doing: 'nothing' | 'create' | 'pause' | 'resume' | 'stop' | 'destroy' | 'exec'
 }
 
 /** Create, use, stop, start again, and destroy; the ledger is written as each call is answered. */
@@ -31,6 +31,11 @@ async function life(node: CoveNode, spec: SandboxSpec, ledger: Ledger): Promise<
   }
   await create(1)
   await call('exec', async () => await (await node.guest(spec.id, 1)).metrics(), 'running')
+  await call('pause', () => node.pause(spec.id, 1, 'disk'), 'paused')
+  await call('resume', () => node.resume(spec.id, 1, spec), 'running')
+  await call('pause', () => node.pause(spec.id, 1, 'memory'), 'paused')
+  await call('pause', () => node.pause(spec.id, 1, 'disk'), 'paused')
+  await call('resume', () => node.resume(spec.id, 1, spec), 'running')
   await call('stop', () => node.stop(spec.id, 1, 100), 'stopped')
   await create(2)
   await call('stop', () => node.stop(spec.id, 2, 0), 'stopped')
@@ -49,13 +54,17 @@ async function check(host: Host, { node }: Daemon, spec: SandboxSpec, ledger: Le
     states.push('running')
     incarnations.push(ledger.incarnation - 1)
   }
+  if (ledger.doing === 'pause') states.push('paused')
+  if (ledger.doing === 'resume') states.push('running')
   if (ledger.doing === 'stop') states.push('stopped', 'ended')
   if (ledger.doing === 'destroy') states.push(undefined, 'ended')
   expect(states).toContain(sandbox?.state)
   expect(incarnations).toContain(sandbox?.incarnation ?? ledger.incarnation)
   expect(await host.records()).toHaveLength(sandbox === undefined ? 0 : 1)
-  expect(host.world.machines.size).toBe(sandbox?.state === 'running' ? 1 : 0)
-  expect(host.world.disks.size).toBe(sandbox === undefined ? 0 : 1)
+  const onDisk = sandbox?.pausedTo === 'disk'
+  expect(host.world.machines.size).toBe(sandbox?.state === 'running' || sandbox?.pausedTo === 'memory' ? 1 : 0)
+  expect(host.world.disks.size).toBe(sandbox === undefined || onDisk ? 0 : 1)
+  expect(host.world.snapshots.size).toBe(onDisk ? 1 : 0)
   if (sandbox?.state === 'running') await (await node.guest(spec.id, sandbox.incarnation)).metrics()
 }
 
@@ -65,10 +74,17 @@ async function carryOn(host: Host, { node }: Daemon, spec: SandboxSpec, ledger: 
   const made = repeated ? await node.create({ spec, incarnation: ledger.incarnation }) : undefined
   expect(made?.state).toBe(repeated ? 'running' : undefined)
   expect(repeated ? host.single.guest.hostname : spec.id).toBe(spec.id)
+  if (ledger.doing === 'pause') await node.pause(spec.id, ledger.incarnation, 'disk')
+  if (ledger.doing === 'pause' || ledger.doing === 'resume') {
+    await node.resume(spec.id, ledger.incarnation, spec)
+    if (host.single.guest.hostname !== spec.id) throw new Error('it woke as somebody else')
+    await (await node.guest(spec.id, ledger.incarnation)).metrics()
+  }
   if (ledger.doing === 'stop') await node.stop(spec.id, ledger.incarnation, 0)
   await node.destroy(spec.id)
   await node.settled()
   expect(host.count).toEqual([0, 0])
+  expect(host.world.snapshots.size).toBe(0)
   expect(await host.records()).toEqual([])
 }
 

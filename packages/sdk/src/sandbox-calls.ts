@@ -36,7 +36,8 @@ export async function updateTimeouts(
 }
 
 export async function pauseSandbox(rpc: Rpc, id: string, options: PauseOptions): Promise<SandboxInfo> {
-  const request = { id, burnLifetime: options.burnLifetime ?? false }
+  const { burnLifetime = false, toDisk = false } = options
+  const request = { id, burnLifetime, toDisk }
   const answer = await rpc.unary(SandboxService.method.pauseSandbox, request, { ...options, idempotent: true })
   return present(answer.sandbox)
 }

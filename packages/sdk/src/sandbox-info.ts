@@ -14,8 +14,12 @@ export interface SandboxInfo {
   readonly volumes: readonly Required<VolumeMount>[]
   /** Made ahead of time and taken from a pool. */
   readonly pooled: boolean
+  /** Went on from a saved memory instead of starting. */
+  readonly restored: boolean
   /** What it is doing now. */
   readonly state: SandboxState
+  /** Of a paused one: it is saved, and uses neither memory nor processors. */
+  readonly pausedToDisk: boolean
   /** Grows by one each time the sandbox is made anew under its id. */
   readonly incarnation: number
   /** How the wall was built; absent until it is placed. */
@@ -29,15 +33,18 @@ export interface SandboxInfo {
   readonly limits: readonly LimitReport[]
   /** What it may reach. */
   readonly network: Network
-  /** Milliseconds from the last activity to the end. */
+  /** Milliseconds from the last activity to its end, or its pause. */
   readonly idleTimeout: Timeout
+  readonly onIdle: 'delete' | 'pause'
+  /** Whoever uses it while it is paused resumes it by that. */
+  readonly autoResume: boolean
   /** Milliseconds from creation, or from the last extension. */
   readonly lifetime: Timeout
   readonly createdAt: Date
   readonly changedAt: Date
   /** When the lifetime ends; absent for never. */
   readonly deadline?: Date
-  /** Why it ended, and the same in a sentence. */
+  /** Why it ended, and the same in a sentence; of a running one, what is worth knowing of how it was made. */
   readonly endReason?: EndReason
   readonly message?: string
 }

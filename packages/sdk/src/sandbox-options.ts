@@ -25,8 +25,12 @@ export interface CreateOptions {
   readonly env?: Readonly<Record<string, string>>
   /** For finding it again: `list({ labels })`. */
   readonly labels?: Readonly<Record<string, string>>
-  /** Milliseconds from the last activity to the end. Default 30 minutes. */
+  /** Milliseconds from the last activity to the end, or to its pause. Default 30 minutes. */
   readonly idleTimeout?: Timeout
+  /** What happens to it after that time: `pause` to disk where its driver can, else in memory. Default `delete`. */
+  readonly onIdle?: 'delete' | 'pause'
+  /** Resume it when it is used while it is paused. Default: when it is paused by being idle. */
+  readonly autoResume?: boolean
   /** Milliseconds from creation to the end, whatever happens. Default never. */
   readonly lifetime?: Timeout
   /**
@@ -87,6 +91,11 @@ export interface StopOptions extends CallOptions {
 export interface PauseOptions extends CallOptions {
   /** Its lifetime goes on while it is paused. Default false. */
   readonly burnLifetime?: boolean
+  /**
+   * Saves its memory and its disk, and takes its machine away: it uses neither memory nor processors then. Refused with
+   * `unsupported` where its driver saves no memory. Default false: it is frozen where it is.
+   */
+  readonly toDisk?: boolean
 }
 
 /** How a sandbox is forked. */

@@ -1,4 +1,4 @@
-import { SandboxService } from '@cove/api'
+import { OnIdle, SandboxService } from '@cove/api'
 import { randomId } from '@cove/domain'
 import type { CallOptions } from './call-options.ts'
 import { limitsInit } from './convert/limits.ts'
@@ -55,7 +55,7 @@ export class Sandboxes {
 
   /** Makes a sandbox and answers when it runs. The handle owns it: `await using` deletes it. */
   async create(options: CreateOptions = {}, call: CallOptions = {}): Promise<Sandbox> {
-    const { isolation, network, idleTimeout, lifetime } = options
+    const { isolation, network, idleTimeout, onIdle, autoResume, lifetime } = options
     const answer = await this.#rpc.unary(
       SandboxService.method.createSandbox,
       {
@@ -71,6 +71,8 @@ export class Sandboxes {
         ...(options.limits === undefined ? {} : { limits: limitsInit(options.limits) }),
         ...(network === undefined ? {} : { network: networkInit(network) }),
         ...(idleTimeout === undefined ? {} : { idleTimeout: timeoutInit(idleTimeout) }),
+        ...(onIdle === undefined ? {} : { onIdle: onIdle === 'pause' ? OnIdle.PAUSE : OnIdle.DELETE }),
+        ...(autoResume === undefined ? {} : { autoResume }),
         ...(lifetime === undefined ? {} : { lifetime: timeoutInit(lifetime) }),
       },
       { ...call, idempotent: true },

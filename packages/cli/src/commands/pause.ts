@@ -7,12 +7,13 @@ export function define(command: Command, context: Context, run: Run): void {
   command
     .argument('<sandboxes...>', 'ids or names')
     .option('--burn-lifetime', 'let their lifetime go on meanwhile')
+    .option('--to-disk', 'save them, so that they use no memory: only with drivers that save memory')
     .action((ids: string[]) =>
       run(async () => {
-        const { burnLifetime = false } = command.opts<{ burnLifetime?: boolean }>()
+        const { burnLifetime = false, toDisk = false } = command.opts<{ burnLifetime?: boolean; toDisk?: boolean }>()
         const cove = await context.client()
         return forEachName(ids, context.io, async (id) => {
-          await cove.sandboxes.pause(id, { burnLifetime })
+          await cove.sandboxes.pause(id, { burnLifetime, toDisk })
         })
       }),
     )

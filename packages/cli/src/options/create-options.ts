@@ -20,6 +20,8 @@ interface Parsed {
   readonly limitDisk?: number
   readonly idleTimeout?: number | 'never'
   readonly lifetime?: number | 'never'
+  readonly onIdle?: 'delete' | 'pause'
+  readonly autoResume?: boolean
 }
 
 /** What a new sandbox can be told, the same for `create`, `run` and `shell`. */
@@ -40,6 +42,9 @@ export function addCreateOptions(command: Command): Command {
     .option('--limit-processes <count>', 'processes and threads together', count)
     .option('--limit-disk <size>', 'space on its disk, such as 1GiB', bytes)
     .option('--idle-timeout <time>', 'end it after so long without activity, such as 10m, or never', timeout)
+    .addOption(new Option('--on-idle <what>', 'what happens to it then (default: delete)').choices(['delete', 'pause']))
+    .option('--auto-resume', 'resume it when it is used while it is paused (default: with --on-idle pause)')
+    .option('--no-auto-resume', 'never')
     .option('--lifetime <time>', 'end it after so long in any case, or never', timeout)
     .option('--no-project-file', 'do not look for a cove.yaml here and above')
 }
@@ -47,6 +52,7 @@ export function addCreateOptions(command: Command): Command {
 export function createOptions(command: Command): CreateOptions {
   const parsed = command.opts<Parsed>()
   const { template, snapshot, volume, name, isolation, driver, network, allow, label, idleTimeout, lifetime } = parsed
+  const { onIdle, autoResume } = parsed
   if (allow !== undefined && network !== 'internet') {
     throw new UsageError('--allow has no meaning without a network', 'Add --network internet.')
   }
@@ -67,6 +73,8 @@ export function createOptions(command: Command): CreateOptions {
     ...(label === undefined ? {} : { labels: label }),
     ...(idleTimeout === undefined ? {} : { idleTimeout }),
     ...(lifetime === undefined ? {} : { lifetime }),
+    ...(onIdle === undefined ? {} : { onIdle }),
+    ...(autoResume === undefined ? {} : { autoResume }),
     limits,
   }
 }

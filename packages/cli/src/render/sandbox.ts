@@ -16,7 +16,8 @@ export function sandboxColumns(now: () => number): readonly Column<SandboxInfo>[
   ]
 }
 
-function stateText({ state, endReason }: SandboxInfo): string {
+function stateText({ state, endReason, pausedToDisk }: SandboxInfo): string {
+  if (state === 'paused' && pausedToDisk) return 'paused (to disk)'
   return endReason === undefined || endReason === 'deleted' ? state : `${state} (${endReason})`
 }
 
@@ -45,7 +46,8 @@ export function sandboxDetails(sandbox: SandboxInfo): string {
         .join(', ') || undefined,
     ],
     ...sandbox.limits.map((limit): [string, string] => [LIMIT_TITLES[limit.name], limitText(limit)]),
-    ['idle timeout', timeoutText(sandbox.idleTimeout)],
+    ['idle timeout', timeoutText(sandbox.idleTimeout) + (sandbox.onIdle === 'pause' ? ', then paused' : '')],
+    ['when used', sandbox.autoResume ? 'resumes by itself' : undefined],
     ['lifetime', timeoutText(sandbox.lifetime)],
     ['deadline', sandbox.deadline?.toISOString()],
     ['created', sandbox.createdAt.toISOString()],

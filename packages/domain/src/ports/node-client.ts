@@ -2,7 +2,7 @@ import type { Exit } from '../exit.ts'
 import type { SandboxId, SnapshotId } from '../ids.ts'
 import type { Isolation } from '../isolation.ts'
 import type { LimitReport, Limits } from '../limits.ts'
-import type { SandboxSpec } from '../sandbox.ts'
+import type { PausedTo, SandboxSpec } from '../sandbox.ts'
 import type { Fingerprint, MachineStats } from './driver.ts'
 import type { Guest } from './guest.ts'
 import type { NodeBuilds, NodeImages, NodePools, NodeSnapshots, NodeVolumes, SavedSnapshot } from './node-facets.ts'
@@ -35,9 +35,13 @@ export interface NodeClient {
   guest(id: SandboxId, incarnation: number): Promise<Guest>
   /** What the running machine uses now. Rejects as `guest` does. */
   stats(id: SandboxId, incarnation: number): Promise<MachineStats>
-  /** Freezes the machine; idempotent. `unsupported` where the driver cannot. */
-  pause(id: SandboxId, incarnation: number): Promise<void>
-  resume(id: SandboxId, incarnation: number): Promise<void>
+  /**
+   * Freezes the machine, or saves its memory and takes it away; idempotent. `unsupported` where the driver cannot: then
+   * it runs on, or stays frozen when it was.
+   */
+  pause(id: SandboxId, incarnation: number, to?: PausedTo): Promise<void>
+  /** Lets it go on where it was, whichever way it was paused. What cannot be woken stays paused. */
+  resume(id: SandboxId, incarnation: number, spec: SandboxSpec): Promise<void>
   /** Changes the limits that it names. `unsupported`, or `limit-not-enforceable` and nothing is changed. */
   resize(id: SandboxId, incarnation: number, limits: Limits): Promise<readonly LimitReport[]>
   /** Saves a running machine, which goes on afterwards. What was made of one that failed is gone. */
@@ -70,6 +74,8 @@ export interface NodeSandbox {
   /** Made ahead and taken from a pool. */
   readonly pooled?: boolean
   readonly state: 'creating' | 'running' | 'paused' | 'stopped' | 'ended'
+  /** Of one that is `paused`. */
+  readonly pausedTo?: PausedTo
   /** Present when `ended` or `stopped`. */
   readonly exit?: Exit
 }

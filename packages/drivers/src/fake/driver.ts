@@ -11,6 +11,7 @@ import {
   type Fingerprint,
   type Isolation,
   type KeepsDisks,
+  type KeepsSnapshots,
   type LimitName,
   type LimitReport,
   type Limits,
@@ -18,9 +19,11 @@ import {
   type MachineId,
   type MachineSpec,
   type MachineStats,
+  type MemorySnapshotter,
   type Pausable,
   type Problem,
   type Recovered,
+  type SnapshotId,
 } from '@cove/domain'
 import { checkSpec, hostSize, refuseProblems, type HostSize, type InternetSupport } from '../host/check-spec.ts'
 import { tarOfFiles } from './fake-disk.ts'
@@ -43,13 +46,13 @@ export interface FakeDriverOptions {
 }
 
 /** Machines in memory: the same contract, no processes, and faults on request. */
-export function createFakeDriver(options: FakeDriverOptions): Driver & KeepsDisks {
+export function createFakeDriver(options: FakeDriverOptions): Driver & KeepsDisks & KeepsSnapshots {
   return new FakeDriver(options)
 }
 
 const UNENFORCED = 'the fake driver was told not to'
 
-class FakeDriver implements Driver, KeepsDisks {
+class FakeDriver implements Driver, KeepsDisks, KeepsSnapshots {
   readonly name: string
   readonly isolation: Isolation
   readonly #world: FakeWorld
@@ -78,7 +81,8 @@ class FakeDriver implements Driver, KeepsDisks {
 
   validate(spec: MachineSpec): readonly Problem[] {
     const missing = Object.fromEntries(this.#unenforced.map((name) => [name, UNENFORCED]))
-    return checkSpec(spec, this.#host, missing, this.#internet)
+    const saved = spec.from.kind === 'snapshot' && this.#world.snapshots.has(spec.from.id)
+    return checkSpec(spec, this.#host, missing, this.#internet, saved)
   }
 
   async create(id: MachineId, spec: MachineSpec, context: CreateContext): Promise<Machine> {
@@ -132,6 +136,15 @@ class FakeDriver implements Driver, KeepsDisks {
     this.#world.disks.delete(id)
   }
 
+  listSnapshots(): Promise<readonly SnapshotId[]> {
+    return Promise.resolve([...this.#world.snapshots.keys()])
+  }
+
+  async removeSnapshot(id: SnapshotId): Promise<void> {
+    await Promise.resolve()
+    this.#world.snapshots.delete(id)
+  }
+
   close(): Promise<void> {
     return Promise.resolve()
   }
@@ -153,7 +166,7 @@ class FakeDriver implements Driver, KeepsDisks {
   }
 }
 
-class FakeMachine implements Machine, Pausable, DiskReader {
+class FakeMachine implements Machine, Pausable, DiskReader, MemorySnapshotter {
   readonly id: MachineId
   readonly limits: readonly LimitReport[]
   readonly exited: Promise<Exit>
@@ -195,6 +208,15 @@ class FakeMachine implements Machine, Pausable, DiskReader {
   resume(): Promise<void> {
     this.#state.paused = false
     return Promise.resolve()
+  }
+
+  async snapshotMemory(id: SnapshotId, { signal }: CreateContext): Promise<{ readonly bytes: number }> {
+    throwIfAborted(signal)
+    await this.#world.faults.beforeSave?.(this.id)
+    throwIfAborted(signal)
+    if (this.#state.exit !== undefined) throw new CoveError('wrong-state', `machine ${this.id} does not run`)
+    this.#world.save(id, this.#state)
+    return { bytes: 1 << 20 }
   }
 
   async readDisk({ signal }: CreateContext): Promise<DiskContent & AsyncDisposable> {

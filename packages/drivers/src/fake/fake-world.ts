@@ -1,4 +1,4 @@
-import type { Clock, DiskId, Exit, LimitReport, MachineId, MachineSpec, Random } from '@cove/domain'
+import type { Clock, DiskId, Exit, LimitReport, MachineId, MachineSpec, Random, SnapshotId } from '@cove/domain'
 import { FakeFiles, FakeGuest } from '@cove/guest-link/testing'
 
 /** One machine that exists only here. */
@@ -24,6 +24,8 @@ export interface FakeFaults {
   beforeConnect?: ((id: MachineId) => void | Promise<void>) | undefined
   beforeStop?: ((id: MachineId) => void | Promise<void>) | undefined
   beforeDestroy?: ((id: MachineId) => void | Promise<void>) | undefined
+  /** Its memory is to be saved. */
+  beforeSave?: ((id: MachineId) => void | Promise<void>) | undefined
   /** Its disk is to be read. */
   beforeRead?: ((id: MachineId) => void | Promise<void>) | undefined
   beforeRecover?: (() => void | Promise<void>) | undefined
@@ -33,6 +35,7 @@ export interface FakeFaults {
 export class FakeWorld {
   readonly machines = new Map<MachineId, FakeMachineState>()
   readonly disks = new Map<DiskId, FakeFiles>()
+  readonly snapshots = new Map<SnapshotId, FakeGuest>()
   readonly faults: FakeFaults = {}
   readonly #clock: Clock
   readonly #random: Random
@@ -44,8 +47,11 @@ export class FakeWorld {
 
   /** Starts a guest on the disk that the spec names, made when it is new. */
   build(id: MachineId, spec: MachineSpec, limits: readonly LimitReport[]): FakeMachineState {
+    const fresh = spec.disk === undefined || !this.disks.has(spec.disk)
+    const saved = spec.from.kind === 'snapshot' && fresh ? this.snapshots.get(spec.from.id) : undefined
+    if (saved !== undefined && spec.disk !== undefined) this.disks.set(spec.disk, saved.files.copy())
     const files = spec.disk === undefined ? new FakeFiles(this.#clock) : this.#disk(spec.disk)
-    const guest = new FakeGuest({ clock: this.#clock, random: this.#random, files })
+    const guest = saved?.copy(files, this.#random) ?? new FakeGuest({ clock: this.#clock, random: this.#random, files })
     const { promise, resolve } = Promise.withResolvers<Exit>()
     const state: FakeMachineState = {
       id,
@@ -72,6 +78,11 @@ export class FakeWorld {
   remove(id: MachineId): void {
     this.machines.get(id)?.end({ kind: 'signaled', signal: 9 })
     this.machines.delete(id)
+  }
+
+  /** Keeps it as it is now, without what runs in it. */
+  save(id: SnapshotId, { guest }: FakeMachineState): void {
+    this.snapshots.set(id, guest.copy(guest.files.copy(), this.#random))
   }
 
   userOf(disk: DiskId): MachineId | undefined {

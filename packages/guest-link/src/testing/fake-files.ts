@@ -34,7 +34,7 @@ export const PLAIN_USER: FakeUser = { name: 'user', uid: 1000, home: '/home/user
  */
 export class FakeFiles {
   readonly #clock: Clock
-  readonly #root: FakeNode
+  #root: FakeNode
   readonly watchers = new Set<FakeChange>()
 
   constructor(clock: Clock) {
@@ -50,6 +50,13 @@ export class FakeFiles {
       ROOT_USER,
     )
     for (const name of ['null', 'zero']) this.makeOther(`/dev/${name}`)
+  }
+
+  /** The same files again, of their own. */
+  copy(): FakeFiles {
+    const files = new FakeFiles(this.#clock)
+    files.#root = copyNode(this.#root)
+    return files
   }
 
   lookup(path: string, user: FakeUser, follow: boolean): FakeNode {
@@ -226,4 +233,9 @@ function allow(node: FakeNode, user: FakeUser, bit: number): void {
 
 export function fail(code: ErrorCode, message: string, errno: number): never {
   throw new CoveError(code, message, { errno })
+}
+
+function copyNode(node: FakeNode): FakeNode {
+  const entries = new Map([...node.entries].map(([name, inner]) => [name, copyNode(inner)]))
+  return { ...node, content: Buffer.from(node.content), entries }
 }

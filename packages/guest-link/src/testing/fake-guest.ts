@@ -123,6 +123,20 @@ export class FakeGuest implements SessionHost {
     this.#resolveExited()
   }
 
+  /** As it goes on from a saved memory, over files of its own; what runs in it is not taken along. */
+  copy(files: FakeFiles, random: Random): FakeGuest {
+    const { clock, agentVersion, programs } = this
+    const versions = { newest: this.newestVersion, oldest: this.#oldestVersion }
+    const copy = new FakeGuest({ clock, random, agentVersion, versions, programs, files })
+    copy.#token = this.#token
+    copy.#epoch = this.#epoch
+    copy.hostname = this.hostname
+    copy.env = this.env
+    copy.user = this.user
+    copy.workdir = this.workdir
+    return copy
+  }
+
   /** Later sessions must show this one. */
   rebind(token: Uint8Array): void {
     this.#token = Buffer.from(token)

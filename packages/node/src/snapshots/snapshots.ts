@@ -69,9 +69,11 @@ export class Snapshots implements NodeSnapshots {
     this.#memories.delete(id)
   }
 
-  /** Removes what a driver has and nobody knows: its taking was never acknowledged. */
-  async removeStrays(driver: Driver): Promise<void> {
+  /** Removes what a driver has and nobody knows: its taking was never acknowledged. `others` are known elsewhere. */
+  async removeStrays(driver: Driver, others: () => Iterable<SnapshotId>): Promise<void> {
     if (!keepsSnapshots(driver)) return
-    for (const id of await driver.listSnapshots()) if (!this.#memories.has(id)) await driver.removeSnapshot(id)
+    for (const id of await driver.listSnapshots()) {
+      if (!this.#memories.has(id) && ![...others()].includes(id)) await driver.removeSnapshot(id)
+    }
   }
 }

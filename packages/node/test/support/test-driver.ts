@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream'
 import {
+  isPausable,
   readsDisk,
+  savesMemory,
   type CreateContext,
   type DiskId,
   type DiskReader,
@@ -9,11 +11,13 @@ import {
   type Fingerprint,
   type Isolation,
   type KeepsDisks,
+  type KeepsSnapshots,
   type Machine,
   type MachineId,
   type MachineSpec,
   type Problem,
   type Recovered,
+  type SnapshotId,
 } from '@cove/domain'
 import { createFakeDriver, type FakeWorld } from '@cove/drivers/testing'
 import type { Fuse } from './fuse.ts'
@@ -27,11 +31,11 @@ export interface TestDriverOptions {
  * The fake driver as one daemon holds it: whatever it does to the world is a step at which the daemon may die, also
  * in the middle of making or removing a machine. Its public fields are the faults it can be given.
  */
-export class TestDriver implements Driver, KeepsDisks {
+export class TestDriver implements Driver, KeepsDisks, KeepsSnapshots {
   readonly name: string
   readonly isolation: Isolation
   readonly world: FakeWorld
-  readonly #inner: Driver & KeepsDisks
+  readonly #inner: Driver & KeepsDisks & KeepsSnapshots
   readonly #fuse: Fuse
   verdict: Fingerprint = { proven: true, native: true, details: {}, enforces: [] }
   problems: readonly Problem[] = []
@@ -102,6 +106,16 @@ export class TestDriver implements Driver, KeepsDisks {
     await this.#fuse.step('disk is removed')
   }
 
+  listSnapshots(): Promise<readonly SnapshotId[]> {
+    return this.#inner.listSnapshots()
+  }
+
+  async removeSnapshot(id: SnapshotId): Promise<void> {
+    await this.#fuse.step('removing a snapshot begins')
+    await this.#inner.removeSnapshot(id)
+    await this.#fuse.step('snapshot is removed')
+  }
+
   close(): Promise<void> {
     return this.#inner.close()
   }
@@ -129,6 +143,30 @@ export class TestDriver implements Driver, KeepsDisks {
         return exit
       },
       stats: () => machine.stats(),
+      ...(isPausable(machine)
+        ? {
+            async pause() {
+              await fuse.step('freezing begins')
+              await machine.pause()
+              await fuse.step('machine is frozen')
+            },
+            async resume() {
+              await fuse.step('waking begins')
+              await machine.resume()
+              await fuse.step('machine is awake')
+            },
+          }
+        : {}),
+      ...(savesMemory(machine)
+        ? {
+            async snapshotMemory(id: SnapshotId, context: CreateContext) {
+              await fuse.step('saving begins')
+              const saved = await machine.snapshotMemory(id, context)
+              await fuse.step('machine is saved')
+              return saved
+            },
+          }
+        : {}),
       ...(readsDisk(machine) ? { readDisk: (context: CreateContext) => readDisk(machine, context) } : {}),
     }
   }

@@ -1,4 +1,10 @@
-import { EndReason as WireReason, Isolation as WireIsolation, Network_Kind, SandboxState as WireState } from '@cove/api'
+import {
+  EndReason as WireReason,
+  Isolation as WireIsolation,
+  Network_Kind,
+  OnIdle,
+  SandboxState as WireState,
+} from '@cove/api'
 import type { LimitReport as WireLimit, Network as WireNetwork, Sandbox as WireSandbox } from '@cove/api'
 import {
   END_REASONS,
@@ -88,6 +94,10 @@ export function sandboxInfo(wire: WireSandbox): SandboxInfo {
     ...(wire.snapshot === '' ? {} : { snapshot: wire.snapshot }),
     volumes: wire.volumes.map(({ volume, path, readOnly }) => ({ volume, path, readOnly })),
     pooled: wire.pooled,
+    pausedToDisk: wire.pausedToDisk,
+    restored: wire.restored,
+    onIdle: wire.onIdle === OnIdle.PAUSE ? 'pause' : 'delete',
+    autoResume: wire.autoResume,
     state: SANDBOX_STATES.find((state) => STATE_NUMBERS[state] === wire.state) ?? 'pending',
     incarnation: wire.incarnation,
     ...(wire.driver === '' ? {} : { driver: wire.driver }),

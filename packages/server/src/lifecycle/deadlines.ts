@@ -1,5 +1,6 @@
 import { CoveError, type EndReason, type Sandbox, type SandboxId } from '@cove/domain'
 import type { Core } from '../sandboxes/core.ts'
+import { pause, resume } from '../sandboxes/pause.ts'
 import { remove } from '../sandboxes/remove.ts'
 import { DueHeap } from './due-heap.ts'
 import { nextDue, whyEnded } from './due.ts'
@@ -77,8 +78,9 @@ export class Deadlines {
         continue
       }
       const { reason, message } = whyEnded(entry, clock.now())
+      const pauses = reason === 'idle' && entry.spec.onIdle === 'pause'
       log.info('a sandbox has had its time', { sandbox: id, reason, idleMs: Math.round(activity.idleFor(id)) })
-      const ending = this.#end(id, reason, message).finally(() => {
+      const ending = (pauses ? this.#pause(id) : this.#end(id, reason, message)).finally(() => {
         this.#running.delete(ending)
         this.#wake.abort()
       })
@@ -95,6 +97,25 @@ export class Deadlines {
       // A removal that failed before it was recorded has to come up again too.
       if (this.#core.view.entry(id)?.status.state !== 'deleting') this.removalFailed(id)
     }
+  }
+
+  /** To disk where that can be done, else where it is; one that cannot be paused at all is asked again later. */
+  async #pause(id: SandboxId): Promise<void> {
+    try {
+      await pause(this.#core, id, { to: 'disk' }).catch(async (error: unknown) => {
+        if (CoveError.from(error).code !== 'unsupported') throw error
+        return await pause(this.#core, id)
+      })
+      // Somebody came while it was being paused.
+      if (this.#core.activity.idleFor(id) === 0) await resume(this.#core, id)
+    } catch (error) {
+      const { code, message: problem } = CoveError.from(error)
+      this.#core.log.warn('an idle sandbox could not be paused', { sandbox: id, code, error: problem })
+      // Its next idle time begins now.
+      this.#core.activity.touch(id)
+    }
+    const entry = this.#core.view.entry(id)
+    if (entry !== undefined) this.consider(entry)
   }
 
   #dueAt(sandbox: Sandbox): number | undefined {

@@ -73,28 +73,29 @@ function settle(core: Core, entry: Entry, held: NodeSandbox | undefined): (() =>
 /** Steps that were cut off are brought to their end; a machine that is awake though nobody woke it is frozen again. */
 function settlePaused(
   core: Core,
-  { spec: { id }, status: { state, incarnation } }: Entry,
+  { spec: { id }, status: { state, incarnation, pausedTo } }: Entry,
   current: NodeSandbox | undefined,
 ): (() => Promise<unknown>) | undefined {
   const exit = current?.exit
   if (exit !== undefined) return () => machineEnded(core, id, incarnation, exit)
   if (current === undefined) return () => fail(core, id, 'node-lost', 'its node no longer has its machine')
   if (state === 'pausing') {
-    return core.operations.isRunning('pause', id) ? undefined : () => pause(core, id, false)
+    return core.operations.isRunning('pause', id) ? undefined : () => pause(core, id)
   }
   if (state === 'resuming') return core.operations.isRunning('resume', id) ? undefined : () => resume(core, id)
-  return current.state === 'running' ? () => core.node.pause(id, incarnation) : undefined
+  return current.state === 'running' ? () => core.node.pause(id, incarnation, pausedTo) : undefined
 }
 
 function settleRunning(
   core: Core,
-  { spec: { id }, status: { state, incarnation } }: Entry,
+  { spec, status: { state, incarnation } }: Entry,
   held: NodeSandbox | undefined,
   current: NodeSandbox | undefined,
 ): (() => Promise<unknown>) | undefined {
+  const { id } = spec
   if (current?.state === 'paused') {
     return async () => {
-      await core.node.resume(id, incarnation)
+      await core.node.resume(id, incarnation, spec)
       if (state !== 'running') await core.ledger.transition(id, 'running', () => describeMachine(core, current))
     }
   }

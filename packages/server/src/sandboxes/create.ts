@@ -206,6 +206,8 @@ export class Creator {
       labels: request.labels,
       idleTimeout: request.idleTimeout ?? defaults.idleTimeoutMs,
       lifetime: request.lifetime ?? defaults.lifetimeMs,
+      ...(request.onIdle === undefined ? {} : { onIdle: request.onIdle }),
+      ...(request.autoResume === undefined ? {} : { autoResume: request.autoResume }),
       createdAt: clock.now(),
     }
   }

@@ -59,7 +59,7 @@ test('a lifetime that is to go on ends a paused sandbox', async () => {
   const one = await house()
   const { sandboxes } = one.server
   await sandboxes.create(SCOPE, { ...PLAIN, name: 'box', lifetime: 30 * MINUTE })
-  await sandboxes.pause(SCOPE, 'box', true)
+  await sandboxes.pause(SCOPE, 'box', { burnLifetime: true })
   await one.clock.advance(30 * MINUTE)
   expect(await statusOf(one, 'box')).toMatchObject({ state: 'deleted', reason: 'deadline' })
 })
@@ -80,6 +80,70 @@ test('twice is once, and what is not running cannot be paused', async () => {
   await sandboxes.stop(SCOPE, 'box', 0)
   await expect(sandboxes.pause(SCOPE, 'box')).rejects.toMatchObject({ code: 'wrong-state' })
   await expect(sandboxes.resume(SCOPE, 'box')).rejects.toMatchObject({ code: 'wrong-state' })
+})
+
+test('what is paused to disk says so, and a frozen one can be saved later', async () => {
+  const one = await house()
+  const { sandboxes } = one.server
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box' })
+  expect((await sandboxes.pause(SCOPE, 'box')).status).toMatchObject({ state: 'paused', pausedTo: 'memory' })
+  expect((await sandboxes.pause(SCOPE, 'box', { to: 'disk' })).status).toMatchObject({ pausedTo: 'disk' })
+  expect((await sandboxes.pause(SCOPE, 'box')).status).toMatchObject({ state: 'paused', pausedTo: 'disk' })
+  expect((await sandboxes.resume(SCOPE, 'box')).status.state).toBe('running')
+  const calls = one.node.calls.filter((call) => call.startsWith('pause'))
+  expect(calls.map((call) => call.split(' ').at(-1))).toEqual(['memory', 'disk'])
+})
+
+test('a sandbox that may wakes when it is used, once for all that come, and others stay as they are', async () => {
+  const one = await house()
+  const { sandboxes } = one.server
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box', autoResume: true })
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'still' })
+  await sandboxes.pause(SCOPE, 'still')
+  const held = Promise.withResolvers<void>()
+  one.node.onPause = () => held.promise
+  const pausing = sandboxes.pause(SCOPE, 'box', { to: 'disk' })
+  await reached(one, 'box', 'pausing')
+  setImmediate(() => held.resolve())
+  const leases = await Promise.all([sandboxes.guest(SCOPE, 'box'), pausing, sandboxes.guest(SCOPE, 'box')])
+  leases[0][Symbol.dispose]()
+  expect((await statusOf(one, 'box')).state).toBe('running')
+  await sandboxes.pause(SCOPE, 'box')
+  using _again = await sandboxes.guest(SCOPE, 'box')
+  expect(one.node.calls.filter((call) => call.startsWith('resume'))).toHaveLength(2)
+  await expect(sandboxes.guest(SCOPE, 'still')).rejects.toMatchObject({ code: 'wrong-state' })
+})
+
+test('one that is to pause when it is idle pauses, to disk where that can be done, and wakes by itself', async () => {
+  const world = newWorld()
+  const one = await house(world)
+  const { sandboxes } = one.server
+  await sandboxes.create(SCOPE, { ...PLAIN, name: 'box', idleTimeout: 10 * MINUTE, onIdle: 'pause' })
+  await one.clock.advance(10 * MINUTE)
+  expect(await statusOf(one, 'box')).toMatchObject({ state: 'paused', pausedTo: 'disk' })
+  await one.clock.advance(100 * MINUTE)
+  world.node.onPause = (to) =>
+    to === 'disk' ? Promise.reject(new CoveError('unsupported', 'it saves no memory')) : Promise.resolve()
+  const lease = await sandboxes.guest(SCOPE, 'box')
+  await one.clock.advance(100 * MINUTE)
+  expect((await statusOf(one, 'box')).state).toBe('running')
+  lease[Symbol.dispose]()
+  await one.clock.advance(10 * MINUTE)
+  expect(await statusOf(one, 'box')).toMatchObject({ state: 'paused', pausedTo: 'memory' })
+  using _lease = await sandboxes.guest(SCOPE, 'box')
+})
+
+test('an idle one that cannot be paused runs on, and is asked again after its next idle time', async () => {
+  const world = newWorld()
+  const one = await house(world)
+  await one.server.sandboxes.create(SCOPE, { ...PLAIN, name: 'box', idleTimeout: 10 * MINUTE, onIdle: 'pause' })
+  world.node.onPause = () => Promise.reject(new CoveError('no-space', 'the disk is full'))
+  await one.clock.advance(25 * MINUTE)
+  expect((await statusOf(one, 'box')).state).toBe('running')
+  expect(one.node.calls.filter((call) => call.startsWith('pause'))).toHaveLength(2)
+  world.node.onPause = () => Promise.resolve()
+  await one.clock.advance(10 * MINUTE)
+  expect((await statusOf(one, 'box')).state).toBe('paused')
 })
 
 test('a machine that cannot be frozen runs on, and one that cannot be woken stays paused', async () => {

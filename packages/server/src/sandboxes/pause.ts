@@ -1,24 +1,34 @@
-import { CoveError, type Sandbox, type SandboxId, type SandboxStatus } from '@cove/domain'
+import { CoveError, type PausedTo, type Sandbox, type SandboxId, type SandboxStatus } from '@cove/domain'
 import type { Core } from './core.ts'
 import { endedError } from './ledger.ts'
 import { explainOvertaken, explainUnrecorded } from './make.ts'
 import type { Entry } from './view.ts'
 
+export interface PauseRequest {
+  /** Its lifetime goes on meanwhile. */
+  readonly burnLifetime?: boolean
+  /** Default `memory`. */
+  readonly to?: PausedTo
+}
+
 /**
- * Freezes a running sandbox. A paused one stays paused, and one that is pausing already (another call, or a restart in
- * the middle) is brought to its end. A machine that cannot be frozen runs on.
+ * Freezes a running sandbox, or saves it and takes its machine away. A paused one stays paused, but can still be saved;
+ * one that is pausing already (another call, or a restart in the middle) is brought to its end as it was begun. A machine
+ * that cannot be paused so runs on.
  */
-export function pause(core: Core, id: SandboxId, burnLifetime: boolean): Promise<Sandbox> {
+export function pause(core: Core, id: SandboxId, request: PauseRequest = {}): Promise<Sandbox> {
   return core.operations.run('pause', id, async () => {
     const entry = present(core, id)
-    const { state } = entry.status
-    if (state === 'paused') return entry
+    const { state, incarnation } = entry.status
+    if (state === 'paused') return await saveToo(core, entry, request)
+    const to = (state === 'pausing' ? entry.status.pausedTo : request.to) ?? 'memory'
     if (state !== 'pausing') {
       refuseUnless(state === 'running', id, state, 'only a running one can be paused')
-      await core.ledger.transition(id, 'pausing', () => (burnLifetime ? { burnsWhilePaused: true } : {}))
+      const burns = request.burnLifetime === true ? { burnsWhilePaused: true } : {}
+      await core.ledger.transition(id, 'pausing', () => ({ pausedTo: to, ...burns }))
     }
     try {
-      await core.node.pause(id, entry.status.incarnation)
+      await core.node.pause(id, incarnation, to)
     } catch (error) {
       await fallBack(core, id, 'pausing', 'running')
       throw explainOvertaken(core, id, CoveError.from(error, 'driver-failed'))
@@ -42,7 +52,7 @@ export function resume(core: Core, id: SandboxId): Promise<Sandbox> {
     if (state !== 'resuming')
       await core.ledger.transition(id, 'resuming', ({ status }) => moved(core, status, changedAt))
     try {
-      await core.node.resume(id, entry.status.incarnation)
+      await core.node.resume(id, entry.status.incarnation, entry.spec)
     } catch (error) {
       await fallBack(core, id, 'resuming', 'paused')
       throw explainOvertaken(core, id, CoveError.from(error, 'driver-failed'))
@@ -55,6 +65,14 @@ export function resume(core: Core, id: SandboxId): Promise<Sandbox> {
       throw explainUnrecorded(core, id, error)
     }
   })
+}
+
+/** What is frozen is saved where that is asked for; what is saved already is not woken to be frozen. */
+async function saveToo(core: Core, entry: Entry, { to = 'memory' }: PauseRequest): Promise<Sandbox> {
+  const { spec, status } = entry
+  if (to === 'memory' || status.pausedTo === 'disk') return entry
+  await core.node.pause(spec.id, status.incarnation, to)
+  return core.ledger.amend(spec.id, (now) => ({ spec: now.spec, status: { ...now.status, pausedTo: to } }))
 }
 
 /** The deadline after a pause that did not count. */

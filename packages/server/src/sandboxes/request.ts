@@ -21,6 +21,10 @@ export interface CreateRequest {
   readonly labels: Readonly<Record<string, string>>
   readonly idleTimeout?: Timeout
   readonly lifetime?: Timeout
+  /** Default `delete`. */
+  readonly onIdle?: 'delete' | 'pause'
+  /** Default: when it is paused by being idle. */
+  readonly autoResume?: boolean
   readonly idempotencyKey?: string
   /** Id or name of a snapshot to go on from, in place of a template. */
   readonly snapshot?: string

@@ -5,6 +5,7 @@ import {
   type MachineStats,
   type Sandbox,
   type SandboxId,
+  type SandboxState,
   type Timeout,
 } from '@cove/domain'
 import type { Scope } from '../auth/principal.ts'
@@ -12,7 +13,7 @@ import type { Core } from './core.ts'
 import { Creator } from './create.ts'
 import { nameKey } from './keys.ts'
 import { endedError } from './ledger.ts'
-import { pause, resume } from './pause.ts'
+import { pause, resume, type PauseRequest } from './pause.ts'
 import { start, stop } from './power.ts'
 import { listPage, sees, type Filter, type Page, type PageRequest } from './query.ts'
 import { decodeReservation } from './records.ts'
@@ -79,11 +80,11 @@ export class Sandboxes {
     return start(this.#core, sandbox.spec.id)
   }
 
-  /** Frozen time burns no idle time, and no lifetime unless that is asked for. */
-  async pause(scope: Scope, ref: string, burnLifetime = false): Promise<Sandbox> {
+  /** Paused time burns no idle time, and no lifetime unless that is asked for. */
+  async pause(scope: Scope, ref: string, request: PauseRequest = {}): Promise<Sandbox> {
     const sandbox = await this.get(scope, ref)
     this.#checkAlive(ref, sandbox)
-    return pause(this.#core, sandbox.spec.id, burnLifetime)
+    return pause(this.#core, sandbox.spec.id, request)
   }
 
   async resume(scope: Scope, ref: string): Promise<Sandbox> {
@@ -117,6 +118,7 @@ export class Sandboxes {
     checkIncarnation(sandbox, incarnation)
     const { state } = sandbox.status
     if (state === 'running') return sandbox
+    if (wakesOnUse(sandbox.spec) && IS_PAUSED.has(state)) return await this.#wake(ref, sandbox.spec.id)
     const command = state === 'stopped' ? 'start' : state === 'paused' ? 'resume' : undefined
     throw new CoveError(
       'wrong-state',
@@ -180,6 +182,14 @@ export class Sandboxes {
     return counts
   }
 
+  /** Whoever comes while it is still being paused waits for that first. */
+  async #wake(ref: string, id: SandboxId): Promise<Sandbox> {
+    await this.#core.operations.join('pause', id)?.catch(() => undefined)
+    const woken = await resume(this.#core, id)
+    this.#checkAlive(ref, woken)
+    return woken
+  }
+
   #checkAlive(ref: string, sandbox: Sandbox): void {
     if (sandbox.status.state === 'deleted' || sandbox.status.state === 'deleting') throw endedError(ref, sandbox)
   }
@@ -207,6 +217,11 @@ export class Sandboxes {
     throw new CoveError('sandbox-not-found', `there is no sandbox ${shown}`)
   }
 }
+
+const IS_PAUSED: ReadonlySet<SandboxState> = new Set(['pausing', 'paused', 'resuming'])
+
+/** What pauses by itself wakes by itself, unless it was told otherwise. */
+export const wakesOnUse = ({ autoResume, onIdle }: Sandbox['spec']): boolean => autoResume ?? onIdle === 'pause'
 
 function checkIncarnation(sandbox: Sandbox, wanted: number): void {
   const { incarnation } = sandbox.status

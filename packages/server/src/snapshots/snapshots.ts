@@ -188,6 +188,8 @@ export class Snapshots {
       labels: { ...spec.labels, ...labels },
       idleTimeout: spec.idleTimeout,
       lifetime: spec.lifetime,
+      ...(spec.onIdle === undefined ? {} : { onIdle: spec.onIdle }),
+      ...(spec.autoResume === undefined ? {} : { autoResume: spec.autoResume }),
       ...(status.driver === undefined ? {} : { driver: status.driver }),
     }
     const resolved = resolvedOf(saved, this.#records)

@@ -11,6 +11,7 @@ import {
   type NodeEvent,
   type NodeSandbox,
   type NodeSnapshot,
+  type PausedTo,
   type SandboxId,
   type SavedSnapshot,
 } from '@cove/domain'
@@ -34,7 +35,7 @@ export class StubNode implements NodeClient {
   readonly snapshots = this.#facets.snapshots
   onCreate: Step = () => Promise.resolve()
   /** Before it freezes or wakes; before it saves. */
-  onPause: () => Promise<void> = () => Promise.resolve()
+  onPause: (to: PausedTo) => Promise<void> = () => Promise.resolve()
   onResume: () => Promise<void> = () => Promise.resolve()
   onSnapshot: (request: NodeSnapshot) => Promise<void> = () => Promise.resolve()
   onDestroy: (id: SandboxId) => Promise<void> = () => Promise.resolve()
@@ -123,10 +124,10 @@ export class StubNode implements NodeClient {
     return { memoryBytes: 1_000, cpuMs: 10, processes: 2 }
   }
 
-  async pause(id: SandboxId, incarnation: number): Promise<void> {
-    this.calls.push(`pause ${id} ${incarnation}`)
-    await this.onPause()
-    this.machines.set(id, { ...this.#machine(id), state: 'paused' })
+  async pause(id: SandboxId, incarnation: number, to: PausedTo = 'memory'): Promise<void> {
+    this.calls.push(`pause ${id} ${incarnation} ${to}`)
+    await this.onPause(to)
+    this.machines.set(id, { ...this.#machine(id), state: 'paused', pausedTo: to })
   }
 
   async resume(id: SandboxId, incarnation: number): Promise<void> {

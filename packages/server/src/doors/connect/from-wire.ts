@@ -2,6 +2,7 @@ import type { Duration } from '@bufbuild/protobuf/wkt'
 import {
   Isolation,
   Network_Kind,
+  OnIdle,
   SandboxState,
   SnapshotKind,
   type Command,
@@ -69,11 +70,26 @@ export function parseCreate(request: CreateSandboxRequest): CreateRequest {
     labels,
     ...(idleTimeout === undefined ? {} : { idleTimeout }),
     ...(lifetime === undefined ? {} : { lifetime }),
+    ...parseOnIdle(request.onIdle),
+    ...(request.autoResume === undefined ? {} : { autoResume: request.autoResume }),
     ...(idempotencyKey === '' ? {} : { idempotencyKey }),
     ...(request.snapshot === '' ? {} : { snapshot: request.snapshot }),
     ...(request.volumes.length === 0
       ? {}
       : { volumes: request.volumes.map(({ volume, path, readOnly }) => ({ volume, path, readOnly })) }),
+  }
+}
+
+function parseOnIdle(onIdle: OnIdle): Pick<CreateRequest, 'onIdle'> {
+  switch (onIdle) {
+    case OnIdle.UNSPECIFIED:
+      return {}
+    case OnIdle.DELETE:
+      return { onIdle: 'delete' }
+    case OnIdle.PAUSE:
+      return { onIdle: 'pause' }
+    default:
+      throw bad('onIdle', `has the unknown value ${String(onIdle)}`)
   }
 }
 

@@ -56,8 +56,9 @@ export function sandboxMethods(
     async startSandbox({ id }, { caller }) {
       return { sandbox: toSandbox(await sandboxes.start(caller, checkRef(id, 'id'))) }
     },
-    async pauseSandbox({ id, burnLifetime }, { caller }) {
-      return { sandbox: toSandbox(await sandboxes.pause(caller, checkRef(id, 'id'), burnLifetime)) }
+    async pauseSandbox({ id, burnLifetime, toDisk }, { caller }) {
+      const request = { burnLifetime, to: toDisk ? 'disk' : 'memory' } as const
+      return { sandbox: toSandbox(await sandboxes.pause(caller, checkRef(id, 'id'), request)) }
     },
     async resumeSandbox({ id }, { caller }) {
       return { sandbox: toSandbox(await sandboxes.resume(caller, checkRef(id, 'id'))) }

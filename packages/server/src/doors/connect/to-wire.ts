@@ -6,6 +6,7 @@ import {
   FileType,
   Isolation,
   Network_Kind,
+  OnIdle,
   OutputStream,
   SandboxState,
   SnapshotKind,
@@ -21,6 +22,7 @@ import {
   type TimeoutSchema,
 } from '@cove/api'
 import type * as domain from '@cove/domain'
+import { wakesOnUse } from '../../sandboxes/sandboxes.ts'
 
 const STATES: Readonly<Record<domain.SandboxState, SandboxState>> = {
   pending: SandboxState.PENDING,
@@ -93,6 +95,10 @@ export function toSandbox({ spec, status }: domain.Sandbox): MessageInitShape<ty
     snapshot: spec.snapshot ?? '',
     volumes: spec.volumes.map(({ name, path, readOnly }) => ({ volume: name, path, readOnly })),
     pooled: status.pooled ?? false,
+    pausedToDisk: status.pausedTo === 'disk',
+    onIdle: spec.onIdle === 'pause' ? OnIdle.PAUSE : OnIdle.DELETE,
+    autoResume: wakesOnUse(spec),
+    restored: status.restored ?? false,
   }
 }
 

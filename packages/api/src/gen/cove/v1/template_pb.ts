@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cove/v1/template.proto.
  */
 export const file_cove_v1_template: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb3ZlL3YxL3RlbXBsYXRlLnByb3RvEgdjb3ZlLnYxIpQDCghUZW1wbGF0ZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg4KBnNvdXJjZRgDIAEoCRIPCgdkcml2ZXJzGAQgAygJEgsKA3RhZxgFIAEoCRINCgVpbWFnZRgGIAEoCRINCgVidWlsZBgHIAEoCRINCgVieXRlcxgIIAEoBBIuCgpjcmVhdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgNlbnYYCiADKAsyGi5jb3ZlLnYxLlRlbXBsYXRlLkVudkVudHJ5Eg8KB3dvcmtkaXIYCyABKAkSDAoEdXNlchgMIAEoCRIkCgVzdGFydBgNIAEoCzIVLmNvdmUudjEuU3RhcnRDb21tYW5kEh8KBmxpbWl0cxgOIAEoCzIPLmNvdmUudjEuTGltaXRzEhAKCHBsYXRmb3JtGA8gASgJEg0KBXN0ZXBzGBAgAygJGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQAoMU3RhcnRDb21tYW5kEgwKBGFyZ3YYASADKAkSIgoFcmVhZHkYAiABKAsyEy5jb3ZlLnYxLlJlYWR5Q2hlY2siVwoKUmVhZHlDaGVjaxIMCgRwb3J0GAEgASgNEg8KB2NvbW1hbmQYAiADKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKJAQoJQnVpbGRTdGVwEg0KA3J1bhgBIAEoCUgAEiEKBGNvcHkYAiABKAsyES5jb3ZlLnYxLkNvcHlTdGVwSAASHwoDZW52GAMgASgLMhAuY292ZS52MS5FbnZTdGVwSAASEQoHd29ya2RpchgEIAEoCUgAEg4KBHVzZXIYBSABKAlIAEIGCgRzdGVwIlsKCENvcHlTdGVwEg8KB2NvbnRleHQYASABKAkSCgoCdG8YAiABKAkSEAoDdWlkGAMgASgNSACIAQESEAoDZ2lkGAQgASgNSAGIAQFCBgoEX3VpZEIGCgRfZ2lkIl0KB0VudlN0ZXASJgoDZW52GAEgAygLMhkuY292ZS52MS5FbnZTdGVwLkVudkVudHJ5GioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEinwIKFEJ1aWxkVGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGc291cmNlGAIgASgJEiEKBXN0ZXBzGAMgAygLMhIuY292ZS52MS5CdWlsZFN0ZXASJAoFc3RhcnQYBCABKAsyFS5jb3ZlLnYxLlN0YXJ0Q29tbWFuZBIfCgZsaW1pdHMYBSABKAsyDy5jb3ZlLnYxLkxpbWl0cxITCgtkZXNjcmlwdGlvbhgGIAEoCRIQCghub19jYWNoZRgHIAEoCBIOCgZkcml2ZXIYCCABKAkSIQoHbmV0d29yaxgJIAEoCzIQLmNvdmUudjEuTmV0d29yaxIlCgxidWlsZF9saW1pdHMYCiABKAsyDy5jb3ZlLnYxLkxpbWl0cyImChVCdWlsZFRlbXBsYXRlUmVzcG9uc2USDQoFYnVpbGQYASABKAkiMwoSRm9sbG93QnVpbGRSZXF1ZXN0Eg0KBWJ1aWxkGAEgASgJEg4KBm9mZnNldBgCIAEoBCKCAgoTRm9sbG93QnVpbGRSZXNwb25zZRIpCgRzdGVwGAEgASgLMhkuY292ZS52MS5CdWlsZFN0ZXBTdGFydGVkSAASIAoDbG9nGAIgASgLMhEuY292ZS52MS5CdWlsZExvZ0gAEiEKBGRvbmUYAyABKAsyES5jb3ZlLnYxLlRlbXBsYXRlSAASJwoGZmFpbGVkGAQgASgLMhUuY292ZS52MS5CdWlsZEZhaWx1cmVIABI8CgprZWVwX2FsaXZlGAUgASgLMiYuY292ZS52MS5Gb2xsb3dCdWlsZFJlc3BvbnNlLktlZXBBbGl2ZUgAGgsKCUtlZXBBbGl2ZUIHCgVldmVudCI/ChBCdWlsZFN0ZXBTdGFydGVkEg0KBWluZGV4GAEgASgNEgwKBHRleHQYAiABKAkSDgoGY2FjaGVkGAMgASgIIigKCEJ1aWxkTG9nEg4KBm9mZnNldBgBIAEoBBIMCgR0ZXh0GAIgASgJIjoKDEJ1aWxkRmFpbHVyZRIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSCwoDZml4GAMgASgJIiMKEkNhbmNlbEJ1aWxkUmVxdWVzdBINCgVidWlsZBgBIAEoCSIVChNDYW5jZWxCdWlsZFJlc3BvbnNlIhYKFExpc3RUZW1wbGF0ZXNSZXF1ZXN0Ij0KFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIkCgl0ZW1wbGF0ZXMYASADKAsyES5jb3ZlLnYxLlRlbXBsYXRlIiIKEkdldFRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIjoKE0dldFRlbXBsYXRlUmVzcG9uc2USIwoIdGVtcGxhdGUYASABKAsyES5jb3ZlLnYxLlRlbXBsYXRlIiUKFURlbGV0ZVRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhgKFkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2Uy7gMKD1RlbXBsYXRlU2VydmljZRJTCg1MaXN0VGVtcGxhdGVzEh0uY292ZS52MS5MaXN0VGVtcGxhdGVzUmVxdWVzdBoeLmNvdmUudjEuTGlzdFRlbXBsYXRlc1Jlc3BvbnNlIgOQAgESTQoLR2V0VGVtcGxhdGUSGy5jb3ZlLnYxLkdldFRlbXBsYXRlUmVxdWVzdBocLmNvdmUudjEuR2V0VGVtcGxhdGVSZXNwb25zZSIDkAIBEk4KDUJ1aWxkVGVtcGxhdGUSHS5jb3ZlLnYxLkJ1aWxkVGVtcGxhdGVSZXF1ZXN0Gh4uY292ZS52MS5CdWlsZFRlbXBsYXRlUmVzcG9uc2USSgoLRm9sbG93QnVpbGQSGy5jb3ZlLnYxLkZvbGxvd0J1aWxkUmVxdWVzdBocLmNvdmUudjEuRm9sbG93QnVpbGRSZXNwb25zZTABEkgKC0NhbmNlbEJ1aWxkEhsuY292ZS52MS5DYW5jZWxCdWlsZFJlcXVlc3QaHC5jb3ZlLnYxLkNhbmNlbEJ1aWxkUmVzcG9uc2USUQoORGVsZXRlVGVtcGxhdGUSHi5jb3ZlLnYxLkRlbGV0ZVRlbXBsYXRlUmVxdWVzdBofLmNvdmUudjEuRGVsZXRlVGVtcGxhdGVSZXNwb25zZWIGcHJvdG8z", [file_cove_v1_sandbox, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChZjb3ZlL3YxL3RlbXBsYXRlLnByb3RvEgdjb3ZlLnYxIr0DCghUZW1wbGF0ZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEg4KBnNvdXJjZRgDIAEoCRIPCgdkcml2ZXJzGAQgAygJEgsKA3RhZxgFIAEoCRINCgVpbWFnZRgGIAEoCRINCgVidWlsZBgHIAEoCRINCgVieXRlcxgIIAEoBBIuCgpjcmVhdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgNlbnYYCiADKAsyGi5jb3ZlLnYxLlRlbXBsYXRlLkVudkVudHJ5Eg8KB3dvcmtkaXIYCyABKAkSDAoEdXNlchgMIAEoCRIkCgVzdGFydBgNIAEoCzIVLmNvdmUudjEuU3RhcnRDb21tYW5kEh8KBmxpbWl0cxgOIAEoCzIPLmNvdmUudjEuTGltaXRzEhAKCHBsYXRmb3JtGA8gASgJEg0KBXN0ZXBzGBAgAygJEicKBm1lbW9yeRgRIAEoCzIXLmNvdmUudjEuVGVtcGxhdGVNZW1vcnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK0AQoOVGVtcGxhdGVNZW1vcnkSDgoGZHJpdmVyGAEgASgJEh8KBmxpbWl0cxgCIAEoCzIPLmNvdmUudjEuTGltaXRzEiEKB25ldHdvcmsYAyABKAsyEC5jb3ZlLnYxLk5ldHdvcmsSDQoFYnl0ZXMYBCABKAQSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgGIAEoCSJACgxTdGFydENvbW1hbmQSDAoEYXJndhgBIAMoCRIiCgVyZWFkeRgCIAEoCzITLmNvdmUudjEuUmVhZHlDaGVjayJXCgpSZWFkeUNoZWNrEgwKBHBvcnQYASABKA0SDwoHY29tbWFuZBgCIAMoCRIqCgd0aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIokBCglCdWlsZFN0ZXASDQoDcnVuGAEgASgJSAASIQoEY29weRgCIAEoCzIRLmNvdmUudjEuQ29weVN0ZXBIABIfCgNlbnYYAyABKAsyEC5jb3ZlLnYxLkVudlN0ZXBIABIRCgd3b3JrZGlyGAQgASgJSAASDgoEdXNlchgFIAEoCUgAQgYKBHN0ZXAiWwoIQ29weVN0ZXASDwoHY29udGV4dBgBIAEoCRIKCgJ0bxgCIAEoCRIQCgN1aWQYAyABKA1IAIgBARIQCgNnaWQYBCABKA1IAYgBAUIGCgRfdWlkQgYKBF9naWQiXQoHRW52U3RlcBImCgNlbnYYASADKAsyGS5jb3ZlLnYxLkVudlN0ZXAuRW52RW50cnkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLZAgoUQnVpbGRUZW1wbGF0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZzb3VyY2UYAiABKAkSIQoFc3RlcHMYAyADKAsyEi5jb3ZlLnYxLkJ1aWxkU3RlcBIkCgVzdGFydBgEIAEoCzIVLmNvdmUudjEuU3RhcnRDb21tYW5kEh8KBmxpbWl0cxgFIAEoCzIPLmNvdmUudjEuTGltaXRzEhMKC2Rlc2NyaXB0aW9uGAYgASgJEhAKCG5vX2NhY2hlGAcgASgIEg4KBmRyaXZlchgIIAEoCRIhCgduZXR3b3JrGAkgASgLMhAuY292ZS52MS5OZXR3b3JrEiUKDGJ1aWxkX2xpbWl0cxgKIAEoCzIPLmNvdmUudjEuTGltaXRzEg4KBm1lbW9yeRgLIAEoCBIoCg5tZW1vcnlfbmV0d29yaxgMIAEoCzIQLmNvdmUudjEuTmV0d29yayImChVCdWlsZFRlbXBsYXRlUmVzcG9uc2USDQoFYnVpbGQYASABKAkiMwoSRm9sbG93QnVpbGRSZXF1ZXN0Eg0KBWJ1aWxkGAEgASgJEg4KBm9mZnNldBgCIAEoBCKCAgoTRm9sbG93QnVpbGRSZXNwb25zZRIpCgRzdGVwGAEgASgLMhkuY292ZS52MS5CdWlsZFN0ZXBTdGFydGVkSAASIAoDbG9nGAIgASgLMhEuY292ZS52MS5CdWlsZExvZ0gAEiEKBGRvbmUYAyABKAsyES5jb3ZlLnYxLlRlbXBsYXRlSAASJwoGZmFpbGVkGAQgASgLMhUuY292ZS52MS5CdWlsZEZhaWx1cmVIABI8CgprZWVwX2FsaXZlGAUgASgLMiYuY292ZS52MS5Gb2xsb3dCdWlsZFJlc3BvbnNlLktlZXBBbGl2ZUgAGgsKCUtlZXBBbGl2ZUIHCgVldmVudCI/ChBCdWlsZFN0ZXBTdGFydGVkEg0KBWluZGV4GAEgASgNEgwKBHRleHQYAiABKAkSDgoGY2FjaGVkGAMgASgIIigKCEJ1aWxkTG9nEg4KBm9mZnNldBgBIAEoBBIMCgR0ZXh0GAIgASgJIjoKDEJ1aWxkRmFpbHVyZRIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSCwoDZml4GAMgASgJIiMKEkNhbmNlbEJ1aWxkUmVxdWVzdBINCgVidWlsZBgBIAEoCSIVChNDYW5jZWxCdWlsZFJlc3BvbnNlIhYKFExpc3RUZW1wbGF0ZXNSZXF1ZXN0Ij0KFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIkCgl0ZW1wbGF0ZXMYASADKAsyES5jb3ZlLnYxLlRlbXBsYXRlIiIKEkdldFRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIjoKE0dldFRlbXBsYXRlUmVzcG9uc2USIwoIdGVtcGxhdGUYASABKAsyES5jb3ZlLnYxLlRlbXBsYXRlIiUKFURlbGV0ZVRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhgKFkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2Uy7gMKD1RlbXBsYXRlU2VydmljZRJTCg1MaXN0VGVtcGxhdGVzEh0uY292ZS52MS5MaXN0VGVtcGxhdGVzUmVxdWVzdBoeLmNvdmUudjEuTGlzdFRlbXBsYXRlc1Jlc3BvbnNlIgOQAgESTQoLR2V0VGVtcGxhdGUSGy5jb3ZlLnYxLkdldFRlbXBsYXRlUmVxdWVzdBocLmNvdmUudjEuR2V0VGVtcGxhdGVSZXNwb25zZSIDkAIBEk4KDUJ1aWxkVGVtcGxhdGUSHS5jb3ZlLnYxLkJ1aWxkVGVtcGxhdGVSZXF1ZXN0Gh4uY292ZS52MS5CdWlsZFRlbXBsYXRlUmVzcG9uc2USSgoLRm9sbG93QnVpbGQSGy5jb3ZlLnYxLkZvbGxvd0J1aWxkUmVxdWVzdBocLmNvdmUudjEuRm9sbG93QnVpbGRSZXNwb25zZTABEkgKC0NhbmNlbEJ1aWxkEhsuY292ZS52MS5DYW5jZWxCdWlsZFJlcXVlc3QaHC5jb3ZlLnYxLkNhbmNlbEJ1aWxkUmVzcG9uc2USUQoORGVsZXRlVGVtcGxhdGUSHi5jb3ZlLnYxLkRlbGV0ZVRlbXBsYXRlUmVxdWVzdBofLmNvdmUudjEuRGVsZXRlVGVtcGxhdGVSZXNwb25zZWIGcHJvdG8z", [file_cove_v1_sandbox, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message cove.v1.Template
@@ -117,6 +117,13 @@ export type Template = Message<"cove.v1.Template"> & {
    * @generated from field: repeated string steps = 16;
    */
   steps: string[];
+
+  /**
+   * Absent for one whose sandboxes start from its files alone.
+   *
+   * @generated from field: cove.v1.TemplateMemory memory = 17;
+   */
+  memory?: TemplateMemory | undefined;
 };
 
 /**
@@ -125,6 +132,55 @@ export type Template = Message<"cove.v1.Template"> & {
  */
 export const TemplateSchema: GenMessage<Template> = /*@__PURE__*/
   messageDesc(file_cove_v1_template, 0);
+
+/**
+ * A machine of the template, saved when its start command was ready. What is created with this driver, these limits and
+ * this network goes on from there; everything else starts.
+ *
+ * @generated from message cove.v1.TemplateMemory
+ */
+export type TemplateMemory = Message<"cove.v1.TemplateMemory"> & {
+  /**
+   * @generated from field: string driver = 1;
+   */
+  driver: string;
+
+  /**
+   * @generated from field: cove.v1.Limits limits = 2;
+   */
+  limits?: Limits | undefined;
+
+  /**
+   * @generated from field: cove.v1.Network network = 3;
+   */
+  network?: Network | undefined;
+
+  /**
+   * What it takes beside the layers.
+   *
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * Why the last create that could have used it started instead; empty when it is in order.
+   *
+   * @generated from field: string problem = 6;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message cove.v1.TemplateMemory.
+ * Use `create(TemplateMemorySchema)` to create a new message.
+ */
+export const TemplateMemorySchema: GenMessage<TemplateMemory> = /*@__PURE__*/
+  messageDesc(file_cove_v1_template, 1);
 
 /**
  * What runs in every sandbox of a template from its start on, as the process `start`. A create answers when it is ready.
@@ -150,7 +206,7 @@ export type StartCommand = Message<"cove.v1.StartCommand"> & {
  * Use `create(StartCommandSchema)` to create a new message.
  */
 export const StartCommandSchema: GenMessage<StartCommand> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 1);
+  messageDesc(file_cove_v1_template, 2);
 
 /**
  * Holds when something listens on the port, or when the command ends with 0; one of them.
@@ -181,7 +237,7 @@ export type ReadyCheck = Message<"cove.v1.ReadyCheck"> & {
  * Use `create(ReadyCheckSchema)` to create a new message.
  */
 export const ReadyCheckSchema: GenMessage<ReadyCheck> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 2);
+  messageDesc(file_cove_v1_template, 3);
 
 /**
  * @generated from message cove.v1.BuildStep
@@ -234,7 +290,7 @@ export type BuildStep = Message<"cove.v1.BuildStep"> & {
  * Use `create(BuildStepSchema)` to create a new message.
  */
 export const BuildStepSchema: GenMessage<BuildStep> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 3);
+  messageDesc(file_cove_v1_template, 4);
 
 /**
  * Files of a build context: a tar archive that PUT /v1/template-contexts/<digest> has taken.
@@ -274,7 +330,7 @@ export type CopyStep = Message<"cove.v1.CopyStep"> & {
  * Use `create(CopyStepSchema)` to create a new message.
  */
 export const CopyStepSchema: GenMessage<CopyStep> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 4);
+  messageDesc(file_cove_v1_template, 5);
 
 /**
  * @generated from message cove.v1.EnvStep
@@ -291,7 +347,7 @@ export type EnvStep = Message<"cove.v1.EnvStep"> & {
  * Use `create(EnvStepSchema)` to create a new message.
  */
 export const EnvStepSchema: GenMessage<EnvStep> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 5);
+  messageDesc(file_cove_v1_template, 6);
 
 /**
  * @generated from message cove.v1.BuildTemplateRequest
@@ -363,6 +419,20 @@ export type BuildTemplateRequest = Message<"cove.v1.BuildTemplateRequest"> & {
    * @generated from field: cove.v1.Limits build_limits = 10;
    */
   buildLimits?: Limits | undefined;
+
+  /**
+   * Keeps it as a memory snapshot too, with its start command running: by the driver, or by one that can.
+   *
+   * @generated from field: bool memory = 11;
+   */
+  memory: boolean;
+
+  /**
+   * What its sandboxes can reach when they go on from there; a create with another network starts. Default: nothing.
+   *
+   * @generated from field: cove.v1.Network memory_network = 12;
+   */
+  memoryNetwork?: Network | undefined;
 };
 
 /**
@@ -370,7 +440,7 @@ export type BuildTemplateRequest = Message<"cove.v1.BuildTemplateRequest"> & {
  * Use `create(BuildTemplateRequestSchema)` to create a new message.
  */
 export const BuildTemplateRequestSchema: GenMessage<BuildTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 6);
+  messageDesc(file_cove_v1_template, 7);
 
 /**
  * @generated from message cove.v1.BuildTemplateResponse
@@ -389,7 +459,7 @@ export type BuildTemplateResponse = Message<"cove.v1.BuildTemplateResponse"> & {
  * Use `create(BuildTemplateResponseSchema)` to create a new message.
  */
 export const BuildTemplateResponseSchema: GenMessage<BuildTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 7);
+  messageDesc(file_cove_v1_template, 8);
 
 /**
  * @generated from message cove.v1.FollowBuildRequest
@@ -413,7 +483,7 @@ export type FollowBuildRequest = Message<"cove.v1.FollowBuildRequest"> & {
  * Use `create(FollowBuildRequestSchema)` to create a new message.
  */
 export const FollowBuildRequestSchema: GenMessage<FollowBuildRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 8);
+  messageDesc(file_cove_v1_template, 9);
 
 /**
  * @generated from message cove.v1.FollowBuildResponse
@@ -464,7 +534,7 @@ export type FollowBuildResponse = Message<"cove.v1.FollowBuildResponse"> & {
  * Use `create(FollowBuildResponseSchema)` to create a new message.
  */
 export const FollowBuildResponseSchema: GenMessage<FollowBuildResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 9);
+  messageDesc(file_cove_v1_template, 10);
 
 /**
  * @generated from message cove.v1.FollowBuildResponse.KeepAlive
@@ -477,7 +547,7 @@ export type FollowBuildResponse_KeepAlive = Message<"cove.v1.FollowBuildResponse
  * Use `create(FollowBuildResponse_KeepAliveSchema)` to create a new message.
  */
 export const FollowBuildResponse_KeepAliveSchema: GenMessage<FollowBuildResponse_KeepAlive> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 9, 0);
+  messageDesc(file_cove_v1_template, 10, 0);
 
 /**
  * @generated from message cove.v1.BuildStepStarted
@@ -508,7 +578,7 @@ export type BuildStepStarted = Message<"cove.v1.BuildStepStarted"> & {
  * Use `create(BuildStepStartedSchema)` to create a new message.
  */
 export const BuildStepStartedSchema: GenMessage<BuildStepStarted> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 10);
+  messageDesc(file_cove_v1_template, 11);
 
 /**
  * @generated from message cove.v1.BuildLog
@@ -532,7 +602,7 @@ export type BuildLog = Message<"cove.v1.BuildLog"> & {
  * Use `create(BuildLogSchema)` to create a new message.
  */
 export const BuildLogSchema: GenMessage<BuildLog> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 11);
+  messageDesc(file_cove_v1_template, 12);
 
 /**
  * @generated from message cove.v1.BuildFailure
@@ -561,7 +631,7 @@ export type BuildFailure = Message<"cove.v1.BuildFailure"> & {
  * Use `create(BuildFailureSchema)` to create a new message.
  */
 export const BuildFailureSchema: GenMessage<BuildFailure> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 12);
+  messageDesc(file_cove_v1_template, 13);
 
 /**
  * @generated from message cove.v1.CancelBuildRequest
@@ -578,7 +648,7 @@ export type CancelBuildRequest = Message<"cove.v1.CancelBuildRequest"> & {
  * Use `create(CancelBuildRequestSchema)` to create a new message.
  */
 export const CancelBuildRequestSchema: GenMessage<CancelBuildRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 13);
+  messageDesc(file_cove_v1_template, 14);
 
 /**
  * @generated from message cove.v1.CancelBuildResponse
@@ -591,7 +661,7 @@ export type CancelBuildResponse = Message<"cove.v1.CancelBuildResponse"> & {
  * Use `create(CancelBuildResponseSchema)` to create a new message.
  */
 export const CancelBuildResponseSchema: GenMessage<CancelBuildResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 14);
+  messageDesc(file_cove_v1_template, 15);
 
 /**
  * @generated from message cove.v1.ListTemplatesRequest
@@ -604,7 +674,7 @@ export type ListTemplatesRequest = Message<"cove.v1.ListTemplatesRequest"> & {
  * Use `create(ListTemplatesRequestSchema)` to create a new message.
  */
 export const ListTemplatesRequestSchema: GenMessage<ListTemplatesRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 15);
+  messageDesc(file_cove_v1_template, 16);
 
 /**
  * @generated from message cove.v1.ListTemplatesResponse
@@ -621,7 +691,7 @@ export type ListTemplatesResponse = Message<"cove.v1.ListTemplatesResponse"> & {
  * Use `create(ListTemplatesResponseSchema)` to create a new message.
  */
 export const ListTemplatesResponseSchema: GenMessage<ListTemplatesResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 16);
+  messageDesc(file_cove_v1_template, 17);
 
 /**
  * @generated from message cove.v1.GetTemplateRequest
@@ -640,7 +710,7 @@ export type GetTemplateRequest = Message<"cove.v1.GetTemplateRequest"> & {
  * Use `create(GetTemplateRequestSchema)` to create a new message.
  */
 export const GetTemplateRequestSchema: GenMessage<GetTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 17);
+  messageDesc(file_cove_v1_template, 18);
 
 /**
  * @generated from message cove.v1.GetTemplateResponse
@@ -657,7 +727,7 @@ export type GetTemplateResponse = Message<"cove.v1.GetTemplateResponse"> & {
  * Use `create(GetTemplateResponseSchema)` to create a new message.
  */
 export const GetTemplateResponseSchema: GenMessage<GetTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 18);
+  messageDesc(file_cove_v1_template, 19);
 
 /**
  * @generated from message cove.v1.DeleteTemplateRequest
@@ -676,7 +746,7 @@ export type DeleteTemplateRequest = Message<"cove.v1.DeleteTemplateRequest"> & {
  * Use `create(DeleteTemplateRequestSchema)` to create a new message.
  */
 export const DeleteTemplateRequestSchema: GenMessage<DeleteTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 19);
+  messageDesc(file_cove_v1_template, 20);
 
 /**
  * @generated from message cove.v1.DeleteTemplateResponse
@@ -689,7 +759,7 @@ export type DeleteTemplateResponse = Message<"cove.v1.DeleteTemplateResponse"> &
  * Use `create(DeleteTemplateResponseSchema)` to create a new message.
  */
 export const DeleteTemplateResponseSchema: GenMessage<DeleteTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_cove_v1_template, 20);
+  messageDesc(file_cove_v1_template, 21);
 
 /**
  * What sandboxes start from. A create names a template (`name` or `name:tag`), `host`, or a source as it stands, such
