@@ -85,7 +85,7 @@ export async function isThere({ initrd, packInitrd }: Composition): Promise<bool
 function entries(
   boot: Buffer,
   program: { readonly path: string; readonly content: Buffer },
-  modules: readonly { readonly name: string; readonly content: Buffer }[],
+  modules: readonly LoadedModule[],
 ): CpioEntry[] {
   const plain: CpioEntry[] = [
     { kind: 'folder', path: 'dev' },
@@ -94,7 +94,7 @@ function entries(
     { kind: 'file', ...program, executable: true },
   ]
   if (modules.length === 0) return plain
-  const list = modules.map(({ name }) => `/lib/modules/${name}\n`).join('')
+  const list = modules.map(({ name, when }) => `${[`/lib/modules/${name}`, ...when].join(' ')}\n`).join('')
   return [
     ...plain,
     { kind: 'folder', path: 'lib' },
@@ -117,12 +117,18 @@ async function readProgram(path: string): Promise<Buffer> {
   }
 }
 
-async function readModules({ folder, manifest }: StoredKernel): Promise<{ name: string; content: Buffer }[]> {
-  const read = async ({ name, digest }: { readonly name: string; readonly digest: string }) => {
+interface LoadedModule {
+  readonly name: string
+  readonly content: Buffer
+  readonly when: readonly string[]
+}
+
+async function readModules({ folder, manifest }: StoredKernel): Promise<LoadedModule[]> {
+  const read = async ({ name, digest, when }: StoredKernel['manifest']['modules'][number]) => {
     const content = await readFile(join(folder, name)).catch(() => Buffer.alloc(0))
     if (digestOf(content) !== digest)
       throw new CoveError('kernel-invalid', `the module ${name} of the kernel is damaged`)
-    return { name, content }
+    return { name, content, when }
   }
   return await Promise.all(manifest.modules.map(read))
 }

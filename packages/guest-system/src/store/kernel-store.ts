@@ -12,7 +12,7 @@ const MAX_KERNELS = 1_000
 /** A kernel to be kept; its digests are taken when it comes in. */
 export interface NewKernel extends Omit<Manifest, 'image' | 'modules' | 'madeAt'> {
   readonly image: Buffer
-  readonly modules: readonly { readonly name: string; readonly content: Buffer }[]
+  readonly modules: readonly { readonly name: string; readonly content: Buffer; readonly when: readonly string[] }[]
 }
 
 export interface StoredKernel {
@@ -57,19 +57,15 @@ export class KernelStore {
   }
 
   async keep({ image, modules, ...facts }: NewKernel): Promise<string> {
-    const files = [
-      { name: 'image', content: image },
-      ...modules.map(({ name, content }) => ({ name: `${name}.ko`, content })),
-    ].map(({ name, content }) => ({ name, content, digest: digestOf(content), bytes: content.length }))
-    const stored = files.map(({ name, digest, bytes }) => ({ name, digest, bytes }))
-    const [first, ...rest] = stored
-    if (first === undefined) throw new CoveError('internal', 'a kernel without an image')
+    const modulesOf = modules.map(({ name, content, when }) => ({ ...factsOf(`${name}.ko`, content), when }))
+    const stored = { image: factsOf('image', image), modules: modulesOf }
     const id = digestOf(JSON.stringify([facts.version, facts.machine, facts.acpi, facts.has, stored]))
-    const manifest: Manifest = { ...facts, madeAt: Date.now(), image: first, modules: rest }
+    const manifest: Manifest = { ...facts, madeAt: Date.now(), ...stored }
     const made = join(this.#kernels, `.${randomUUID()}`)
     try {
       await mkdir(made, { recursive: true })
-      for (const { name, content } of files) await writeDurably(join(made, name), content)
+      await writeDurably(join(made, stored.image.name), image)
+      for (const { name, content } of modules) await writeDurably(join(made, `${name}.ko`), content)
       await writeDurably(join(made, MANIFEST), manifestText(manifest))
       await this.#replace(made, id)
     } catch (error) {
@@ -156,6 +152,8 @@ function infoOf(id: string, manifest: Manifest | undefined, damaged: boolean, cu
   const bytes = [image, ...modules].reduce((sum, file) => sum + file.bytes, 0)
   return { id, origin, version, machine, source, bytes, madeAt, acpi, has, current, damaged }
 }
+
+const factsOf = (name: string, content: Buffer) => ({ name, digest: digestOf(content), bytes: content.length })
 
 async function writeDurably(path: string, content: Uint8Array | string): Promise<void> {
   await writeFile(path, content, { mode: 0o644 })

@@ -8,6 +8,11 @@ interface StoredFile {
   readonly bytes: number
 }
 
+interface StoredModule extends StoredFile {
+  /** Each is a reason to load it; without one it is always loaded. */
+  readonly when: readonly string[]
+}
+
 /** What stands beside a kernel that is kept. */
 export interface Manifest {
   readonly origin: 'built' | 'distribution'
@@ -21,11 +26,12 @@ export interface Manifest {
   readonly has: KernelAbilities
   readonly image: StoredFile
   /** In the order in which they are loaded. */
-  readonly modules: readonly StoredFile[]
+  readonly modules: readonly StoredModule[]
 }
 
 const FORMAT = 1
 const MAX_MODULES = 256
+const MAX_REASONS = 16
 
 export function manifestText(manifest: Manifest): string {
   return `${JSON.stringify({ format: FORMAT, ...manifest }, undefined, 2)}\n`
@@ -60,7 +66,7 @@ export function parseManifest(text: string): Manifest {
       smp: truth(has['smp']),
     },
     image: storedFile(fields['image']),
-    modules: modules.map(storedFile),
+    modules: modules.map(storedModule),
   }
 }
 
@@ -68,6 +74,17 @@ function storedFile(value: unknown): StoredFile {
   const { name, digest: hash, bytes } = record(value)
   if (typeof name !== 'string' || !/^[\w.-]{1,100}$/.test(name) || name.startsWith('.')) throw refuse()
   return { name, digest: digest(hash), bytes: count(bytes) }
+}
+
+function storedModule(value: unknown): StoredModule {
+  const { when } = record(value)
+  if (!Array.isArray(when) || when.length > MAX_REASONS) throw refuse()
+  return { ...storedFile(value), when: when.map(reason) }
+}
+
+function reason(value: unknown): string {
+  if (typeof value !== 'string' || !/^[a-z0-9]{1,20}$/.test(value)) throw refuse()
+  return value
 }
 
 function record(value: unknown): Record<string, unknown> {
