@@ -31,6 +31,11 @@ const NAMES = [
   'containerd-create',
   'docker-create',
   'container-idle',
+  'vm-create',
+  'vm-restore',
+  'vm-fork',
+  'vm-suspend',
+  'vm-exec',
 ] as const
 /** Of one room alone: run when named. */
 const ROOMS = ['store'] as const

@@ -13,6 +13,8 @@ export interface Daemon extends AsyncDisposable {
   readonly apiKey: string
   readonly dataDir: string
   readonly pid: number
+  /** Whose machines are its own. */
+  installation(): Promise<string>
   /** Ends it as a crash would, and waits for its death. */
   kill(): Promise<void>
   /** Milliseconds from the start of the process to ready. */
@@ -36,6 +38,7 @@ export async function startDaemon(flags: readonly string[] = [], env: NodeJS.Pro
     },
     apiKey: (await readFile(join(dataDir, 'api-key'), 'utf8')).trim(),
     dataDir,
+    installation: async () => (await readFile(join(dataDir, 'installation'), 'utf8')).trim(),
     kill,
     async restart() {
       await kill()
