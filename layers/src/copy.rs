@@ -1,4 +1,4 @@
-//! A layer copied as a folder.
+//! A layer copied as a folder; with what lies below it, as one.
 
 use crate::failure::{Result, Tried};
 use crate::sys::{self, c, files, Errno};
@@ -13,11 +13,17 @@ struct Copy {
     /// Until the file system says that it cannot share.
     shares: bool,
     buffer: Vec<u8>,
+    /// What is in the tree came from the layer below: what is hidden of it goes.
+    merges: bool,
 }
 
-pub fn copy(content: &Content, into: &[u8], sync: bool) -> Result<(Report, Tree)> {
+pub fn copy(content: &Content, below: Option<&Content>, into: &[u8], sync: bool) -> Result<(Report, Tree)> {
     let tree = Tree::new(into, &[], MAX_DEPTH)?;
-    let mut copy = Copy { tree, report: Report::default(), shares: true, buffer: Vec::new() };
+    let mut copy = Copy { tree, report: Report::default(), shares: true, buffer: Vec::new(), merges: false };
+    if let Some(below) = below {
+        below.walk(&mut copy)?;
+        copy.merges = true;
+    }
     content.walk(&mut copy)?;
     copy.tree.finish(sync)?;
     Ok((copy.report, copy.tree))
@@ -31,6 +37,9 @@ impl Sink for Copy {
         self.report.bytes += (path.len() + attributes) as u64;
         match node {
             Node::Folder { opaque } => {
+                if opaque && self.merges {
+                    self.tree.take_away(&names)?;
+                }
                 if !names.is_empty() {
                     self.tree.put_folder(&names, described, false)?;
                 }
@@ -50,7 +59,12 @@ impl Sink for Copy {
                 self.tree.put_symlink(&names, target, described)
             }
             Node::Special { kind, device } => self.tree.put_node(&names, kind, device, described).map(drop),
-            Node::Whiteout => self.tree.put_whiteout(&names),
+            Node::Whiteout => {
+                if self.merges {
+                    self.tree.take_away(&names)?;
+                }
+                self.tree.put_whiteout(&names)
+            }
         }
     }
 }

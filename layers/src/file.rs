@@ -20,10 +20,11 @@ pub struct Copied {
 }
 
 /// Copies the file at `from` to `into`, which must not be there and is gone again when it fails. With `process`, what
-/// that process has changed in its private mapping of the file is in the copy, too.
-pub fn copy(from: &[u8], into: &[u8], process: Option<u64>) -> Result<Copied> {
+/// that process has changed in its private mapping of the file is in the copy, too. `follow`: the kernel's own link to
+/// an open file is meant.
+pub fn copy(from: &[u8], into: &[u8], process: Option<u64>, follow: bool) -> Result<Copied> {
     // Whoever owns the folder may have put something else there: a link to what is not its own, a pipe without an end.
-    let flags = c::O_RDONLY | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
+    let flags = c::O_RDONLY | c::O_NONBLOCK | c::O_NOCTTY | if follow { 0 } else { c::O_NOFOLLOW };
     let source = sys::open_at(c::AT_FDCWD, from, flags, 0).tried("open the file")?;
     let facts = files::stat(source.as_raw_fd()).tried("look at the file")?;
     if facts.kind() != files::S_IFREG {

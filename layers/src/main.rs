@@ -49,17 +49,18 @@ fn run(face: &str, rest: &[OsString]) -> Result<()> {
         "copy" => {
             let mut options = Options::read(rest, &["sync"])?;
             let content = walk::Content::read(&mut options)?;
+            let below = options.value("below")?.map(walk::Content::layer);
             let (into, sync) = (options.required("into")?, options.flag("sync"));
             options.done()?;
-            let (report, tree) = copy::copy(&content, &into, sync)?;
+            let (report, tree) = copy::copy(&content, below.as_ref(), &into, sync)?;
             say(report.entries, report.bytes, &tree)
         }
         "file" => {
-            let mut options = Options::read(rest, &[])?;
+            let mut options = Options::read(rest, &["follow"])?;
             let (from, into) = (options.required("from")?, options.required("into")?);
-            let process = options.number("process", 0)?;
+            let (process, follow) = (options.number("process", 0)?, options.flag("follow"));
             options.done()?;
-            say_copied(&file::copy(&from, &into, Some(process).filter(|pid| *pid != 0))?)
+            say_copied(&file::copy(&from, &into, Some(process).filter(|pid| *pid != 0), follow)?)
         }
         "remove" => match rest {
             [path] => tree::remove::path(path.as_bytes()).map(drop),

@@ -77,6 +77,11 @@ impl Content {
         Ok(Content { parts, id_base })
     }
 
+    /// A layer by itself, whose owners are those inside.
+    pub fn layer(folder: Vec<u8>) -> Content {
+        Content { parts: vec![Part { folder, at: Vec::new() }], id_base: 0 }
+    }
+
     pub fn walk(&self, sink: &mut dyn Sink) -> Result<()> {
         let mut walk = Walk { sink, id_base: self.id_base, seen: HashMap::new() };
         for part in &self.parts {

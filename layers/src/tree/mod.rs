@@ -101,6 +101,10 @@ impl Tree {
         self.frames[self.frames.len() - 1].fd.as_raw_fd()
     }
 
+    fn root_fd(&self) -> RawFd {
+        self.frames[0].fd.as_raw_fd()
+    }
+
     /// Goes up until only `depth` folders below the root are open.
     fn leave(&mut self, depth: usize) -> Result<()> {
         while self.frames.len() > depth + 1 {

@@ -176,6 +176,20 @@ impl Tree {
         Ok(())
     }
 
+    /// Removes an entry that may be there, with everything in it; of the root, everything in it.
+    pub fn take_away(&mut self, names: &[&[u8]]) -> Result<()> {
+        let (folder, entries) = match names.split_last() {
+            Some((name, folder)) => (folder, vec![name.to_vec()]),
+            None => (names, sys::entries::names(self.root_fd()).tried("read a folder")?),
+        };
+        self.enter(folder, true)?;
+        for name in entries {
+            self.clear(&name)?;
+        }
+        self.top().changed = true;
+        Ok(())
+    }
+
     /// Hides everything that layers below have in a folder.
     pub fn put_opaque(&mut self, names: &[&[u8]]) -> Result<()> {
         self.enter(names, true)?;

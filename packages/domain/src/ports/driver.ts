@@ -170,6 +170,8 @@ export type DiskContent =
       readonly kind: 'upper'
       readonly parts: readonly { readonly path: string; readonly at: string }[]
       readonly idBase: number
+      /** A layer under those that is not part of the root; its owners on the host are those inside. */
+      readonly below?: string
     }
   /** A layer as in the OCI image specification, not compressed: `.wh.` names are whiteouts. */
   | { readonly kind: 'tar'; readonly tar: AsyncIterable<Uint8Array> }

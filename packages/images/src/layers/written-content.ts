@@ -4,6 +4,11 @@ import type { DiskContent } from '@cove/domain'
 export type WrittenContent = Extract<DiskContent, { kind: 'upper' }>
 
 /** As the program takes it. */
-export function contentArguments({ parts, idBase }: WrittenContent): readonly string[] {
-  return [...parts.flatMap(({ path, at }) => ['--upper', path, '--at', at]), '--id-base', String(idBase)]
+export function contentArguments({ parts, idBase, below }: WrittenContent): readonly string[] {
+  return [
+    ...parts.flatMap(({ path, at }) => ['--upper', path, '--at', at]),
+    '--id-base',
+    String(idBase),
+    ...(below === undefined ? [] : ['--below', below]),
+  ]
 }
