@@ -1,8 +1,5 @@
-import * as fc from 'fast-check'
-import { CoveError } from '@cove/domain'
 import { describe, expect, it } from 'vitest'
 import { readRunscConfig, runscConfig, type RunscConfigRequest } from './config.ts'
-import { parseManifest } from './snapshot-store.ts'
 import { isTooOld, platformOf } from './tool.ts'
 
 const REQUEST: RunscConfigRequest = {
@@ -40,16 +37,6 @@ describe('the way to catch system calls', () => {
   ])('of %s is %s', (version, platform) => {
     expect(platformOf(version)).toBe(platform)
     expect(isTooOld(version)).toBe(version.includes('2022'))
-  })
-})
-
-describe('a manifest', () => {
-  it('that is not one is refused with a reason, whatever it is', () => {
-    fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
-        expect(() => parseManifest(text)).toThrow(CoveError)
-      }),
-    )
   })
 })
 

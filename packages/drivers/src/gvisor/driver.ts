@@ -19,6 +19,7 @@ import type { HostProcessSpec } from '@cove/runner'
 import { setFrozen } from '../host/cgroup-readings.ts'
 import type { DiskForm } from '../host/disk-store.ts'
 import { launchedRecords } from '../host/launched-records.ts'
+import { SnapshotStore } from '../host/snapshot-store.ts'
 import { ToolDriver, type LaunchedOptions, type Lower, type MachineOf } from '../launched/driver.ts'
 import type { LaunchedMachineParts } from '../launched/launched-machine.ts'
 import { etcOf, machineCgroups, type MachineRequest } from '../launched/machine-spec.ts'
@@ -27,7 +28,7 @@ import type { Tool } from '../launched/tool.ts'
 import { gvisorMachine } from './gvisor-machine.ts'
 import { COMMANDS, runscCommandSpec, runscProcessSpec } from './machine-spec.ts'
 import { RunscCommands } from './runsc-command.ts'
-import { SnapshotStore, type SavedMachine } from './snapshot-store.ts'
+import { parseManifest, partsOf, type Manifest, type SavedMachine } from './saved-machine.ts'
 import { platformOf, runscTool } from './tool.ts'
 
 export interface GvisorOptions extends LaunchedOptions {
@@ -51,7 +52,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
   readonly #commands: RunscCommands
   /** What machines that are being made go on from. */
   readonly #saved = new Map<MachineId, SavedMachine>()
-  #snapshots: Promise<SnapshotStore> | undefined
+  #snapshots: Promise<SnapshotStore<Manifest>> | undefined
 
   constructor(options: GvisorOptions, tool: Tool) {
     super(options, tool)
@@ -84,7 +85,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
     if (spec.from.kind !== 'snapshot') return { spec, note: {} }
     const { prepared } = await this.opened()
     const saved = await (await this.#store()).use(spec.from.id, id)
-    const root = rootOver(saved.layer, spec.from)
+    const root = rootOver(partsOf(saved.folder).layer, spec.from)
     const lower = { spec: { ...spec, from: root }, note: { snapshot: spec.from.id } }
     // A disk that has gone on without its memory is one to start from anew.
     if (disk.kind !== 'absent') return lower
@@ -105,9 +106,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
       ...request,
       platform: platformOf(request.prepared.tool.version),
       etc: etcOf(request.spec, request.network?.etc),
-      ...(saved === undefined
-        ? {}
-        : { saved: { image: saved.image, program: saved.program, tmpBytes: saved.manifest.tmpBytes } }),
+      ...(saved === undefined ? {} : { saved: { ...partsOf(saved.folder), tmpBytes: saved.manifest.tmpBytes } }),
     })
   }
 
@@ -123,7 +122,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
     })
   }
 
-  #store(): Promise<SnapshotStore> {
+  #store(): Promise<SnapshotStore<Manifest>> {
     this.#snapshots ??= this.#openStore().catch((error: unknown) => {
       this.#snapshots = undefined
       throw CoveError.from(error, 'driver-failed')
@@ -131,14 +130,14 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
     return this.#snapshots
   }
 
-  async #openStore(): Promise<SnapshotStore> {
+  async #openStore(): Promise<SnapshotStore<Manifest>> {
     const { launcher, log = silentLog, stateDir } = this.#gvisor
     const records = await launchedRecords(launcher, this.name, this.#tool.recordPrefix, log)
     const users = records.flatMap(({ note: { machine, snapshot } }) =>
       snapshot === undefined ? [] : [[machine, snapshot] as const],
     )
     await this.#commands.endForeign()
-    const store = new SnapshotStore(join(stateDir, 'snapshots'))
+    const store = new SnapshotStore(join(stateDir, 'snapshots'), parseManifest)
     const interrupted = new Set(await store.open(new Map(users)))
     const { prepared, ranges } = await this.opened()
     for (const { note, process } of records) {
@@ -148,7 +147,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
       if (freeze !== undefined) await setFrozen(freeze, false).catch(() => false)
       const spec = runscCommandSpec(prepared, note.machine, ranges.baseOf(note.slot), COMMANDS.resume)
       // One that was not paused yet says so.
-      await this.#commands.run(spec).catch(() => undefined)
+      await this.#commands.runWhole(spec).catch(() => undefined)
     }
     return store
   }

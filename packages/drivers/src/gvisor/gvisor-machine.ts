@@ -1,5 +1,4 @@
 import { copyFile, readFile } from 'node:fs/promises'
-import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   CoveError,
@@ -14,13 +13,15 @@ import type { HostProcess } from '@cove/runner'
 import type { CgroupFiles } from '../cgroups/plan.ts'
 import { isFrozen } from '../host/cgroup-readings.ts'
 import { FreezableMachine, launchedMachine, type LaunchedMachineParts } from '../launched/launched-machine.ts'
+import type { SnapshotStore } from '../host/snapshot-store.ts'
 import type { MachineOf } from '../launched/driver.ts'
 import { STAGE } from '../launched/stage.ts'
 import { readRunscConfig } from './config.ts'
-import { openFifos } from './fifo-stream.ts'
+import { openFifos } from '../launched/fifo-stream.ts'
+import { newestOf } from '../launched/newest-of.ts'
 import { COMMANDS, CONFIG, fifosOf, runscCommandSpec } from './machine-spec.ts'
 import type { RunscCommands } from './runsc-command.ts'
-import type { SnapshotStore } from './snapshot-store.ts'
+import { saveMachine, type Manifest } from './saved-machine.ts'
 import { platformOf } from './tool.ts'
 
 export interface GvisorParts {
@@ -28,7 +29,7 @@ export interface GvisorParts {
   readonly layersProgram: string | undefined
   /** First of the machine's user ids on the host. */
   base(): Promise<number | undefined>
-  snapshots(): Promise<SnapshotStore>
+  snapshots(): Promise<SnapshotStore<Manifest>>
 }
 
 /** What runsc ends with when it cannot go on itself: not how the machine ended. */
@@ -36,11 +37,12 @@ const RUNSC_FAILED = 128
 
 /** A machine behind a kernel of its own. */
 export function gvisorMachine(of: MachineOf, host: LaunchedMachineParts, gvisor: GvisorParts): Machine {
-  const run = async (words: readonly string[], signal?: AbortSignal, image?: string): Promise<void> => {
+  const run = async (command: keyof typeof COMMANDS, signal?: AbortSignal, image?: string): Promise<void> => {
     const base = await gvisor.base()
     if (base === undefined) throw new CoveError('driver-failed', `machine ${host.id} has no ids of its own`)
-    const spec = runscCommandSpec(of.prepared, host.id, base, words, image)
-    await gvisor.commands.run(spec, signal)
+    const spec = runscCommandSpec(of.prepared, host.id, base, COMMANDS[command], image)
+    if (command === 'pause' || command === 'resume') await gvisor.commands.runWhole(spec)
+    else await gvisor.commands.run(spec, signal)
   }
   // Its own threads are what the kernel counts: how many processes are inside nobody outside knows.
   const { processes: _, ...files } = host.files
@@ -59,7 +61,7 @@ export function gvisorMachine(of: MachineOf, host: LaunchedMachineParts, gvisor:
     ask: async () => {
       const ready = of.note.snapshot !== undefined || (await isReady(host.process))
       // A kernel that is still starting is asked again.
-      if (ready) await run(COMMANDS.terminate).catch(() => undefined)
+      if (ready) await run('terminate').catch(() => undefined)
     },
     force: () => host.process.signal(9, 'all'),
   }
@@ -72,7 +74,7 @@ const POLL_MS = 10
 
 const isFailure = (exit: Exit): boolean => exit.kind === 'exited' && exit.code === RUNSC_FAILED
 
-type Run = (words: readonly string[], signal?: AbortSignal, image?: string) => Promise<void>
+type Run = (command: keyof typeof COMMANDS, signal?: AbortSignal, image?: string) => Promise<void>
 
 class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
   readonly #of: MachineOf
@@ -108,7 +110,8 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
   async #hold(signal: AbortSignal): Promise<void> {
     for (const end = performance.now() + READY_MS; ;) {
       try {
-        return await this.#run(COMMANDS.pause, signal)
+        if (signal.aborted) throw CoveError.from(signal.reason, 'cancelled')
+        return await this.#run('pause')
       } catch (error) {
         const starting = error instanceof CoveError && /in state creat|loading|does not exist/.test(error.message)
         if (!starting || performance.now() > end || this.parts.process.exit !== undefined) throw error
@@ -132,7 +135,7 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
     const base = (await this.#gvisor.base()) ?? 0
     const store = await this.#gvisor.snapshots()
     const wasFrozen = await isFrozen(this.#freeze)
-    const { bytes } = await store.make(id, this.id, base, async ({ image, program, layer }) => {
+    const { bytes } = await saveMachine(store, { id, machine: this.id, base }, async ({ image, program, layer }) => {
       progress('saving the memory')
       // The kernel inside has to run to save itself; it is what holds the machine still meanwhile.
       if (wasFrozen) await this.resume()
@@ -142,7 +145,7 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
       try {
         await this.#hold(signal)
         held = true
-        const saving = [this.#run(COMMANDS.save, signal, image), copyFile(`${root}${STAGE}/program`, program)]
+        const saving = [this.#run('save', signal, image), copyFile(`${root}${STAGE}/program`, program)]
         // Both have ended when one has failed: nothing is written into what is removed then.
         await Promise.allSettled(saving)
         await Promise.all(saving)
@@ -151,8 +154,8 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
         if (content.kind !== 'upper') throw new CoveError('internal', 'the disk of a machine is no folder')
         layerBytes = (await copyTree(layersProgram, { content, into: layer, signal })).bytes
       } finally {
-        // Also after a pause that nobody has heard the end of; one that is not paused says so, and that is all right.
-        const resumed = await this.#run(COMMANDS.resume).then(
+        // Also after a pause that has failed; one that is not paused says so, and that is all right.
+        const resumed = await this.#run('resume').then(
           () => undefined,
           (error: unknown) => CoveError.from(error),
         )
@@ -166,17 +169,6 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
       return { ...facts, layerBytes }
     })
     return { bytes }
-  }
-}
-
-/** What comes out of a pipe is heard once: whoever has opened it before must not take what is meant for the next. */
-function newestOf(open: (signal: AbortSignal) => Promise<Duplex>): (signal: AbortSignal) => Promise<Duplex> {
-  let newest: Duplex | undefined
-  return async (signal) => {
-    const stream = await open(signal)
-    newest?.destroy()
-    newest = stream
-    return stream
   }
 }
 

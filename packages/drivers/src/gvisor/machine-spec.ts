@@ -10,7 +10,7 @@ import { recordOf, type MachineRequest } from '../launched/machine-spec.ts'
 import type { Prepared } from '../launched/prepare.ts'
 import { AGENT_PATH, STAGE } from '../launched/stage.ts'
 import { runscConfig, VOLUMES, volumePlace } from './config.ts'
-import type { FifoPaths } from './fifo-stream.ts'
+import type { FifoPaths } from '../launched/fifo-stream.ts'
 import type { Platform } from './tool.ts'
 
 export interface RunscRequest extends MachineRequest {

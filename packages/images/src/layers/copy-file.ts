@@ -5,8 +5,10 @@ import { CoveError } from '@cove/domain'
 import { runLayersProgram } from './layers-program.ts'
 
 export interface CopyFileRequest {
-  /** A regular file; what a link of this name leads to is not read. */
+  /** A regular file; what a link of this name leads to is not read, unless `follow` says so. */
   readonly from: string
+  /** For the kernel's own links to open files, such as `/proc/1/fd/3`. Default false. */
+  readonly follow?: boolean
   /** Must not be there; gone again when anything fails. */
   readonly into: string
   /**
@@ -41,9 +43,10 @@ export const MAX_SAMPLES = 64
  * becomes a hole. Errors: `unsupported`, `no-space`, `io-error`, `cancelled`.
  */
 export async function copyFile(program: string, request: CopyFileRequest): Promise<CopiedFile> {
-  const { from, into, process, signal } = request
+  const { from, into, process, follow = false, signal } = request
+  const args = ['file', '--from', from, '--into', into, ...(follow ? ['--follow'] : [])]
   const whose = process === undefined ? [] : ['--process', String(process)]
-  const line = await runLayersProgram(program, ['file', '--from', from, '--into', into, ...whose], signal)
+  const line = await runLayersProgram(program, [...args, ...whose], signal)
   const { size, stored, samples } = parseReport(line)
   return { mark: { size, samples, digest: await digestOf(into, samples) }, stored }
 }
