@@ -1,5 +1,6 @@
 #!/bin/sh
-# Fuzzes what our own programs, for guests and for layers, read from outside: tooling/fuzz-guest.sh SECONDS [SEED [CASE]].
+# Fuzzes what our own programs, for guests, for layers and for the start of VMs, read from outside:
+# tooling/fuzz-guest.sh SECONDS [SEED [CASE]].
 # First cases made from a seed: the same seed gives the same cases, and a failure names the case to run again. Then,
 # where libFuzzer and a C++ compiler are there, inputs led by what they reach, for as long; one that fails is kept in
 # build/. RUSTC chooses the compiler, FUZZER_LIBRARY the library (Debian: package libclang-rt-14-dev).
@@ -42,3 +43,4 @@ fuzz() { # folder of the program, then the arguments of this script
 
 fuzz guest "$@"
 fuzz layers "$@"
+fuzz boot "$@"

@@ -8,8 +8,9 @@ use std::os::unix::io::OwnedFd;
 const GROUPS: &str = "/cgroup";
 /// As it is called inside, below `/sys/fs/cgroup`.
 const NAME: &str = "workload";
-/// What the agent and the kernel may need besides: the agent alone keeps 20 MiB of what processes say.
-const RESERVE: u64 = 24 << 20;
+/// What the agent and the kernel may need besides: the agent alone keeps up to 20 MiB of what processes
+/// say, and is the last to go when all memory is used.
+const RESERVE: u64 = 16 << 20;
 const RESERVE_PART: u64 = 64;
 
 /// What the agent puts processes into and reads kills from.
@@ -64,9 +65,9 @@ mod tests {
     #[test]
     fn leaves_a_reserve() {
         let mib = |count: u64| count << 20;
-        assert_eq!(limit(mib(1024)), mib(1024 - 24 - 16));
-        assert_eq!(limit(mib(224)), mib(224 - 24) - (224 << 20) / 64 & !0xffff);
-        assert_eq!(limit(mib(32)), mib(16));
+        assert_eq!(limit(mib(1024)), mib(1024 - 16 - 16));
+        assert_eq!(limit(mib(224)), mib(224 - 16) - (224 << 20) / 64 & !0xffff);
+        assert_eq!(limit(mib(16)), mib(8));
         assert_eq!(limit(0), 0);
     }
 

@@ -9,9 +9,10 @@ use crate::{hex, ports};
 use std::os::unix::io::{AsRawFd, OwnedFd};
 
 /// Bytes of a line.
-const MOST: usize = 512;
+pub const MOST: usize = 512;
 /// Bytes of answers that may wait for the host.
 const MOST_WAITING: usize = 4096;
+const READY: &[u8] = b"ready\n";
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
@@ -73,6 +74,8 @@ pub struct Control {
     stream: Option<OwnedFd>,
     lines: Lines,
     waiting: Vec<u8>,
+    /// The agent runs, and no host has heard of it yet.
+    ready: bool,
 }
 
 impl Control {
@@ -81,7 +84,7 @@ impl Control {
             Door::Port => (None, Some(ports::open(ports::CONTROL)?)),
             Door::Vsock(port) => (Some(socket::listen_at(port).tried("listen for the host")?), None),
         };
-        Ok(Control { listener, stream, lines: Lines::default(), waiting: Vec::new() })
+        Ok(Control { listener, stream, lines: Lines::default(), waiting: Vec::new(), ready: false })
     }
 
     pub fn watch(&self, poller: &Poller, stream_token: u64, listener_token: u64) -> Result<()> {
@@ -89,7 +92,9 @@ impl Control {
             poller.add(listener.as_raw_fd(), listener_token, poll::READ).tried("wait for the host")?;
         }
         if let Some(stream) = &self.stream {
-            poller.add(stream.as_raw_fd(), stream_token, poll::READ | poll::WRITE | poll::CHANGES).tried("wait for the host")?;
+            poller
+                .add(stream.as_raw_fd(), stream_token, poll::READ | poll::WRITE | poll::CHANGES)
+                .tried("wait for the host")?;
         }
         Ok(())
     }
@@ -102,9 +107,8 @@ impl Control {
         };
         while let Ok(stream) = socket::accept(listener) {
             if poller.add(stream.as_raw_fd(), token, poll::READ | poll::WRITE | poll::CHANGES).is_ok() {
+                self.forget();
                 self.stream = Some(stream);
-                self.lines = Lines::default();
-                self.waiting.clear();
                 self.say_ready();
             }
         }
@@ -112,7 +116,7 @@ impl Control {
 
     /// The agent runs. On a port this waits until the host listens.
     pub fn say_ready(&mut self) {
-        self.answer("ready");
+        self.ready = true;
         self.flush();
     }
 
@@ -121,9 +125,11 @@ impl Control {
         let mut buffer = [0; 1024];
         while let Some(stream) = &self.stream {
             match sys::read(stream.as_raw_fd(), &mut buffer) {
-                // A port whose host has gone stays for the next one.
-                Ok(0) if self.listener.is_some() => self.stream = None,
-                Ok(0) | Err(_) => break,
+                Ok(0) => {
+                    self.forget();
+                    break;
+                }
+                Err(_) => break,
                 Ok(count) => {
                     for line in self.lines.take(&buffer[..count]) {
                         let answer = carry_out(&line, agent);
@@ -135,8 +141,17 @@ impl Control {
         self.flush();
     }
 
+    /// The host has gone, and what was begun with it. A port stays for the next one.
+    fn forget(&mut self) {
+        self.lines = Lines::default();
+        self.waiting.clear();
+        if self.listener.is_some() {
+            self.stream = None;
+        }
+    }
+
     fn answer(&mut self, line: &str) {
-        if self.stream.is_some() && self.waiting.len() + line.len() < MOST_WAITING {
+        if self.waiting.len() + line.len() < MOST_WAITING {
             self.waiting.extend_from_slice(line.as_bytes());
             self.waiting.push(b'\n');
         }
@@ -147,6 +162,9 @@ impl Control {
             Some(stream) => stream.as_raw_fd(),
             None => return,
         };
+        if self.ready && sys::write(stream, READY).is_ok() {
+            self.ready = false;
+        }
         while !self.waiting.is_empty() {
             match sys::write(stream, &self.waiting) {
                 Ok(count) if count > 0 => drop(self.waiting.drain(..count)),

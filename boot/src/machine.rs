@@ -88,9 +88,8 @@ fn mount_root(config: &config::Machine, disks: &Disks) -> Result<()> {
     // Nobody waits for tables of inodes that are zeroed ahead, and what is deleted is the host's again.
     mount(disk, DISK, "ext4", NOSUID | NODEV, "noinit_itable,discard").tried("mount the disk to write to")?;
     // What a layer cannot say may not come about: files that only point to others.
-    let options = format!(
-        "lowerdir={LOWER},upperdir={DISK}/ru,workdir={DISK}/rw,redirect_dir=off,metacopy=off,index=off"
-    );
+    let options =
+        format!("lowerdir={LOWER},upperdir={DISK}/ru,workdir={DISK}/rw,redirect_dir=off,metacopy=off,index=off");
     mount("overlay", ROOT, "overlay", 0, &options).tried("lay the disk over the root")
 }
 

@@ -60,6 +60,12 @@ fn parse(list: &str) -> Vec<Module> {
         .collect()
 }
 
+/// Whatever a list says, what is loaded is named by an absolute path.
+#[cfg(fuzzing)]
+pub fn check(list: &str) {
+    assert!(parse(list).iter().all(|module| module.path.starts_with('/')));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,8 @@ pub fn pack(door: Door, disks: &Disks) -> Result<String> {
     let mut failure = None;
     let packer = process::start(0, &mut || {
         let handed = sys::put_at(into.as_raw_fd(), 1).tried("hand over a pipe");
-        failure = Some(handed.err().unwrap_or_else(|| Failure::system("run the program for layers", program.become_it())));
+        failure =
+            Some(handed.err().unwrap_or_else(|| Failure::system("run the program for layers", program.become_it())));
     })
     .tried("start the program for layers")?;
     drop(into);

@@ -20,11 +20,11 @@ else
       "tooling/build-$1.sh" "$work/cove-$1"
   }
 fi
-for name in guest layers; do
+for name in guest layers boot; do
   build "$name"
   "tooling/build-$name.sh" "$work/cove-$name-here"
 done
-for program in "$work/cove-guest" "$work/cove-guest-here" "$work/cove-layers" "$work/cove-layers-here"; do
+for program in "$work"/cove-guest "$work"/cove-layers "$work"/cove-boot "$work"/cove-*-here; do
   "$program" version
   size=$(stat -c %s "$program")
   if [ "$size" -gt "$MAX_BYTES" ]; then

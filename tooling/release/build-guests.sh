@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds our own programs of a release into build/release/guest/linux-{x64,arm64}/cove-{guest,layers}: static, stripped,
+# Builds our own programs of a release into build/release/guest/linux-{x64,arm64}/cove-{guest,layers,boot}: static, stripped,
 # the same bytes on every machine that has the same toolchain. With --check it builds each a second time in another
 # folder and compares, and tries those for arm64 in an emulator.
 set -euo pipefail
@@ -18,6 +18,7 @@ build() { # source tree, machine, folder of the results
   esac
   RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-guest.sh" "$3/cove-guest"
   RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-layers.sh" "$3/cove-layers"
+  RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-boot.sh" "$3/cove-boot"
 }
 
 both() { # source tree, folder of the results
@@ -44,17 +45,17 @@ examine() { # program, machine as ELF names it
 
 both "$root" "$release/guest"
 rm -f "$release"/guest/*/*.lock
-for program in cove-guest cove-layers; do
+for program in cove-guest cove-layers cove-boot; do
   examine "$release/guest/linux-x64/$program" X86-64
   examine "$release/guest/linux-arm64/$program" AArch64
 done
-(cd "$release/guest" && sha256sum linux-*/cove-guest linux-*/cove-layers >SHA256SUMS)
+(cd "$release/guest" && sha256sum linux-*/cove-guest linux-*/cove-layers linux-*/cove-boot >SHA256SUMS)
 [ "${1:-}" = --check ] || exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/elsewhere/tooling"
-cp -R "$root/guest" "$root/layers" "$work/elsewhere/"
+cp -R "$root/guest" "$root/layers" "$root/boot" "$work/elsewhere/"
 cp "$root"/tooling/build-*.sh "$work/elsewhere/tooling/"
 both "$work/elsewhere" "$work/again"
 (cd "$work/again" && sha256sum --check --quiet "$release/guest/SHA256SUMS")
@@ -62,7 +63,7 @@ echo 'a second build in another folder: the same bytes'
 
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$root/packages/cli/package.json")
 emulator=$toolchain/root/usr/bin/qemu-aarch64-static
-for program in cove-guest cove-layers; do
+for program in cove-guest cove-layers cove-boot; do
   for run in "$release/guest/linux-x64/$program" "$emulator $release/guest/linux-arm64/$program"; do
     said=$($run version)
     [ "$said" = "$version" ] || { echo "error: $run says it is $said, not $version" >&2; exit 1; }
@@ -79,3 +80,6 @@ tests guest
 TMPDIR=$work "$emulator" "$work/guest-tests" --quiet --skip launcher::remove --skip launcher::mount_points
 tests layers
 TMPDIR=$work "$emulator" "$work/layers-tests" --quiet
+tests boot
+# For the emulator a process that shares memory is one that has a copy of it.
+TMPDIR=$work "$emulator" "$work/boot-tests" --quiet --skip shares_its_memory

@@ -23,8 +23,8 @@ describe('the package, before it is packed', () => {
     program = join(base, 'guest')
     writeFileSync(program, 'a guest program')
     const programs = new Map(
-      ['linux-arm64/cove-guest', 'linux-arm64/cove-layers', 'linux-x64/cove-guest', 'linux-x64/cove-layers'].map(
-        (name) => [name, program] as const,
+      ['linux-arm64', 'linux-x64'].flatMap((machine) =>
+        ['guest', 'layers', 'boot'].map((name) => [`${machine}/cove-${name}`, program] as const),
       ),
     )
     await stage({ root: ROOT, folder: join(base, 'good'), programs })

@@ -16,7 +16,7 @@ const ALLOWED: readonly RegExp[] = [
   /^dist\/(?:start|worker)\.js$/,
   /^dist\/[\w.-]+-[A-Z0-9]{8}\.js$/,
   /^guest\/SHA256SUMS$/,
-  /^guest\/linux-(?:x64|arm64)\/cove-(?:guest|layers)$/,
+  /^guest\/linux-(?:x64|arm64)\/cove-(?:guest|layers|boot)$/,
 ]
 
 /** Everything that must be in it. */
@@ -55,7 +55,7 @@ export function examine(folder: string, root: string): readonly string[] {
 /** Traces of the machine that built it, and of where it got its parts. */
 function problemsOfFile(folder: string, name: string, root: string): readonly string[] {
   const path = join(folder, name)
-  const program = name === 'bin/cove.mjs' || /\/cove-(?:guest|layers)$/.test(name)
+  const program = name === 'bin/cove.mjs' || /\/cove-(?:guest|layers|boot)$/.test(name)
   const mode = statSync(path).mode & 0o777
   const problems = mode === (program ? 0o755 : 0o644) ? [] : [`${name} has the mode ${mode.toString(8)}`]
   const content = readFileSync(path, 'latin1')

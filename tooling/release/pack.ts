@@ -9,7 +9,7 @@ import { stage } from './stage.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const MACHINES = ['linux-arm64', 'linux-x64'] as const
-const PROGRAMS = ['cove-guest', 'cove-layers'] as const
+const PROGRAMS = ['cove-guest', 'cove-layers', 'cove-boot'] as const
 
 export interface PackOptions {
   /** Folder of the tarball. */

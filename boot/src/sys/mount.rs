@@ -21,9 +21,7 @@ const MOVE_MOUNT_T_SYMLINKS: c::UInt = 0x10;
 pub fn mount(source: &str, target: impl AsRef<[u8]>, kind: &str, flags: c::ULong, options: &str) -> Result<()> {
     let (source, target, kind) = (c_string(source)?, c_string(target)?, c_string(kind)?);
     let options = c_string(options)?;
-    let done = unsafe {
-        c::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast())
-    };
+    let done = unsafe { c::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast()) };
     check(done).map(drop)
 }
 
@@ -38,8 +36,7 @@ pub fn clone_tree(path: &str) -> Result<OwnedFd> {
 pub fn attach(tree: RawFd, target: &str) -> Result<()> {
     let (empty, target) = (c_string("")?, c_string(target)?);
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
-    let done =
-        unsafe { c::syscall(c::SYS_MOVE_MOUNT, tree, empty.as_ptr(), c::AT_FDCWD, target.as_ptr(), flags) };
+    let done = unsafe { c::syscall(c::SYS_MOVE_MOUNT, tree, empty.as_ptr(), c::AT_FDCWD, target.as_ptr(), flags) };
     check(done as c::Int).map(drop)
 }
 

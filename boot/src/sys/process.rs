@@ -34,9 +34,8 @@ impl Program {
 
     /// Becomes the program; comes back only with the reason why not.
     pub fn become_it(&self) -> super::Errno {
-        let pointers = |texts: &[CString]| {
-            texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
-        };
+        let pointers =
+            |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
         let (argv, env) = (pointers(&self.argv), pointers(&self.env));
         unsafe { c::execve(self.path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
         super::Errno::last()
@@ -139,7 +138,7 @@ mod tests {
     #[test]
     fn starts_programs() {
         let program = Program::new("/bin/sh", &["sh".into(), "-c".into(), "exit $CODE".into()], &["CODE=6"]).unwrap();
-        let pid = start(0, &mut || drop(program.become_it())).unwrap();
+        let pid = start(0, &mut || assert_ne!(program.become_it(), crate::sys::Errno(0))).unwrap();
         assert_eq!(wait_for(pid), End::Exited(6));
     }
 }

@@ -15,10 +15,11 @@ const ROOT = join(PACKAGE_ROOT, '../..')
 const SOURCES: ReadonlyMap<string, string> = new Map([
   ['build/cove-guest', 'guest/src'],
   ['build/cove-layers', 'layers/src'],
+  ['build/cove-boot', 'boot/src'],
 ])
 
 /**
- * Path of the guest program, with the program for layers beside it: what a released package brings; in a checkout, built
+ * Path of the guest program, with those for layers and for the start of VMs beside it: what a released package brings; in a checkout, built
  * first when a source is newer.
  */
 export async function ensureGuestProgram(policy: InstallPolicy, io: Io): Promise<string> {
@@ -31,7 +32,7 @@ export async function ensureGuestProgram(policy: InstallPolicy, io: Io): Promise
   if ((await findProgram('rustc', env['PATH'])) === undefined) {
     await installDistributionPackage(['rustc', 'gcc', 'libc6-dev'], policy, io)
   }
-  io.stderr.write('cove: building the programs for guests and layers (about 30 s) ...\n')
+  io.stderr.write('cove: building the programs for guests, layers and VMs (about 40 s) ...\n')
   const result = await runTool(script, [], { cwd: ROOT, env })
   if (result.status !== 0 || ![...SOURCES.keys()].every((built) => existsSync(join(ROOT, built)))) {
     throw new CoveError(

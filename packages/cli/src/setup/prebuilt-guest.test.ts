@@ -10,7 +10,7 @@ describe('the guest program of a released package', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'cove-test-prebuilt-'))
     mkdirSync(join(folder, 'linux-x64'))
-    const programs = ['linux-x64/cove-guest', 'linux-x64/cove-layers']
+    const programs = ['linux-x64/cove-guest', 'linux-x64/cove-layers', 'linux-x64/cove-boot']
     for (const name of programs) writeFileSync(join(folder, name), 'program', { mode: 0o644 })
     const sum = createHash('sha256').update('program').digest('hex')
     const lines = programs.map((name) => `${sum}  ${name}\n`)
@@ -20,12 +20,12 @@ describe('the guest program of a released package', () => {
 
   it('is used when it is the one that was packed, and made executable', async () => {
     expect(await prebuiltGuest(folder, 'linux-x64')).toBe(join(folder, 'linux-x64/cove-guest'))
-    for (const name of ['cove-guest', 'cove-layers']) {
+    for (const name of ['cove-guest', 'cove-layers', 'cove-boot']) {
       expect(statSync(join(folder, 'linux-x64', name)).mode & 0o777).toBe(0o755)
     }
   })
 
-  it.each(['cove-guest', 'cove-layers'])('is refused when %s was changed', async (name) => {
+  it.each(['cove-guest', 'cove-layers', 'cove-boot'])('is refused when %s was changed', async (name) => {
     writeFileSync(join(folder, 'linux-x64', name), 'another')
     await expect(prebuiltGuest(folder, 'linux-x64')).rejects.toMatchObject({
       code: 'io-error',
@@ -34,7 +34,7 @@ describe('the guest program of a released package', () => {
     })
   })
 
-  it.each(['linux-x64/cove-guest', 'linux-x64/cove-layers', 'SHA256SUMS'])(
+  it.each(['linux-x64/cove-guest', 'linux-x64/cove-layers', 'linux-x64/cove-boot', 'SHA256SUMS'])(
     'is refused when %s is missing',
     async (name) => {
       rmSync(join(folder, name))

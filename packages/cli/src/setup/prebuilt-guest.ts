@@ -7,13 +7,14 @@ import { CoveError } from '@cove/domain'
 const REINSTALL = 'Install the package again, for example with `npm install cove-sandboxes`.'
 
 /**
- * Path of the guest program that a released package brings for this machine, the program for layers beside it, after
- * their checksums were compared with the package's list. `folder` is the package's `guest`; `machine` is named as Node
+ * Path of the guest program that a released package brings for this machine, those for layers and for the
+ * start of VMs beside it, after their checksums were compared with the package's list. `folder` is the package's `guest`; `machine` is named as Node
  * does, `linux-x64`.
  */
 export async function prebuiltGuest(folder: string, machine: string): Promise<string> {
   const guest = await prebuilt(folder, machine, 'cove-guest')
   await prebuilt(folder, machine, 'cove-layers')
+  await prebuilt(folder, machine, 'cove-boot')
   return guest
 }
 
