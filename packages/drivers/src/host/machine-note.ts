@@ -23,6 +23,19 @@ export interface MachineNote {
   readonly image?: boolean
   /** Memory snapshot that it was made from. */
   readonly snapshot?: SnapshotId
+  /** Of a virtual machine. */
+  readonly vm?: VmNote
+}
+
+/** What a virtual machine was started with. */
+export interface VmNote {
+  /** Id of what it has booted. */
+  readonly system: string
+  readonly accelerator: string
+  /** Program and version that runs it. */
+  readonly monitor: string
+  readonly memoryBytes: number
+  readonly cpus: number
 }
 
 const MAX_REASON = 200
@@ -39,7 +52,7 @@ export function readNote(text: string, driver: string): MachineNote | undefined 
   try {
     const value: unknown = JSON.parse(text)
     if (!isRecord(value) || value['version'] !== 1 || value['driver'] !== driver) return undefined
-    const { machine, disk, slot, template, image, snapshot, limits } = value
+    const { machine, disk, slot, template, image, snapshot, vm, limits } = value
     if (typeof machine !== 'string') return undefined
     return {
       driver,
@@ -50,10 +63,19 @@ export function readNote(text: string, driver: string): MachineNote | undefined 
       ...(typeof template === 'string' ? { template } : {}),
       ...(image === true ? { image } : {}),
       ...(typeof snapshot === 'string' ? { snapshot: parseSnapshotId(snapshot) } : {}),
+      ...readVm(vm),
     }
   } catch {
     return undefined
   }
+}
+
+function readVm(value: unknown): { readonly vm?: VmNote } {
+  if (!isRecord(value)) return {}
+  const { system, accelerator, monitor, memoryBytes, cpus } = value
+  if (typeof system !== 'string' || typeof accelerator !== 'string' || typeof monitor !== 'string') return {}
+  if (typeof memoryBytes !== 'number' || typeof cpus !== 'number') return {}
+  return { vm: { system, accelerator, monitor, memoryBytes, cpus } }
 }
 
 /** What cannot be understood is left out. */

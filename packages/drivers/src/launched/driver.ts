@@ -281,7 +281,8 @@ export class ToolDriver implements Driver, KeepsDisks {
         files: cgroups.files,
         resize: async (limits, reports) => {
           const plan = (some: Limits) => machineCgroups(prepared, note.machine, { limits: some })
-          const changed = await resizeMachine({ limits, reports, missing: this.#missing, plan })
+          const fixed = prepared.tool.keeps ?? []
+          const changed = await resizeMachine({ limits, reports, missing: this.#missing, fixed, plan })
           await keepLimits(join(prepared.folders.machines, note.machine), changed)
           return changed
         },

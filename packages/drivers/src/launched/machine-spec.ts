@@ -149,7 +149,7 @@ export function etcOf(
 }
 
 export function machineCgroups(prepared: Prepared, id: MachineId, spec: Pick<MachineSpec, 'limits'>): CgroupPlan {
-  const { cannot = {}, reserve } = prepared.tool
+  const { cannot = {}, keeps = [], reserve } = prepared.tool
   const names = Object.keys(cannot) as (keyof typeof cannot)[]
   const limits = { ...spec.limits }
   for (const name of names) delete limits[name]
@@ -158,5 +158,8 @@ export function machineCgroups(prepared: Prepared, id: MachineId, spec: Pick<Mac
     const limit = spec.limits[name]
     return limit === undefined ? [] : [{ name, value: limit.value, enforced: false, reason: cannot[name] ?? '' }]
   })
-  return { ...plan, reports: [...plan.reports, ...told] }
+  const reports = plan.reports.map((report) =>
+    keeps.includes(report.name) ? { name: report.name, value: report.value, enforced: true } : report,
+  )
+  return { ...plan, reports: [...reports, ...told] }
 }

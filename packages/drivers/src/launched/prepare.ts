@@ -79,6 +79,7 @@ const formatOf = ({ disks }: Tool): 'plain' | 'journaled' => (disks === 'image' 
 /** Why limits cannot be enforced here; a limit that is not named can. */
 export function missingLimits({ hierarchies, ids, images, disks, tool }: Prepared): MissingLimits {
   const missing = { ...missingCgroupLimits(hierarchies), ...tool.cannot }
+  for (const name of tool.keeps ?? []) delete missing[name]
   if ((ids === 'self' && disks !== 'image') || images !== undefined) return missing
   return { ...missing, diskBytes: 'mkfs.ext4 is not installed (package e2fsprogs)' }
 }

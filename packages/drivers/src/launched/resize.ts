@@ -12,6 +12,8 @@ export interface ResizeRequest {
   readonly reports: readonly LimitReport[]
   /** Why limits cannot be enforced here. */
   readonly missing: MissingLimits
+  /** Limits that stay as the machine was made. Default: none. */
+  readonly fixed?: readonly LimitName[]
   readonly plan: (limits: Limits) => CgroupPlan
 }
 
@@ -19,7 +21,16 @@ export interface ResizeRequest {
 export async function resizeMachine(request: ResizeRequest): Promise<readonly LimitReport[]> {
   const { limits, reports, missing } = request
   refuseProblems(limitProblems(limits, hostSize(), missing))
-  const { diskBytes, ...others } = limits
+  const { diskBytes, ...rest } = limits
+  const others = { ...rest }
+  for (const name of request.fixed ?? []) {
+    const limit = limits[name]
+    const now = reports.find((report) => report.name === name)
+    if (limit?.required === true && limit.value !== now?.value) {
+      throw new CoveError('limit-not-enforceable', `${name} stays as the machine was made`, { field: `limits.${name}` })
+    }
+    if (name !== 'diskBytes') delete others[name]
+  }
   const disk = reports.find(({ name }) => name === 'diskBytes')
   const sameDisk = disk?.enforced === true && disk.value === diskBytes?.value
   if (diskBytes?.required === true && !sameDisk) {

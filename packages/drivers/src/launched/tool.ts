@@ -1,4 +1,4 @@
-import type { Isolation, MachineId, MachineSpec, TemplateRoot } from '@cove/domain'
+import type { Isolation, LimitName, MachineId, MachineSpec, TemplateRoot } from '@cove/domain'
 import type { HostProcessSpec, MountSpec } from '@cove/runner'
 import type { MissingLimits } from '../cgroups/limit-support.ts'
 import type { Reserve } from '../cgroups/plan.ts'
@@ -35,6 +35,8 @@ export interface FoundTool {
   readonly reserve?: Reserve
   /** Limits that it cannot enforce, whatever the host can. */
   readonly cannot?: MissingLimits
+  /** Limits that it enforces by itself, whatever the host can; they stay as the machine was made. */
+  readonly keeps?: readonly LimitName[]
   /** What the process of one machine is beside what all have in common. */
   command(request: CommandRequest): ToolCommand
 }

@@ -1,8 +1,10 @@
 import type { HostProcessSpec, MountSpec } from '@cove/runner'
-import { ROOT } from '../launched/stage.ts'
+import { ROOT, STAGE } from '../launched/stage.ts'
 
 /** What the program that runs a virtual machine may see of the host, and nothing else. */
 export interface Confinement {
+  /** The folder with a place for the root. */
+  readonly stage: string
   readonly bwrap: string
   /** Command line of the program, by what it sees. */
   readonly argv: readonly string[]
@@ -14,7 +16,7 @@ export interface Confinement {
   readonly volumes: readonly { readonly name: string; readonly source: string; readonly readOnly: boolean }[]
   /** Small files that are made for it. */
   readonly texts: readonly { readonly name: string; readonly text: string }[]
-  readonly devices: readonly string[]
+  readonly devices: readonly { readonly name: string; readonly source: string }[]
   /** It starts in the network namespace that it is to have, instead of making an empty one. */
   readonly hasNetwork: boolean
   /** It has ids of its own. */
@@ -22,6 +24,9 @@ export interface Confinement {
 }
 
 const ROOT_BYTES = 2 * 1024 * 1024
+/** The only folder that it can write to: for pipes. */
+export const PIPES = 'pipes'
+const PIPES_BYTES = 64 * 1024
 const MERGED = ['lib', 'lib32', 'lib64', 'libx32', 'bin', 'sbin']
 const DEVICES = ['/dev/null', '/dev/zero', '/dev/urandom']
 /** What it needs to give files of a volume the owners that the machine says, and to read those that are not its own. */
@@ -73,11 +78,14 @@ export function confined(it: Confinement): Pick<HostProcessSpec, 'argv' | 'env' 
     argv,
     env: { PATH: '/usr/bin', LANG: 'C.UTF-8' },
     mounts: [
+      { kind: 'bind', source: it.stage, target: STAGE, readOnly: true },
       { kind: 'tmpfs', target: ROOT, sizeBytes: ROOT_BYTES, mode: 0o755 },
       bind('/usr', 'usr', true),
       ...it.unmerged.map((path) => bind(path, path.slice(1), true)),
       { kind: 'tmpfs', target: `${ROOT}/dev`, sizeBytes: 4096, mode: 0o755 },
-      ...[...DEVICES, ...it.devices].map((path) => bind(path, path.slice(1), false)),
+      ...DEVICES.map((path) => bind(path, path.slice(1), false)),
+      ...it.devices.map(({ name, source }) => bind(source, name, false)),
+      { kind: 'tmpfs', target: `${ROOT}/${PIPES}`, sizeBytes: PIPES_BYTES, mode: 0o700 },
       ...(it.texts.some(({ name }) => name.startsWith('etc/'))
         ? [{ kind: 'tmpfs', target: `${ROOT}/etc`, sizeBytes: 64 * 1024, mode: 0o755 } as const]
         : []),

@@ -11,6 +11,8 @@ export type RamBacking =
 /** Everything of one virtual machine, by the paths and descriptors that QEMU sees. */
 export interface QemuCommand {
   readonly program: string
+  /** Where the pipes of the guest stream are made: what the guest reads ends with `.in`, what it writes with `.out`. */
+  readonly pipes: string
   readonly accelerator: Accelerator
   readonly acpi: boolean
   readonly memoryBytes: number
@@ -47,8 +49,8 @@ export interface UserSubnet {
 export const RAM_ID = 'ram0'
 /** Bytes of translated code that are kept: less makes the machine slow, more is memory for nothing. */
 const TRANSLATIONS_MIB = 128
-const STDERR_FD = 2
-const STDERR_SET = 900
+/** QEMU opens pipes by name; whoever else has made them would be their owner, and it could not. */
+const WITH_PIPES = ['/usr/bin/sh', '-c', 'mkfifo -m 600 "$0.in" "$0.out" && exec "$@"'] as const
 /** Without a second interrupt controller a machine has this many devices. */
 const FEW_DEVICES = 8
 export const MAX_DEVICES = 24
@@ -56,8 +58,8 @@ export const MAX_DEVICES = 24
 export const OWN_DEVICES = 6
 
 /**
- * The command line of QEMU. The guest agent speaks on QEMU's stdin and stdout, the console goes to its stderr; nothing
- * else leads out but the sockets that it is given.
+ * The command line of QEMU. The guest agent speaks through a pair of pipes, which stay as they are whoever comes and
+ * goes at their other sides; the console goes to stdout; nothing else leads out but the sockets that it is given.
  */
 export function qemuArgv(command: QemuCommand): readonly string[] {
   const { memoryBytes, accelerator, volumes } = command
@@ -65,6 +67,8 @@ export function qemuArgv(command: QemuCommand): readonly string[] {
   const devices = OWN_DEVICES + volumes.length + (command.net === undefined ? 0 : 1)
   const many = devices > FEW_DEVICES
   const words = [
+    ...WITH_PIPES,
+    command.pipes,
     command.program,
     '-nodefaults',
     '-no-user-config',
@@ -93,7 +97,6 @@ export function qemuArgv(command: QemuCommand): readonly string[] {
     command.initrd,
     '-append',
     command.append,
-    ...console(),
     ...channels(command),
     ...command.disks.flatMap(disk),
     '-object',
@@ -116,26 +119,18 @@ function ramObject(ram: RamBacking, mib: number): string {
     : `memory-backend-file,id=${RAM_ID},size=${mib}M,mem-path=${value(ram.private)},share=off`
 }
 
-/** QEMU knows its own stderr only by a set of descriptors: a pipe cannot be opened again by whoever is not its owner. */
-function console(): readonly string[] {
+function channels({ monitorFd, controlFd, pipes }: QemuCommand): readonly string[] {
   return [
-    '-add-fd',
-    `fd=${STDERR_FD},set=${STDERR_SET}`,
     '-chardev',
-    `file,id=console,path=/dev/fdset/${STDERR_SET},append=on`,
+    'stdio,id=console,signal=off',
     '-serial',
     'chardev:console',
-  ]
-}
-
-function channels({ monitorFd, controlFd }: QemuCommand): readonly string[] {
-  return [
     '-chardev',
     `socket,id=monitor,fd=${monitorFd},server=on,wait=off`,
     '-mon',
     'chardev=monitor,mode=control',
     '-chardev',
-    'stdio,id=guest,signal=off',
+    `pipe,id=guest,path=${pipes}`,
     '-chardev',
     `socket,id=control,fd=${controlFd},server=on,wait=off`,
     '-device',
