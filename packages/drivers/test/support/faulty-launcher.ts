@@ -4,18 +4,13 @@ import type { Fault } from '../../src/conformance/index.ts'
 
 type Spoil = (spec: HostProcessSpec) => HostProcessSpec
 
-/** Passes everything on to the launcher of the moment, and spoils starts on request. */
-export class FaultyLauncher implements Launcher {
-  inner: Launcher
+/** Spoils starts on request, of whichever launcher a story has at the moment. */
+export class LauncherFaults {
   #spoil: Spoil | undefined
   #loseAnswer = false
 
-  constructor(inner: Launcher) {
-    this.inner = inner
-  }
-
   /** Starts that fail at every stage: before anything is made, in the middle, and at the last step. */
-  readonly faults: readonly Fault[] = [
+  readonly all: readonly Fault[] = [
     this.#fault('a start that is refused', () => {
       throw new Error('refused')
     }),
@@ -43,42 +38,10 @@ export class FaultyLauncher implements Launcher {
     },
   ]
 
-  async start(spec: HostProcessSpec, signal?: AbortSignal): Promise<HostProcess> {
-    const started = await this.inner.start(this.#spoil?.(spec) ?? spec, signal)
+  async start(inner: Launcher, spec: HostProcessSpec, signal?: AbortSignal): Promise<HostProcess> {
+    const started = await inner.start(this.#spoil?.(spec) ?? spec, signal)
     if (this.#loseAnswer) throw new CoveError('launcher-unavailable', 'the connection to the launcher has ended')
     return started
-  }
-
-  list(): Promise<readonly HostProcess[]> {
-    return this.inner.list()
-  }
-
-  get(id: string): Promise<HostProcess | undefined> {
-    return this.inner.get(id)
-  }
-
-  destroy(id: string): Promise<void> {
-    return this.inner.destroy(id)
-  }
-
-  setHostname(process: NamedProcess, hostname: string): Promise<void> {
-    return this.inner.setHostname(process, hostname)
-  }
-
-  sweep(): Promise<number> {
-    return this.inner.sweep()
-  }
-
-  stopLauncher(): Promise<void> {
-    return this.inner.stopLauncher()
-  }
-
-  close(): Promise<void> {
-    return this.inner.close()
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
   }
 
   #fault(name: string, spoil: Spoil): Fault {
@@ -91,5 +54,69 @@ export class FaultyLauncher implements Launcher {
         this.#spoil = undefined
       },
     }
+  }
+}
+
+/** Passes everything on to the launcher of one daemon, but for faulty starts. */
+export class FaultyLauncher implements Launcher {
+  readonly #inner: Launcher
+  readonly #faults: LauncherFaults
+  #isDead = false
+
+  constructor(inner: Launcher, faults: LauncherFaults) {
+    this.#inner = inner
+    this.#faults = faults
+  }
+
+  /**
+   * As when its daemon is killed: the connection is gone, and whoever waits for an answer waits for ever. An error would
+   * have a daemon tidy up that is not there any more.
+   */
+  async die(): Promise<void> {
+    this.#isDead = true
+    await this.#inner.close()
+  }
+
+  start(spec: HostProcessSpec, signal?: AbortSignal): Promise<HostProcess> {
+    return this.#whileAlive(() => this.#faults.start(this.#inner, spec, signal))
+  }
+
+  list(): Promise<readonly HostProcess[]> {
+    return this.#whileAlive(() => this.#inner.list())
+  }
+
+  get(id: string): Promise<HostProcess | undefined> {
+    return this.#whileAlive(() => this.#inner.get(id))
+  }
+
+  destroy(id: string): Promise<void> {
+    return this.#whileAlive(() => this.#inner.destroy(id))
+  }
+
+  setHostname(process: NamedProcess, hostname: string): Promise<void> {
+    return this.#whileAlive(() => this.#inner.setHostname(process, hostname))
+  }
+
+  sweep(): Promise<number> {
+    return this.#whileAlive(() => this.#inner.sweep())
+  }
+
+  stopLauncher(): Promise<void> {
+    return this.#inner.stopLauncher()
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #whileAlive<Value>(call: () => Promise<Value>): Promise<Value> {
+    const [outcome] = await Promise.allSettled(this.#isDead ? [] : [call()])
+    if (this.#isDead || outcome === undefined) return new Promise<never>(() => undefined)
+    if (outcome.status === 'rejected') throw outcome.reason
+    return outcome.value
   }
 }

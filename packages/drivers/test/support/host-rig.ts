@@ -7,7 +7,7 @@ import { newMachineId, type Driver, type KeepsDisks, type MachineId } from '@cov
 import { systemRandom } from '@cove/domain/system'
 import { openLauncher, type Launcher } from '@cove/runner'
 import type { DriverRig } from '../../src/conformance/index.ts'
-import { FaultyLauncher } from './faulty-launcher.ts'
+import { FaultyLauncher, LauncherFaults } from './faulty-launcher.ts'
 import { launcherPid, leftoversOf } from './leftovers.ts'
 
 /** The guest program as `tooling/build-guest.sh` builds it, or another one to try. */
@@ -20,6 +20,7 @@ export const isRoot = process.getuid?.() === 0
 export const hasInternet = ['/usr/sbin/nft', '/usr/bin/slirp4netns', '/dev/net/tun'].every((path) => existsSync(path))
 
 export interface HostParts {
+  /** Of the daemon of the moment. */
   readonly launcher: Launcher
   readonly guestProgram: string
   readonly stateDir: string
@@ -52,9 +53,18 @@ export async function openHostRig(options: {
   const connect = () =>
     openLauncher({ binary: GUEST_PROGRAM, stateDir: join(folder, 'l'), installation, idleMs: 2_000 })
   await options.startLauncher?.(GUEST_PROGRAM, join(folder, 'l'), installation)
-  const launcher = new FaultyLauncher(await connect())
-  const parts: HostParts = { launcher, guestProgram: GUEST_PROGRAM, stateDir: join(folder, 'd'), installation }
-  let driver = options.open(parts)
+  const faults = new LauncherFaults()
+  let launcher = new FaultyLauncher(await connect(), faults)
+  const parts: HostParts = {
+    get launcher() {
+      return launcher
+    },
+    guestProgram: GUEST_PROGRAM,
+    stateDir: join(folder, 'd'),
+    installation,
+  }
+  // A daemon keeps the launcher's connection that it was opened with.
+  let driver = options.open({ ...parts })
 
   const agentPid = async (id: MachineId): Promise<number> => {
     const record = await launcher.get(`${options.prefix}${id}`)
@@ -69,10 +79,9 @@ export async function openHostRig(options: {
     folder,
     agentPid,
     restart: async () => {
-      // As after a kill: the old driver is told nothing, its connection is simply gone.
-      await launcher.inner.close()
-      launcher.inner = await connect()
-      driver = options.open(parts)
+      await launcher.die()
+      launcher = new FaultyLauncher(await connect(), faults)
+      driver = options.open({ ...parts })
       return driver
     },
     killGuest: async (id) => {
@@ -84,7 +93,7 @@ export async function openHostRig(options: {
       process.kill(pid, 'SIGKILL')
     },
     leftovers: () => leftoversOf(folder, installation),
-    faults: launcher.faults,
+    faults: faults.all,
     traits: options.traits,
     [Symbol.asyncDispose]: async () => {
       await driver.close()
