@@ -17,12 +17,7 @@ interface Work {
   readonly progress?: (progress: KernelProgress) => void
 }
 
-export interface GuestSystems {
-  /**
-   * What VMs boot: the newest kernel that was built, else the newest of a distribution, else undefined. Makes the files
-   * to boot with when there are none for these programs yet. `kernel-invalid` when its files are damaged.
-   */
-  current(signal: AbortSignal): Promise<GuestSystem | undefined>
+export interface Kernels {
   /** Newest first. */
   list(): Promise<readonly KernelInfo[]>
   /**
@@ -40,7 +35,15 @@ export interface GuestSystems {
   remove(id: string): Promise<void>
 }
 
-interface Options extends BootPrograms {
+export interface GuestSystems extends Kernels {
+  /**
+   * What VMs boot: the newest kernel that was built, else the newest of a distribution, else undefined. Makes the files
+   * to boot with when there are none for these programs yet. `kernel-invalid` when its files are damaged.
+   */
+  current(signal: AbortSignal): Promise<GuestSystem | undefined>
+}
+
+interface KernelOptions {
   /** Where kernels are kept; made when it is not there. Several processes may share it. */
   readonly folder: string
   /** As `uname -m` says it. */
@@ -49,14 +52,35 @@ interface Options extends BootPrograms {
   readonly installed?: { readonly boot: string; readonly modules: string }
 }
 
+interface Options extends KernelOptions, BootPrograms {}
+
 const MACHINES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' }
 const INSTALLED = { boot: '/boot', modules: '/lib/modules' }
 
-/** Opens the kernels of a folder. Nothing is read or made yet. */
+const thisMachine = (): string => MACHINES[arch()] ?? arch()
+
+/** Opens the kernels of a folder, and what is made of them for VMs. Nothing is read or made yet. */
 export function openGuestSystems(options: Options): GuestSystems {
-  const { folder, machine = MACHINES[arch()] ?? arch(), installed = INSTALLED } = options
+  const { folder, machine = thisMachine() } = options
   const store = new KernelStore(folder)
   const compositions = new Compositions(folder, options)
+  return {
+    ...openKernels(options),
+    current: async (signal) => {
+      const [kernel] = await store.kernels(machine)
+      signal.throwIfAborted()
+      if (kernel === undefined) return undefined
+      const { digest, initrd, packInitrd } = await compositions.of(kernel)
+      const { origin, version, acpi, has, image } = kernel.manifest
+      const id = digestOf(image.digest, digest)
+      return { id, kernel: join(kernel.folder, image.name), initrd, packInitrd, origin, version, acpi, has }
+    },
+  }
+}
+
+/** Opens the kernels of a folder. Nothing is read or made yet. */
+export function openKernels({ folder, machine = thisMachine(), installed = INSTALLED }: KernelOptions): Kernels {
+  const store = new KernelStore(folder)
 
   const infoOf = async (id: string): Promise<KernelInfo> => {
     const info = (await store.list(machine)).find((kernel) => kernel.id === id)
@@ -90,15 +114,6 @@ export function openGuestSystems(options: Options): GuestSystems {
   }
 
   return {
-    current: async (signal) => {
-      const [kernel] = await store.kernels(machine)
-      signal.throwIfAborted()
-      if (kernel === undefined) return undefined
-      const { digest, initrd, packInitrd } = await compositions.of(kernel)
-      const { origin, version, acpi, has, image } = kernel.manifest
-      const id = digestOf(image.digest, digest)
-      return { id, kernel: join(kernel.folder, image.name), initrd, packInitrd, origin, version, acpi, has }
-    },
     list: async () => await store.list(machine),
     build: async ({ signal, progress = () => {}, log = () => {} }) =>
       await make(

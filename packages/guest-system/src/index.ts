@@ -1,2 +1,2 @@
 export type { GuestSystem, KernelAbilities, KernelInfo, KernelProgress } from './kernel-info.ts'
-export { openGuestSystems, type GuestSystems } from './guest-systems.ts'
+export { openGuestSystems, openKernels, type GuestSystems, type Kernels } from './guest-systems.ts'

@@ -149,6 +149,13 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./setup.ts'),
   },
   {
+    name: 'kernel',
+    summary: 'kernels that virtual machines boot: build, fetch, list and remove them',
+    group: INSTALLATION,
+    local: true,
+    load: () => import('./kernel.ts'),
+  },
+  {
     name: 'proc',
     summary: 'run processes of this machine that outlive the shell',
     group: INSTALLATION,

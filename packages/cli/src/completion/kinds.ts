@@ -15,6 +15,8 @@ export type Kind =
   | 'volume'
   | 'pool'
   | 'image'
+  /** A kernel of this machine's VMs. */
+  | 'kernel'
   | 'driver'
   | 'signal'
   | 'program'
@@ -50,6 +52,7 @@ const ARGUMENTS: Readonly<Record<string, Kind>> = {
   volume: 'volume',
   volumes: 'volume',
   images: 'image',
+  kernels: 'kernel',
   pool: 'pool',
   pools: 'pool',
 }

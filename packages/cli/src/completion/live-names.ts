@@ -1,4 +1,5 @@
 import type { Cove } from '@cove/sdk'
+import { shortKernelId } from '../kernel/kernel-columns.ts'
 import { localFiles } from './local-files.ts'
 import type { Io } from '../io.ts'
 import type { Candidate, LiveNames, Place } from './complete.ts'
@@ -31,6 +32,8 @@ async function namesOf(kind: Kind, place: Place, io: Io, signal: AbortSignal): P
       return contextNames(io)
     case 'proc':
       return procNames(place, io)
+    case 'kernel':
+      return kernelNames(place, io)
     case 'place': {
       const here = localFiles(place.typed, io)
       // Files here need no Cove.
@@ -52,6 +55,15 @@ async function procNames({ options, operands }: Place, io: Io): Promise<Candidat
   const { allProcs, procNames: names } = await import('../proc/proc-folder.ts')
   const found = await names(allProcs(settings.dataDir))
   return found.filter((name) => !operands.includes(name)).map((value) => ({ value }))
+}
+
+/** Of this machine too. */
+async function kernelNames({ options, operands }: Place, io: Io): Promise<Candidate[]> {
+  const { openSettingsKernels } = await import('../kernel/open-kernels.ts')
+  const found = await (await openSettingsKernels(options['kernelDir'], io)).list()
+  return found
+    .map(({ id, version, source }) => ({ value: shortKernelId(id), about: `${version}, ${source}` }))
+    .filter(({ value }) => !operands.includes(value))
 }
 
 async function contextNames(io: Io): Promise<Candidate[]> {
@@ -77,7 +89,7 @@ async function connect({ options }: Place, io: Io): Promise<Cove> {
 }
 
 async function fromServer(
-  kind: Exclude<Kind, 'file' | 'program' | 'signal' | 'context' | 'place' | 'proc'>,
+  kind: Exclude<Kind, 'file' | 'program' | 'signal' | 'context' | 'place' | 'proc' | 'kernel'>,
   place: Place,
   cove: Cove,
   signal: AbortSignal,

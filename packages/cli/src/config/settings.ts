@@ -1,3 +1,4 @@
+import { homedir } from 'node:os'
 import { isAbsolute } from 'node:path'
 import { CoveError, parseBytes, parseDuration, type Timeout } from '@cove/domain'
 
@@ -29,6 +30,11 @@ export const SETTINGS = {
   driver: setting('auto', oneOf('auto', ...DRIVERS, 'native'), 'driver that is taken when a request names none'),
   drivers: setting('', parseDrivers, 'drivers that are offered; empty: all that can be proven here'),
   containerdAddress: setting('/run/containerd/containerd.sock', parsePath, "containerd's socket"),
+  kernelDir: setting(
+    defaultKernelDir,
+    parsePath,
+    'where kernels of virtual machines are kept, for all data directories',
+  ),
   imageBudget: setting('32GiB', parseSize, 'disk for images above which those go that nobody uses'),
   registries: setting('', parseList, 'the only registries, host[:port], that images are pulled from; empty: any'),
   registryMirrors: setting('', parseMirrors, 'asked before a registry: docker.io=mirror.example.com, more with commas'),
@@ -98,6 +104,14 @@ export function defaultConfigFile(env: Environment): string {
   return base !== undefined && isAbsolute(base)
     ? `${base}/cove/config.yaml`
     : `${env['HOME'] ?? '/tmp'}/.config/cove/config.yaml`
+}
+
+/** Not below the data directory: kernels are large, take minutes to build and are the same for all of them. */
+function defaultKernelDir(env: Environment): string {
+  const base = env['XDG_CACHE_HOME']
+  return base !== undefined && isAbsolute(base)
+    ? `${base}/cove/kernels`
+    : `${env['HOME'] ?? homedir()}/.cache/cove/kernels`
 }
 
 function defaultRegistryConfig(env: Environment): string {
