@@ -37,8 +37,10 @@ export interface DriverRig extends AsyncDisposable {
     readonly volumes?: boolean
     /** It tells what a machine has written. */
     readonly readsDisk?: boolean
-    /** Limits of a running machine can be changed. */
-    readonly resizable?: boolean
+    /** Limits of a running machine can be changed: all, or those of the processor alone. */
+    readonly resizable?: boolean | 'cpus'
+    /** False: machines run under software emulation here. Default true. */
+    readonly native?: boolean
   }
 }
 

@@ -34,6 +34,8 @@ export interface Proof {
   readonly argv?: readonly string[]
   readonly enforces: readonly LimitName[]
   readonly details: Readonly<Record<string, string>>
+  /** Milliseconds that all of it may take. Default 20,000. */
+  readonly deadlineMs?: number
   /** What to do when no machine runs. */
   readonly fix: string
 }
@@ -45,7 +47,7 @@ export async function proveByRunning(driver: Driver, proof: Proof): Promise<Fing
   const proven = { proven: true, native: proof.native, details: proof.details, enforces: proof.enforces } as const
   const key = await keyOf(proof.programs)
   if (proof.trustCache && (await readFile(proof.cache, 'utf8').catch(() => '')) === key) return proven
-  const signal = AbortSignal.any([proof.signal, AbortSignal.timeout(DEADLINE_MS)])
+  const signal = AbortSignal.any([proof.signal, AbortSignal.timeout(proof.deadlineMs ?? DEADLINE_MS)])
   try {
     const exit = await runOnce(driver, proof, signal)
     if (exit.kind !== 'exited' || exit.code !== 0) {

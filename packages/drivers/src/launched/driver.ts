@@ -110,6 +110,7 @@ export class ToolDriver implements Driver, KeepsDisks {
       enforces: enforcedLimits(this.#missing),
       details: { ...describeHost(opened.prepared, network), ...facts.details },
       fix: tool.runningFix(ids),
+      ...(facts.deadlineMs === undefined ? {} : { deadlineMs: facts.deadlineMs }),
       look: async ({ id }) => {
         if (this.#tool.filtered === true) await expectFiltered(await this.#launcher.get(recordOf(opened.prepared, id)))
       },
@@ -238,6 +239,7 @@ export class ToolDriver implements Driver, KeepsDisks {
 
   async removeDisk(id: DiskId): Promise<void> {
     await (await this.#open()).holdings.removeDisk(id)
+    await this.diskRemoved(id)
   }
 
   /** Takes back what it has made ahead. The launcher is its caller's. */
@@ -326,6 +328,11 @@ export class ToolDriver implements Driver, KeepsDisks {
     return Promise.resolve()
   }
 
+  /** The disk is not there any more, or never was. */
+  protected diskRemoved(_id: DiskId): Promise<void> {
+    return Promise.resolve()
+  }
+
   /** What the launcher is asked to start. */
   protected processSpec(request: MachineRequest): HostProcessSpec {
     return hostProcessSpec(request)
@@ -349,7 +356,9 @@ export class ToolDriver implements Driver, KeepsDisks {
     )
     await holdings.release(id)
     await this.released(id)
-    if (newDisk !== undefined) await holdings.removeDisk(newDisk)
+    if (newDisk === undefined) return
+    await holdings.removeDisk(newDisk)
+    await this.diskRemoved(newDisk)
   }
 }
 
@@ -358,6 +367,8 @@ export interface ProofFacts {
   readonly name: string
   readonly native: boolean
   readonly programs: readonly string[]
+  /** Milliseconds that it may take. */
+  readonly deadlineMs?: number
   readonly details: Readonly<Record<string, string>>
 }
 

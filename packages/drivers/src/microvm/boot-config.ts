@@ -31,7 +31,6 @@ const NAME = /^[\w.-]{1,64}$/
  * in hexadecimal digits, so that no value can begin a line of its own.
  */
 export function bootConfig(config: BootConfig): string {
-  const channel = (place: 'port' | number) => (place === 'port' ? 'port' : `vsock ${place}`)
   const lines = [
     'cove-boot 1',
     `mode ${config.mode}`,
@@ -52,6 +51,7 @@ export function bootConfig(config: BootConfig): string {
   return text.padEnd(Math.ceil(text.length / SECTOR) * SECTOR, '\n')
 }
 
+const channel = (place: 'port' | number): string => (place === 'port' ? 'port' : `vsock ${place}`)
 const hex = (text: string): string => Buffer.from(text).toString('hex')
 
 function plain(name: string): string {

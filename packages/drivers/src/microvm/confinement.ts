@@ -68,12 +68,6 @@ export function confined(it: Confinement): Pick<HostProcessSpec, 'argv' | 'env' 
     '--',
     ...it.argv,
   ]
-  const bind = (source: string, name: string, readOnly: boolean): MountSpec => ({
-    kind: 'bind',
-    source,
-    target: `${ROOT}/${name}`,
-    readOnly,
-  })
   return {
     argv,
     env: { PATH: '/usr/bin', LANG: 'C.UTF-8' },
@@ -106,4 +100,8 @@ export function confined(it: Confinement): Pick<HostProcessSpec, 'argv' | 'env' 
     // A crash must not run the host's handler for core dumps, with the machine's memory in its hands.
     rlimits: [{ name: 'core', soft: 0, hard: 0 }],
   }
+}
+
+function bind(source: string, name: string, readOnly: boolean): MountSpec {
+  return { kind: 'bind', source, target: `${ROOT}/${name}`, readOnly }
 }

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { assert, property, uint8Array, constantFrom } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readConsoleEnd } from './console-tail.ts'
 
@@ -36,10 +36,10 @@ describe('the end of a console', () => {
   })
 
   it('answers something bounded and printable for whatever is there', () => {
-    fc.assert(
-      fc.property(
-        fc.uint8Array(),
-        fc.constantFrom('', 'cove-boot: failed: ', 'Kernel panic - not syncing: '),
+    assert(
+      property(
+        uint8Array(),
+        constantFrom('', 'cove-boot: failed: ', 'Kernel panic - not syncing: '),
         (bytes, before) => {
           const { reason = '' } = readConsoleEnd(Buffer.concat([Buffer.from(before), bytes]))
           expect(reason).toMatch(/^[\x20-\x7e]{0,400}$/)

@@ -84,6 +84,7 @@ class QemuVmDriver extends VmDriver {
     return {
       name: `-${accelerator}`,
       native: accelerator === 'kvm',
+      deadlineMs: PROOF_MS[accelerator],
       programs: this.#programs,
       details: this.#details,
     }
@@ -152,6 +153,8 @@ class QemuVmDriver extends VmDriver {
   }
 }
 
+/** A processor that hangs is not waited for as long as one that is slow. */
+const PROOF_MS = { kvm: 10_000, tcg: 45_000 } as const satisfies Record<Accelerator, number>
 const ACCELERATORS = { kvm: 'KVM', tcg: 'none: software emulation (TCG)' } as const satisfies Record<
   Accelerator,
   string

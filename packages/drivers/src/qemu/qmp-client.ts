@@ -118,8 +118,10 @@ export class QmpClient implements AsyncDisposable {
   }
 
   #take(chunk: Buffer): void {
+    // What was there before has no end of a line in it.
+    const begin = this.#rest.length
     this.#rest += chunk.toString('utf8')
-    for (let end = this.#rest.indexOf('\n'); end !== -1; end = this.#rest.indexOf('\n')) {
+    for (let end = this.#rest.indexOf('\n', begin); end !== -1; end = this.#rest.indexOf('\n')) {
       const line = this.#rest.slice(0, end)
       this.#rest = this.#rest.slice(end + 1)
       if (line.trim() !== '') this.#hear(line)
@@ -153,7 +155,7 @@ export class QmpClient implements AsyncDisposable {
   #end(error: CoveError): void {
     if (this.#ended !== undefined) return
     this.#ended = error
-    for (const { reject } of this.#waiting.values()) reject(error)
+    for (const waiting of this.#waiting.values()) waiting.reject(error)
     for (const reject of this.#ends) reject(error)
     this.#rest = ''
   }

@@ -34,6 +34,7 @@ export const noQemu =
 export async function openQemuRig(options: Partial<QemuOptions> = {}): Promise<HostRig> {
   const folder = await mkdtemp(join(tmpdir(), 'cove-test-'))
   const system = await testGuestSystems.current(AbortSignal.timeout(60_000))
+  let native = false
   const rig = await openHostRig({
     prefix: 'qemu-',
     agent: 'child',
@@ -45,9 +46,14 @@ export async function openQemuRig(options: Partial<QemuOptions> = {}): Promise<H
       pausable: true,
       internet: hasInternet,
       volumes: system?.has.ninep === true,
-      resizable: true,
+      resizable: 'cpus',
+      get native() {
+        return native
+      },
     },
   })
+  const fingerprint = await rig.driver.fingerprint(AbortSignal.timeout(60_000))
+  native = fingerprint.proven && fingerprint.native
   return {
     ...rig,
     from: await smallRoot(folder),
