@@ -27,6 +27,16 @@ need zstd zstd
 need umoci umoci
 need skopeo skopeo
 need docker-registry docker-registry
+need qemu-system-x86_64 qemu-system-x86
+# Kernels are built with these, besides a compiler.
+need make make
+need flex flex
+need bison bison
+need bc bc
+need xz xz-utils
+need lz4 lz4
+need cpio cpio
+[ -e /usr/include/libelf.h ] || missing="$missing libelf-dev"
 
 # Sandboxes of the template `host` see the programs of the distribution, not those of whoever runs the tests.
 shown() { # package, command

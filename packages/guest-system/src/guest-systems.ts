@@ -9,6 +9,7 @@ import type { BootPrograms } from './initrd/compose.ts'
 import { planBuild } from './kernel/build-kernel.ts'
 import type { GuestSystem, KernelInfo, KernelProgress } from './kernel-info.ts'
 import { digestOf } from './store/digest.ts'
+import { makeFolder } from './store/make-folder.ts'
 import { withFileLock } from './store/file-lock.ts'
 import { folderError, KernelStore } from './store/kernel-store.ts'
 
@@ -48,8 +49,10 @@ interface KernelOptions {
   readonly folder: string
   /** As `uname -m` says it. */
   readonly machine?: string
-  /** Where the distribution has installed kernels. */
+  /** Where the distribution has installed kernels; `/boot` and `/lib/modules`. */
   readonly installed?: { readonly boot: string; readonly modules: string }
+  /** Where programs of the distribution are looked for, in place of its usual folders. */
+  readonly programFolders?: readonly string[]
 }
 
 interface Options extends KernelOptions, BootPrograms {}
@@ -79,7 +82,8 @@ export function openGuestSystems(options: Options): GuestSystems {
 }
 
 /** Opens the kernels of a folder. Nothing is read or made yet. */
-export function openKernels({ folder, machine = thisMachine(), installed = INSTALLED }: KernelOptions): Kernels {
+export function openKernels(options: KernelOptions): Kernels {
+  const { folder, machine = thisMachine(), installed = INSTALLED, programFolders } = options
   const store = new KernelStore(folder)
 
   const infoOf = async (id: string): Promise<KernelInfo> => {
@@ -93,7 +97,7 @@ export function openKernels({ folder, machine = thisMachine(), installed = INSTA
     const work = join(folder, 'work')
     const scratch = join(work, 'kernel')
     try {
-      await mkdir(work, { recursive: true })
+      await makeFolder(work)
       const waiting = () => progress({ step: 'waiting for another Cove that makes a kernel' })
       return await withFileLock(join(folder, 'lock'), { signal, waiting }, async () => {
         await rm(scratch, { recursive: true, force: true })
@@ -118,12 +122,13 @@ export function openKernels({ folder, machine = thisMachine(), installed = INSTA
     build: async ({ signal, progress = () => {}, log = () => {} }) =>
       await make(
         { signal, progress },
-        async () => await planBuild({ apt: await findApt(), machine, signal, progress, log }),
+        async () =>
+          await planBuild({ apt: await findApt(programFolders), programFolders, machine, signal, progress, log }),
       ),
     fetch: async ({ signal, progress = () => {} }) =>
       await make(
         { signal, progress },
-        async () => await planFetch({ apt: await findApt(), machine, ...installed, signal, progress }),
+        async () => await planFetch({ apt: await findApt(programFolders), machine, ...installed, signal, progress }),
       ),
     remove: async (id) => await store.remove(id),
   }

@@ -22,9 +22,9 @@ export interface Apt {
 }
 
 /** Undefined where the distribution is not one with apt. */
-export async function findApt(): Promise<Apt | undefined> {
+export async function findApt(folders?: readonly string[]): Promise<Apt | undefined> {
   const names = ['apt-get', 'apt-cache', 'dpkg-deb', 'dpkg-query']
-  const [get, cache, dpkgDeb, query] = await Promise.all(names.map(findProgram))
+  const [get, cache, dpkgDeb, query] = await Promise.all(names.map(async (name) => await findProgram(name, folders)))
   if (get === undefined || cache === undefined || dpkgDeb === undefined || query === undefined) return undefined
   return {
     find: async (name, signal) => {

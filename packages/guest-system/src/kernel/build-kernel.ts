@@ -37,6 +37,8 @@ const USUAL_STEPS = 2_000
 
 interface BuildParts {
   readonly apt: Apt | undefined
+  /** Where programs are looked for. */
+  readonly programFolders?: readonly string[] | undefined
   readonly machine: string
   readonly signal: AbortSignal
   readonly progress: (progress: KernelProgress) => void
@@ -46,7 +48,7 @@ interface BuildParts {
 
 /** From the distribution's source and our configuration. */
 export async function planBuild(parts: BuildParts): Promise<FetchPlan> {
-  const { apt, machine, signal } = parts
+  const { apt, machine, signal, programFolders } = parts
   const config = kernelConfig(machine)
   if (config === undefined) {
     throw new CoveError(
@@ -56,7 +58,7 @@ export async function planBuild(parts: BuildParts): Promise<FetchPlan> {
       { fix: 'Take the kernel of the distribution with `cove kernel fetch`.' },
     )
   }
-  const tools = await findBuildTools(signal)
+  const tools = await findBuildTools(signal, programFolders)
   const source = await findSource(apt, signal)
   const changes = JSON.stringify(SOURCE_CHANGES[machine] ?? [])
   return {

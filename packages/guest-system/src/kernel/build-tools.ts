@@ -29,9 +29,9 @@ export interface BuildTools {
 }
 
 /** `unsupported` with what to install when something is missing. */
-export async function findBuildTools(signal: AbortSignal): Promise<BuildTools> {
+export async function findBuildTools(signal: AbortSignal, folders?: readonly string[]): Promise<BuildTools> {
   const programs = await Promise.all(
-    Object.entries(NEEDED).map(async ([name, from]) => ({ name, from, path: await findProgram(name) })),
+    Object.entries(NEEDED).map(async ([name, from]) => ({ name, from, path: await findProgram(name, folders) })),
   )
   const headers = await Promise.all(
     Object.entries(HEADERS).map(async ([path, from]) => ({

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CoveError } from '@cove/domain'
 import type { KernelInfo } from '../kernel-info.ts'
 import { digestOf } from './digest.ts'
+import { makeFolder } from './make-folder.ts'
 import { manifestText, parseManifest, type Manifest } from './manifest.ts'
 
 const MANIFEST = 'manifest.json'
@@ -63,7 +64,7 @@ export class KernelStore {
     const manifest: Manifest = { ...facts, madeAt: Date.now(), ...stored }
     const made = join(this.#kernels, `.${randomUUID()}`)
     try {
-      await mkdir(made, { recursive: true })
+      await makeFolder(made)
       await writeDurably(join(made, stored.image.name), image)
       for (const { name, content } of modules) await writeDurably(join(made, `${name}.ko`), content)
       await writeDurably(join(made, MANIFEST), manifestText(manifest))
@@ -175,10 +176,10 @@ export function folderError(error: unknown, folder: string): CoveError {
       { cause: error, fix: 'Call as the user whom the folder belongs to, or name another with COVE_KERNEL_DIR.' },
     )
   }
-  if (hasCode(error, 'ENOTDIR') || hasCode(error, 'EEXIST')) {
+  if (hasCode(error, 'ENOTDIR') || hasCode(error, 'EEXIST') || hasCode(error, 'ENOENT')) {
     return new CoveError(
       'config-invalid',
-      `${folder} is no folder`,
+      `${folder} is no folder, and cannot be made one`,
       { folder },
       { cause: error, fix: 'Name another folder with COVE_KERNEL_DIR.' },
     )

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { CoveError } from '@cove/domain'
+import { PROGRAM_FOLDERS } from './find-program.ts'
 import { hearLines } from './hear-lines.ts'
 
 interface ToolRun {
@@ -16,9 +17,6 @@ interface ToolRun {
 const MAX_LINE = 1_000
 const LINES_KEPT = 40
 
-/** Programs are found here and nowhere else, also those that a tool starts by itself. */
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-
 /**
  * Runs a program to its end; answers the lines that it wrote last, at most 40. Whatever it started in its own group ends
  * with it, also when the signal aborts. It hears of the death of this process by its closed output.
@@ -26,7 +24,7 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 export async function runTool({ program, args, cwd, env = {}, signal, line }: ToolRun): Promise<readonly string[]> {
   signal.throwIfAborted()
   const child = spawn(program, args, {
-    env: { PATH, LC_ALL: 'C', TZ: 'UTC', ...env },
+    env: { PATH: PROGRAM_FOLDERS.join(':'), LC_ALL: 'C', TZ: 'UTC', ...env },
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
