@@ -23,13 +23,7 @@ pub struct Copied {
 /// that process has changed in its private mapping of the file is in the copy, too. `follow`: the kernel's own link to
 /// an open file is meant.
 pub fn copy(from: &[u8], into: &[u8], process: Option<u64>, follow: bool) -> Result<Copied> {
-    // Whoever owns the folder may have put something else there: a link to what is not its own, a pipe without an end.
-    let flags = c::O_RDONLY | c::O_NONBLOCK | c::O_NOCTTY | if follow { 0 } else { c::O_NOFOLLOW };
-    let source = sys::open_at(c::AT_FDCWD, from, flags, 0).tried("open the file")?;
-    let facts = files::stat(source.as_raw_fd()).tried("look at the file")?;
-    if facts.kind() != files::S_IFREG {
-        return Err(Failure::new(Code::Io, "it is not a regular file").at(from));
-    }
+    let (source, facts) = open_source(from, follow)?;
     let flags = c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_NOFOLLOW;
     let target = sys::open_at(c::AT_FDCWD, into, flags, 0o600).tried("make the copy")?;
     let copied = fill(&source, &target, facts.size, process.map(|pid| (pid, facts.inode)));
@@ -40,24 +34,40 @@ pub fn copy(from: &[u8], into: &[u8], process: Option<u64>, follow: bool) -> Res
     copied
 }
 
+pub fn open_source(path: &[u8], follow: bool) -> Result<(OwnedFd, files::Stat)> {
+    // Whoever owns the folder may have put something else there: a link to what is not its own, a pipe without an end.
+    let flags = c::O_RDONLY | c::O_NONBLOCK | c::O_NOCTTY | if follow { 0 } else { c::O_NOFOLLOW };
+    let source = sys::open_at(c::AT_FDCWD, path, flags, 0).tried("open the file")?;
+    let facts = files::stat(source.as_raw_fd()).tried("look at the file")?;
+    if facts.kind() != files::S_IFREG {
+        return Err(Failure::new(Code::Io, "it is not a regular file").at(path));
+    }
+    Ok((source, facts))
+}
+
 fn fill(source: &OwnedFd, target: &OwnedFd, size: u64, mapped: Option<(u64, u64)>) -> Result<Copied> {
     let (from, to) = (source.as_raw_fd(), target.as_raw_fd());
-    let mut samples = Samples { kept: Vec::new(), stride: 1, seen: 0 };
+    let mut samples = Samples::default();
     if size > 0 && files::clone_file(from, to).is_ok() {
         each_data(from, size, |begin, _| {
             samples.offer(begin);
             Ok(())
         })?;
     } else {
-        let mut buffer = vec![0; PIECE];
-        each_data(from, size, |begin, end| by_hand(from, to, begin, end, &mut buffer, &mut samples))?;
-        files::set_length(to, size).tried("set the length of the copy")?;
+        copy_data(from, to, size, &mut samples)?;
     }
     if let Some((pid, inode)) = mapped {
         memory::copy_private(pid, inode, size, |at, bytes| sys::write_all_at(to, bytes, at).tried("write the copy"))?;
     }
     let stored = files::stat(to).tried("look at the copy")?.stored;
     Ok(Copied { size, stored, samples: samples.kept })
+}
+
+/// Copies what is not zero, and sets the length.
+pub fn copy_data(from: RawFd, to: RawFd, size: u64, samples: &mut Samples) -> Result<()> {
+    let mut buffer = vec![0; PIECE];
+    files::set_length(to, size).tried("set the length of the copy")?;
+    each_data(from, size, |begin, end| by_hand(from, to, begin, end, &mut buffer, samples))
 }
 
 fn each_data(fd: RawFd, size: u64, mut found: impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
@@ -108,10 +118,16 @@ fn is_zero(bytes: &[u8]) -> bool {
 }
 
 /// Some of many, spread over all of them.
-struct Samples {
+pub struct Samples {
     kept: Vec<u64>,
     stride: u64,
     seen: u64,
+}
+
+impl Default for Samples {
+    fn default() -> Samples {
+        Samples { kept: Vec::new(), stride: 1, seen: 0 }
+    }
 }
 
 impl Samples {
@@ -149,7 +165,7 @@ mod tests {
 
     #[test]
     fn samples_are_spread_over_everything() {
-        let mut samples = Samples { kept: Vec::new(), stride: 1, seen: 0 };
+        let mut samples = Samples::default();
         samples.offer_all(0, 1000 * BLOCK);
         assert!((32..=64).contains(&samples.kept.len()));
         assert!(samples.kept.windows(2).all(|pair| pair[0] < pair[1]));

@@ -9,6 +9,7 @@ mod file;
 #[path = "../fuzz/driver.rs"]
 mod fuzz;
 mod json;
+mod keep;
 mod memory;
 mod options;
 mod owners;
@@ -23,11 +24,12 @@ use failure::{Code, Failure, Result};
 use options::Options;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::io::AsRawFd;
 
 /// Of the program, the same as of the package that brings it.
 pub const VERSION: &str = "0.1.0";
 
-const USAGE: &str = "usage: cove-layers unpack|pack|copy|file|remove|version";
+const USAGE: &str = "usage: cove-layers unpack|pack|copy|file|keep|remove|version";
 
 fn run(face: &str, rest: &[OsString]) -> Result<()> {
     sys::clear_umask();
@@ -61,6 +63,15 @@ fn run(face: &str, rest: &[OsString]) -> Result<()> {
             let (process, follow) = (options.number("process", 0)?, options.flag("follow"));
             options.done()?;
             say_copied(&file::copy(&from, &into, Some(process).filter(|pid| *pid != 0), follow)?)
+        }
+        "keep" => {
+            let mut options = Options::read(rest, &[])?;
+            let from = options.required("from")?;
+            options.done()?;
+            let memory = keep::keep(&from)?;
+            print(&format!("{{\"fd\":{}}}", memory.as_raw_fd()))?;
+            keep::wait();
+            Ok(())
         }
         "remove" => match rest {
             [path] => tree::remove::path(path.as_bytes()).map(drop),

@@ -5,6 +5,8 @@ use crate::file::BLOCK;
 use crate::sys::{self, c};
 use std::os::unix::io::AsRawFd;
 
+/// The name of files in memory that were made to be mapped.
+pub const KEPT: &str = "cove-memory";
 const ENTRY: usize = 8;
 /// How many entries of the page map are read at once.
 const ENTRIES: usize = 32_768;
@@ -14,7 +16,8 @@ const SWAPPED: u64 = 1 << 62;
 /// The page is the file's own, or nobody's alone.
 const OF_FILE: u64 = 1 << 61;
 
-/// Hands over the pages that are the process's own, by where they would be in the file. The process stands still.
+/// Hands over the pages that are the process's own, by where they would be in the file. The process stands still, and
+/// has mapped the file itself or what `keep` has made of it.
 pub fn copy_private(pid: u64, inode: u64, size: u64, mut put: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
     let open = |name: &str| sys::open_at(c::AT_FDCWD, format!("/proc/{pid}/{name}").as_bytes(), c::O_RDONLY, 0);
     let maps = open("maps").tried("look at the process")?;
@@ -78,7 +81,8 @@ fn mapping_of(line: &str, inode: u64, size: u64) -> Option<u64> {
     let (begin, end) = words.next()?.split_once('-')?;
     let (begin, end, mode, offset) = (hex(begin)?, hex(end)?, words.next()?, hex(words.next()?)?);
     let number: u64 = words.nth(1)?.parse().ok()?;
-    let is_it = number == inode && end.saturating_sub(begin) == size && offset == 0 && mode.ends_with('p');
+    let is_kept = words.next().and_then(|name| name.strip_prefix("/memfd:")) == Some(KEPT);
+    let is_it = (number == inode || is_kept) && end.saturating_sub(begin) == size && offset == 0 && mode.ends_with('p');
     Some(begin).filter(|_| is_it)
 }
 
@@ -102,9 +106,11 @@ mod tests {
     #[test]
     fn the_mapping_is_known_by_its_file() {
         let maps = "7000-9000 r--p 00000000 fe:00 12 /ram\n1000-3000 rw-s 00000000 fe:00 12 /ram\n\
-            3000-5000 rw-p 00001000 fe:00 12 /ram\n5000-6000 rw-p 00000000 00:00 0\na000-c000 rw-p 00000000 fe:00 13 /a b\n";
+            3000-5000 rw-p 00001000 fe:00 12 /ram\n5000-6000 rw-p 00000000 00:00 0\na000-c000 rw-p 00000000 fe:00 13 /a b\n\
+            d000-f000 rw-p 00000000 00:01 9 /memfd:cove-memory (deleted)\n";
         assert_eq!(find_mapping(maps, 12, 0x2000).unwrap(), 0x7000);
         assert_eq!(find_mapping(maps, 13, 0x2000).unwrap(), 0xa000);
+        assert_eq!(find_mapping(maps, 77, 0x2000).unwrap(), 0xd000);
         assert!(find_mapping(maps, 12, 0x1000).is_err());
         assert!(find_mapping("nonsense\n-\n", 0, 0).is_err());
     }

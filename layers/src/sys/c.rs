@@ -53,6 +53,11 @@ pub const AT_EMPTY_PATH: Int = 0x1000;
 
 pub const SEEK_DATA: Int = 3;
 pub const SEEK_HOLE: Int = 4;
+pub const MFD_CLOEXEC: UInt = 1;
+pub const MFD_ALLOW_SEALING: UInt = 2;
+pub const F_ADD_SEALS: Int = 1033;
+/// Nobody seals more, makes it shorter or longer, or writes.
+pub const ALL_SEALS: Int = 1 | 2 | 4 | 8;
 pub const FICLONE: ULong = 0x4004_9409;
 pub const RLIMIT_NOFILE: Int = 7;
 
@@ -115,6 +120,8 @@ extern "C" {
     pub fn ftruncate(fd: Int, length: i64) -> Int;
     pub fn copy_file_range(from: Int, at: *mut i64, to: Int, to_at: *mut i64, length: usize, flags: UInt) -> isize;
     pub fn ioctl(fd: Int, request: ULong, ...) -> Int;
+    pub fn memfd_create(name: *const Char, flags: UInt) -> Int;
+    pub fn fcntl(fd: Int, command: Int, ...) -> Int;
     pub fn syncfs(fd: Int) -> Int;
     pub fn dup(fd: Int) -> Int;
     pub fn fchdir(fd: Int) -> Int;

@@ -1,7 +1,7 @@
 //! Facts about files, and what changes them. Names are single entries of open folders; links are never followed.
 
-use super::{c, c_string, check, check_size, retry, Errno, Result};
-use std::os::unix::io::RawFd;
+use super::{c, c_string, check, check_size, own, retry, Errno, Result};
+use std::os::unix::io::{OwnedFd, RawFd};
 
 pub const S_IFMT: u32 = 0o170000;
 pub const S_IFREG: u32 = 0o100000;
@@ -195,6 +195,17 @@ pub fn copy_range(from: RawFd, to: RawFd, offset: u64, length: u64) -> Result<us
     let (mut at, mut to_at) = (offset as i64, offset as i64);
     let most = length.min(1 << 30) as usize;
     retry(|| check_size(unsafe { c::copy_file_range(from, &mut at, to, &mut to_at, most, 0) }))
+}
+
+/// A file that is nowhere but in memory.
+pub fn make_memory(name: &[u8]) -> Result<OwnedFd> {
+    let name = c_string(name)?;
+    own(unsafe { c::memfd_create(name.as_ptr(), c::MFD_CLOEXEC | c::MFD_ALLOW_SEALING) })
+}
+
+/// Makes a file in memory one that never changes again.
+pub fn seal(fd: RawFd) -> Result<()> {
+    check(unsafe { c::fcntl(fd, c::F_ADD_SEALS, c::ALL_SEALS) }).map(drop)
 }
 
 /// Writes the whole file system to the disk.

@@ -12,3 +12,4 @@ export {
   type CopyFileRequest,
   type FileMark,
 } from './layers/copy-file.ts'
+export { keepFile, type KeptFile } from './layers/keep-file.ts'

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { open, readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { CoveError } from '@cove/domain'
 import { describe, expect, it } from 'vitest'
 import { copyFile, hasMark } from './copy-file.ts'
+import { keepFile } from './keep-file.ts'
 import { PROGRAM, scratch, sh } from './testing/scratch.ts'
 
 const MiB = 1024 * 1024
@@ -123,4 +124,28 @@ print('mapped', flush=True); sys.stdin.read()`
       await once(child, 'close')
     }
   })
+
+  it.runIf(asRoot)('is held in memory where nobody can change it, and shared by those who map it', async () => {
+    await using folder = scratch()
+    const [from, empty] = [join(folder.path, 'from'), join(folder.path, 'empty')]
+    await sparse(from)
+    const kept = await keepFile(PROGRAM, from)
+    try {
+      sh(folder.path, `cmp from ${kept.path}`)
+      expect((await stat(kept.path)).blocks * 512).toBeLessThan(4 * MiB)
+      await using file = await open(kept.path, 'r+')
+      await expect(file.write('other')).rejects.toThrow('EPERM')
+      await expect(file.truncate(5)).rejects.toThrow('EPERM')
+      expect(codeOfStatus(folder.path, `fallocate --punch-hole --offset 0 --length 4096 ${kept.path}`)).not.toBe(0)
+      sh(folder.path, `cmp from ${kept.path}`)
+    } finally {
+      await kept[Symbol.asyncDispose]()
+    }
+    await expect(open(kept.path)).rejects.toThrow('ENOENT')
+    expect(await codeOf(keepFile(PROGRAM, empty))).toBe('io-error')
+    expect(await codeOf(keepFile(PROGRAM, from, AbortSignal.abort()))).toBe('cancelled')
+  })
 })
+
+const codeOfStatus = (cwd: string, command: string): number | null =>
+  spawnSync('sh', ['-c', command], { cwd, stdio: 'ignore' }).status

@@ -11,6 +11,8 @@ interface Complaint {
 
 /** One run of the program `cove-layers`. */
 export interface LayersRun extends AsyncDisposable {
+  /** 0 when it did not start. */
+  readonly pid: number
   readonly stdin: Writable
   readonly stdout: Readable
   /** Settles when the program has ended and its output is read; the error is what it complained of. */
@@ -56,6 +58,7 @@ export function startLayersProgram(program: string, args: readonly string[], sig
   // Whoever uses the run awaits it; one that is only disposed of has nothing more to say.
   ended.catch(() => {})
   return {
+    pid: child.pid ?? 0,
     stdin: child.stdin,
     stdout: child.stdout,
     ended,
