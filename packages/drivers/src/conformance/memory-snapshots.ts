@@ -138,6 +138,30 @@ export function memorySnapshotsChapter(stage: Stage): void {
       expect(Number(await count((await goOn(source, id)).link))).toBe(4)
     })
 
+    it('are taken of what was made of one, with all that it has', async (context) => {
+      needsIt(context)
+      const source = await stage.create()
+      const link = await stage.link(source)
+      await startCounter(link)
+      await stage.shell(link, 'mkdir ~/kept; echo one > ~/kept/one; echo two > ~/two; echo three > ~/three', 'root')
+      const first = await goOn(source, await save(source), stage.newDisk())
+      await stage.shell(first.link, 'rm ~/two; echo more >> ~/three; echo four > ~/kept/four', 'root')
+      expect(await count(first.link)).toBe('1')
+      const id = await save(first.machine)
+      await stage.driver.destroy(first.machine.id)
+      const disk = stage.newDisk()
+      const second = await goOn(source, id, disk)
+      expect(await count(second.link)).toBe('2')
+      const all = 'cd ~; ls -A two 2>/dev/null; cat kept/one kept/four three'
+      expect((await stage.shell(second.link, all, 'root')).stdout).toBe('one\nfour\nthree\nmore\n')
+      await stage.driver.destroy(second.machine.id)
+      // A disk knows by itself what it lies on, also when that was to be removed.
+      for (const kept of await stage.snapshots.listSnapshots()) await stage.snapshots.removeSnapshot(kept)
+      await stage.restart()
+      const third = await stage.link(await stage.create({ disk }))
+      expect((await stage.shell(third, all, 'root')).stdout).toBe('one\nfour\nthree\nmore\n')
+    })
+
     it('start anew on a disk that went on without them', async (context) => {
       needsIt(context)
       const source = await stage.create()

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import {
   CoveError,
   silentLog,
+  type DiskId,
   type Driver,
   type KeepsDisks,
   type KeepsSnapshots,
@@ -11,7 +12,6 @@ import {
   type Problem,
   type Recovered,
   type SnapshotId,
-  type SnapshotRef,
   type TemplateRoot,
 } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
@@ -82,13 +82,22 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
   }
 
   protected override async lowerOf(id: MachineId, spec: MachineSpec, disk: DiskForm): Promise<Lower> {
+    const store = await this.#store()
+    const root = spec.from.kind === 'snapshot' ? spec.from.root : spec.from
+    // A disk that has gone on without its memory is one to start from anew, over what it was made over.
+    if (disk.kind !== 'absent') {
+      const below = spec.disk === undefined ? undefined : store.useOfDisk(spec.disk, id)
+      if (below === undefined) return { spec: { ...spec, from: root }, note: {} }
+      const { layer } = partsOf(await store.folderOf(below))
+      return { spec: { ...spec, from: rootOver(layer, root) }, note: { snapshot: below, started: true } }
+    }
     if (spec.from.kind !== 'snapshot') return { spec, note: {} }
     const { prepared } = await this.opened()
-    const saved = await (await this.#store()).use(spec.from.id, id)
-    const root = rootOver(partsOf(saved.folder).layer, spec.from)
-    const lower = { spec: { ...spec, from: root }, note: { snapshot: spec.from.id } }
-    // A disk that has gone on without its memory is one to start from anew.
-    if (disk.kind !== 'absent') return lower
+    const saved = await store.use(spec.from.id, id, spec.disk)
+    const lower = {
+      spec: { ...spec, from: rootOver(partsOf(saved.folder).layer, root) },
+      note: { snapshot: spec.from.id },
+    }
     refuseUnfit(saved, spec, prepared)
     this.#saved.set(id, saved)
     return lower
@@ -97,6 +106,10 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
   protected override async released(id: MachineId): Promise<void> {
     this.#saved.delete(id)
     await (await this.#store()).release(id)
+  }
+
+  protected override async diskRemoved(id: DiskId): Promise<void> {
+    await (await this.#store()).releaseDisk(id)
   }
 
   protected override processSpec(request: MachineRequest): HostProcessSpec {
@@ -111,7 +124,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
   }
 
   protected override machineOf(of: MachineOf, parts: LaunchedMachineParts): Machine {
-    return gvisorMachine(of, parts, {
+    return gvisorMachine(of, this.#overLayer(of, parts), {
       commands: this.#commands,
       layersProgram: this.#gvisor.layersProgram,
       base: async () => {
@@ -120,6 +133,17 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
       },
       snapshots: () => this.#store(),
     })
+  }
+
+  /** What a machine has written includes what the one had written that it goes on from. */
+  #overLayer({ note }: MachineOf, parts: LaunchedMachineParts): LaunchedMachineParts {
+    const { snapshot } = note
+    if (snapshot === undefined) return parts
+    const readDisk = async (): ReturnType<LaunchedMachineParts['readDisk']> => {
+      const below = partsOf(await (await this.#store()).folderOf(snapshot)).layer
+      return Object.assign(await parts.readDisk(), { below })
+    }
+    return { ...parts, readDisk }
   }
 
   #store(): Promise<SnapshotStore<Manifest>> {
@@ -138,8 +162,8 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
     )
     await this.#commands.endForeign()
     const store = new SnapshotStore(join(stateDir, 'snapshots'), parseManifest)
-    const interrupted = new Set(await store.open(new Map(users)))
-    const { prepared, ranges } = await this.opened()
+    const { prepared, ranges, disks } = await this.opened()
+    const interrupted = new Set(await store.open(new Map(users), disks.list()))
     for (const { note, process } of records) {
       if (!interrupted.has(note.machine) || process.state !== 'running' || note.slot === undefined) continue
       const { freeze } = machineCgroups(prepared, note.machine, { limits: {} }).files
@@ -154,7 +178,7 @@ class RunscDriver extends ToolDriver implements KeepsSnapshots {
 }
 
 /** What the machine had written lies over what it was made from. */
-function rootOver(layer: string, { root }: SnapshotRef): TemplateRoot {
+function rootOver(layer: string, root: TemplateRoot): TemplateRoot {
   return root.kind === 'host'
     ? { ...root, layers: [layer, ...(root.layers ?? [])] }
     : { ...root, lower: [layer, ...root.lower] }

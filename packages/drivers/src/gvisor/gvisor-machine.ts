@@ -59,7 +59,8 @@ export function gvisorMachine(of: MachineOf, host: LaunchedMachineParts, gvisor:
     exitOf: async (exit) => (isFailure(exit) ? { kind: 'lost' } : host.exitOf(exit)),
     // Whoever is asked before it listens would end as if killed.
     ask: async () => {
-      const ready = of.note.snapshot !== undefined || (await isReady(host.process))
+      const goesOn = of.note.snapshot !== undefined && of.note.started !== true
+      const ready = goesOn || (await isReady(host.process))
       // A kernel that is still starting is asked again.
       if (ready) await run('terminate').catch(() => undefined)
     },

@@ -21,8 +21,10 @@ export interface MachineNote {
   readonly template?: string
   /** Its root comes from an image. Default: from the host. */
   readonly image?: boolean
-  /** Memory snapshot that it was made from. */
+  /** Memory snapshot that it was made from, or that its disk was. */
   readonly snapshot?: SnapshotId
+  /** It has started over that disk, and has not gone on from the memory. */
+  readonly started?: boolean
   /** Of a virtual machine. */
   readonly vm?: VmNote
 }
@@ -52,7 +54,7 @@ export function readNote(text: string, driver: string): MachineNote | undefined 
   try {
     const value: unknown = JSON.parse(text)
     if (!isRecord(value) || value['version'] !== 1 || value['driver'] !== driver) return undefined
-    const { machine, disk, slot, template, image, snapshot, vm, limits } = value
+    const { machine, disk, slot, template, image, snapshot, started, vm, limits } = value
     if (typeof machine !== 'string') return undefined
     return {
       driver,
@@ -63,6 +65,7 @@ export function readNote(text: string, driver: string): MachineNote | undefined 
       ...(typeof template === 'string' ? { template } : {}),
       ...(image === true ? { image } : {}),
       ...(typeof snapshot === 'string' ? { snapshot: parseSnapshotId(snapshot) } : {}),
+      ...(started === true ? { started } : {}),
       ...readVm(vm),
     }
   } catch {

@@ -1,9 +1,19 @@
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CoveError, parseMachineId, parseSnapshotId, type MachineId, type SnapshotId } from '@cove/domain'
+import {
+  CoveError,
+  parseDiskId,
+  parseMachineId,
+  parseSnapshotId,
+  type DiskId,
+  type MachineId,
+  type SnapshotId,
+} from '@cove/domain'
 import { removeTree } from './remove-tree.ts'
 
 const MACHINE = 'machine'
+/** Has an empty file for each disk that lies over the snapshot's files. */
+const DISKS = 'disks'
 const MANIFEST = 'manifest.json'
 const NEW = '.new-'
 const GONE = '.gone-'
@@ -20,12 +30,14 @@ export interface Saved<Manifest> {
 
 /**
  * Saved machines below one folder, each in a folder of its own. One that machines were made of stays as long as they do,
- * for their files lie in it; removed means then that no further machine is made of it.
+ * and as long as disks that lie over it, for their files lie in it; removed means then that no further machine is made of
+ * it.
  */
 export class SnapshotStore<Manifest extends object> {
   readonly #folder: string
   readonly #parse: ParseManifest<Manifest>
   readonly #users = new Map<MachineId, SnapshotId>()
+  readonly #disks = new Map<DiskId, SnapshotId>()
 
   constructor(folder: string, parse: ParseManifest<Manifest>) {
     this.#folder = folder
@@ -33,15 +45,18 @@ export class SnapshotStore<Manifest extends object> {
   }
 
   /**
-   * Makes the folder, and finishes what was cut short. `users`: which machines that there are were made of which. Answers
-   * which machines were being saved when the daemon was killed: they may stand still.
+   * Makes the folder, and finishes what was cut short. `users`: which machines that there are were made of which; `disks`:
+   * those that there are. Answers which machines were being saved when the daemon was killed: they may stand still.
    */
-  async open(users: ReadonlyMap<MachineId, SnapshotId>): Promise<readonly MachineId[]> {
+  async open(users: ReadonlyMap<MachineId, SnapshotId>, disks: readonly DiskId[] = []): Promise<readonly MachineId[]> {
     const interrupted: MachineId[] = []
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     for (const [machine, id] of users) this.#users.set(machine, id)
     for (const name of await readdir(this.#folder)) {
-      if (!name.startsWith(NEW)) continue
+      if (!name.startsWith(NEW)) {
+        await this.#learnDisks(name, new Set(disks))
+        continue
+      }
       const machine = await readFile(join(this.#folder, name, MACHINE), 'utf8').catch(() => '')
       if (machine !== '') interrupted.push(parseMachineId(machine))
       await removeTree(join(this.#folder, name))
@@ -76,8 +91,11 @@ export class SnapshotStore<Manifest extends object> {
     }
   }
 
-  /** Keeps it for a machine. `snapshot-not-found`; `unsupported` for one of another version of Cove. */
-  async use(id: SnapshotId, machine: MachineId): Promise<Saved<Manifest>> {
+  /**
+   * Keeps it for a machine, and for its new disk where that lies over files of the snapshot. `snapshot-not-found`;
+   * `unsupported` for one of another version of Cove.
+   */
+  async use(id: SnapshotId, machine: MachineId, disk?: DiskId): Promise<Saved<Manifest>> {
     const folder = join(this.#folder, id)
     const text = await readFile(join(folder, MANIFEST), 'utf8').catch(() => undefined)
     if (text === undefined) {
@@ -85,15 +103,39 @@ export class SnapshotStore<Manifest extends object> {
     }
     const manifest = this.parse(text)
     this.#users.set(machine, id)
+    if (disk !== undefined) {
+      await mkdir(join(folder, DISKS), { recursive: true, mode: 0o700 })
+      await writeFile(join(folder, DISKS, disk), '', { mode: 0o600 })
+      this.#disks.set(disk, id)
+    }
     return { manifest, folder }
+  }
+
+  /** What a disk lies over, kept for the machine that has it now; undefined for one that lies over none. */
+  useOfDisk(disk: DiskId, machine: MachineId): SnapshotId | undefined {
+    const id = this.#disks.get(disk)
+    if (id !== undefined) this.#users.set(machine, id)
+    return id
+  }
+
+  async releaseDisk(disk: DiskId): Promise<void> {
+    const id = this.#disks.get(disk)
+    if (id === undefined) return
+    this.#disks.delete(disk)
+    await rm(join(await this.folderOf(id), DISKS, disk), { force: true })
+    if (!this.#isUsed(id)) await removeTree(join(this.#folder, `${GONE}${id}`))
+  }
+
+  /** Where one is that is in use, also when it is removed. */
+  async folderOf(id: SnapshotId): Promise<string> {
+    const folder = join(this.#folder, id)
+    return (await isThere(folder)) ? folder : join(this.#folder, `${GONE}${id}`)
   }
 
   /** What a machine was made of, also when that is removed; undefined for one that was not made of a snapshot. */
   async ground(machine: MachineId): Promise<string | undefined> {
     const id = this.#users.get(machine)
-    if (id === undefined) return undefined
-    const folder = join(this.#folder, id)
-    return (await isThere(folder)) ? folder : join(this.#folder, `${GONE}${id}`)
+    return id === undefined ? undefined : await this.folderOf(id)
   }
 
   async release(machine: MachineId): Promise<void> {
@@ -141,7 +183,17 @@ export class SnapshotStore<Manifest extends object> {
   }
 
   #isUsed(id: SnapshotId): boolean {
-    return [...this.#users.values()].includes(id)
+    return [...this.#users.values(), ...this.#disks.values()].includes(id)
+  }
+
+  async #learnDisks(name: string, disks: ReadonlySet<DiskId>): Promise<void> {
+    const id = parseSnapshotId(name.startsWith(GONE) ? name.slice(GONE.length) : name)
+    const folder = join(this.#folder, name, DISKS)
+    for (const text of await readdir(folder).catch(() => [])) {
+      const disk = parseDiskId(text)
+      if (disks.has(disk)) this.#disks.set(disk, id)
+      else await rm(join(folder, text), { force: true })
+    }
   }
 }
 
