@@ -36,6 +36,15 @@ export type ReadyCheck = { readonly timeoutMs: number } &
     | { readonly kind: 'command'; readonly argv: readonly string[] }
   )
 
+/** A machine of a template, saved with its start command running, that a new one may go on from. */
+export interface TemplateMemory {
+  readonly snapshot: SnapshotId
+  /** That keeps it. */
+  readonly driver: string
+  /** Why this sandbox cannot go on from it, whichever driver it gets. */
+  readonly unfit?: string
+}
+
 /** A volume as one sandbox sees it. */
 export interface VolumeUse {
   readonly volume: VolumeId
@@ -56,6 +65,8 @@ export interface SandboxSpec {
   readonly template: string
   /** What that name meant when the sandbox was created. */
   readonly from: Origin
+  /** Where its driver keeps it, its first machine goes on from this; else it starts. */
+  readonly memory?: TemplateMemory
   /** The snapshot that it was made from. */
   readonly snapshot?: SnapshotId
   readonly volumes: readonly VolumeUse[]

@@ -14,8 +14,8 @@ import {
   type SandboxSpec,
   type VolumeMount,
 } from '@cove/domain'
-import { chooseDriver } from './choose-driver.ts'
-import { findGround, type Ground } from './ground.ts'
+import { preferMemory } from './prefer-memory.ts'
+import { findGround, findSavedGround, type Ground } from './ground.ts'
 import { destroySandbox, stopMachine, watchMachine } from './end-machine.ts'
 import { GuestSession } from './guest-session.ts'
 import { hostnameOf, identityOf } from './identity.ts'
@@ -66,7 +66,12 @@ export async function createMachine(
   const driver = await driverFor(parts, plan, signal)
   // A driver that has not told yet what it runs would take the new machine for a stray.
   await parts.recoveries.wait(driver.name, signal)
-  return (await claim(parts, slot, driver, plan, signal)) ?? (await make(parts, slot, driver, plan, signal))
+  const claimed = await claim(parts, slot, driver, plan, signal)
+  if (claimed !== undefined) return claimed
+  const { made, reason } = await goOn(parts, slot, driver, plan, signal)
+  if (made !== undefined) return made
+  const started = await make(parts, slot, driver, plan, signal)
+  return reason === undefined ? started : { ...started, notRestored: reason }
 }
 
 /** Everything that is known before a driver is asked. */
@@ -154,12 +159,30 @@ async function driverFor(parts: NodeParts, plan: Plan, signal: AbortSignal): Pro
     throw new CoveError('invalid-argument', message, { field: 'driver', driver: ground.saved.driver })
   }
   const spec = specFor(plan, previous?.disk)
-  return await chooseDriver(
-    parts.drivers,
-    parts.proofs,
-    { isolation: wish.spec.isolation, driver: bound ?? named, spec },
-    signal,
-  )
+  return await preferMemory(parts, { ...wish.spec, driver: bound ?? named }, spec, signal)
+}
+
+/** Goes on from the template's memory; without a machine, the reason why it has to start. */
+async function goOn(
+  parts: NodeParts,
+  slot: Slot,
+  driver: Driver,
+  plan: Plan,
+  signal: AbortSignal,
+): Promise<{ readonly made?: NodeSandbox; readonly reason?: string }> {
+  const { memory } = plan.wish.spec
+  if (memory === undefined || plan.previous !== undefined) return {}
+  if (memory.unfit !== undefined) return { reason: memory.unfit }
+  if (memory.driver !== driver.name) return { reason: `it is kept by ${memory.driver}, not by ${driver.name}` }
+  try {
+    using ground = await findSavedGround(parts, memory.snapshot, parts.snapshots.find(memory.snapshot))
+    return { made: await make(parts, slot, driver, { ...plan, ground }, signal) }
+  } catch (thrown) {
+    throwIfAborted(signal)
+    const { code, message } = CoveError.from(thrown)
+    parts.log.warn('a template was not restored from its memory', { sandbox: slot.id, code, error: message })
+    return { reason: message }
+  }
 }
 
 /** From a pool that has exactly this; undefined when there is none, or none that answers. */
@@ -172,8 +195,13 @@ async function claim(
 ): Promise<NodeSandbox | undefined> {
   const { wish, ground, previous, volumes } = plan
   if (previous !== undefined || ground.saved !== undefined || volumes.length > 0) return undefined
-  const { limits, network } = wish.spec
-  const taken = parts.pools.take({ driver: driver.name, ground: ground.image ?? 'host', limits, network })
+  const { limits, network, memory } = wish.spec
+  const demand = { driver: driver.name, ground: ground.image ?? 'host', limits, network }
+  const restored =
+    memory === undefined || memory.unfit !== undefined
+      ? undefined
+      : parts.pools.take({ ...demand, memory: memory.snapshot })
+  const taken = restored ?? parts.pools.take(demand)
   if (taken === undefined) return undefined
   const { warm, spoiled } = taken
   const identity = {
@@ -261,7 +289,7 @@ async function settle(
     slot.record = running
     slot.session = session
     watchMachine(parts, slot, session)
-    return describeRecord(running)
+    return { ...describeRecord(running), ...(awake ? { restored: true } : {}) }
   } catch (thrown) {
     // Outside the gate: a driver that hangs here holds up this sandbox only.
     if (slot.record === record) await undoCreate(parts, slot, record)

@@ -1,5 +1,6 @@
 import {
   CoveError,
+  keepsSnapshots,
   satisfies,
   type Clock,
   type Driver,
@@ -102,6 +103,7 @@ export class DriverProofs {
         name: driver.name,
         isolation: driver.isolation,
         fingerprint: structuredClone(await this.of(driver, signal)),
+        savesMemory: keepsSnapshots(driver),
         chosen: driver === chosen,
       })),
     )
@@ -114,7 +116,15 @@ export class DriverProofs {
       const fingerprint = this.#proofs.get(driver.name)?.current
       if (fingerprint === undefined) return []
       const { name, isolation } = driver
-      return [{ name, isolation, fingerprint: structuredClone(fingerprint), chosen: driver === chosen }]
+      return [
+        {
+          name,
+          isolation,
+          fingerprint: structuredClone(fingerprint),
+          savesMemory: keepsSnapshots(driver),
+          chosen: driver === chosen,
+        },
+      ]
     })
   }
 

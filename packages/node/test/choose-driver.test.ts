@@ -134,7 +134,7 @@ describe('readiness', () => {
     await host.clock.advance(60_000)
     await node.ready()
     const [report] = await node.drivers()
-    expect(report).toEqual({ name: 'docker', isolation: 'container', fingerprint: proven, chosen: true })
+    expect(report).toMatchObject({ name: 'docker', isolation: 'container', fingerprint: proven, chosen: true })
     await node.close()
   })
 

@@ -83,7 +83,7 @@ export {
 export { System, type DriverInfo, type SystemStatus } from './system.ts'
 export type { ContextFiles } from './templates/build-context.ts'
 export { TemplateBuild, type BuildEvent } from './templates/template-build.ts'
-export type { StartInfo, TemplateInfo } from './templates/template-info.ts'
+export type { StartInfo, TemplateInfo, TemplateMemoryInfo } from './templates/template-info.ts'
 export { Template, type CopyOptions, type ReadyOptions } from './templates/template.ts'
 export { Templates, type BuildTemplateOptions } from './templates/templates.ts'
 export type { TransferOptions, TransferProgress, TransferSummary } from './transfer/options.ts'

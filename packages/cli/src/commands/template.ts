@@ -1,5 +1,5 @@
 import { CoveError, formatBytes } from '@cove/domain'
-import type { Cove, TemplateInfo } from '@cove/sdk'
+import type { Cove, TemplateInfo, TemplateMemoryInfo } from '@cove/sdk'
 import { Option, type Command } from 'commander'
 import { Interrupts } from '../attach/interrupts.ts'
 import type { Context } from '../context.ts'
@@ -29,6 +29,7 @@ const COLUMNS: readonly Column<TemplateInfo>[] = [
   { title: 'TAG', cell: ({ tag }) => tag ?? '-' },
   { title: 'SOURCE', cut: true, cell: ({ source }) => source },
   { title: 'SIZE', cell: ({ bytes }) => (bytes === undefined ? '-' : formatBytes(bytes)) },
+  { title: 'MEMORY', cell: memoryText },
   { title: 'AGE', cell: ({ createdAt }) => (createdAt === undefined ? '-' : ageText(createdAt, Date.now())) },
   { title: 'DESCRIPTION', cut: true, cell: ({ description }) => description || '-' },
 ]
@@ -40,6 +41,7 @@ interface BuildOptions {
   readonly cache: boolean
   readonly driver?: string
   readonly network?: 'none' | 'internet'
+  readonly memory?: 'none' | 'internet' | true
   readonly detach?: boolean
   readonly quiet?: boolean
 }
@@ -57,6 +59,12 @@ export function define(command: Command, context: Context, run: Run): void {
     .option('--no-cache', 'do every step again')
     .option('--driver <name>', 'carry the steps out with a certain driver')
     .addOption(new Option('--network <kind>', 'what the steps can reach').choices(['none', 'internet']))
+    .addOption(
+      new Option('--memory [network]', 'keep its memory too, for sandboxes with this network (default: none)').choices([
+        'none',
+        'internet',
+      ]),
+    )
     .option('--detach', 'print the id of the build and leave it alone')
   addOutputOption(build)
     .option('-q, --quiet', 'print the name only')
@@ -101,7 +109,17 @@ export function define(command: Command, context: Context, run: Run): void {
 }
 
 async function buildTemplate(command: Command, { io, client }: Context, directory: string | undefined) {
-  const { file, tag, source, cache, driver, network, detach = false, quiet = false } = command.opts<BuildOptions>()
+  const {
+    file,
+    tag,
+    source,
+    cache,
+    driver,
+    network,
+    memory,
+    detach = false,
+    quiet = false,
+  } = command.opts<BuildOptions>()
   if (file !== undefined && directory !== undefined) {
     throw new UsageError('a directory and a file are both named', 'Name one of them.')
   }
@@ -121,6 +139,7 @@ async function buildTemplate(command: Command, { io, client }: Context, director
     ...(carrier === undefined ? {} : { driver: carrier }),
     ...(definition.buildLimits === undefined ? {} : { buildLimits: definition.buildLimits }),
     ...(network === undefined ? {} : { network }),
+    ...(memory === undefined ? {} : { memory: memory === true ? 'none' : memory }),
     signal: interrupts.first,
   })
   const format = outputFormat(command)
@@ -201,11 +220,22 @@ function templateDetails(template: TemplateInfo): string {
     ['limits', limitTexts.join(', ') || undefined],
     ['platform', platform],
     ['size', bytes === undefined ? undefined : formatBytes(bytes)],
+    ['memory', template.memory === undefined ? undefined : memoryDetails(template.memory)],
+    ['problem', template.memory?.problem === undefined ? undefined : `${template.memory.problem}; build it anew`],
     ['image', image],
     ['build', build],
     ['drivers', template.drivers.join(', ')],
     ['age', createdAt === undefined ? undefined : ageText(createdAt, Date.now())],
   ])
+}
+
+function memoryText({ memory }: TemplateInfo): string {
+  if (memory === undefined) return '-'
+  return `${memory.driver}${memory.problem === undefined ? '' : ' (stale)'}`
+}
+
+function memoryDetails({ driver, network, bytes }: TemplateMemoryInfo): string {
+  return `${formatBytes(bytes)}, kept by ${driver}, for sandboxes with the network ${network.kind}`
 }
 
 function readyText(ready: NonNullable<TemplateInfo['start']>['ready']): string | undefined {

@@ -46,6 +46,7 @@ export function parseDefinition(text: string, path: string, chosen?: string): Om
   if (said.description !== undefined) template = template.describe(said.description)
   if (said.network !== undefined) template = template.network(said.network)
   if (said.limits !== undefined) template = template.limits(limitsOf(said.limits))
+  if (said.memory !== undefined) template = template.memory(said.memory)
   template = addStart(template, said.start, path)
   const { driver, limits } = said.build ?? {}
   return {

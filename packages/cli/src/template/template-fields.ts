@@ -46,6 +46,10 @@ export const TEMPLATE_FIELDS = {
     },
   },
   limits: { about: 'what sandboxes have unless they ask for something else', fields: LIMITS },
+  memory: choice('kept as a memory snapshot with its start command running, for sandboxes with this network', [
+    'none',
+    'internet',
+  ]),
   build: {
     about: 'how it is built',
     fields: { driver: text('a certain driver'), limits: { about: 'limits of the steps', fields: LIMITS } },

@@ -176,13 +176,21 @@ export type DiskContent =
   /** A layer as in the OCI image specification, not compressed: `.wh.` names are whiteouts. */
   | { readonly kind: 'tar'; readonly tar: AsyncIterable<Uint8Array> }
 
+/** What has been saved of one machine. */
+export interface SavedMachineMemory {
+  /** What it takes beside what it shares. */
+  readonly bytes: number
+  /** What it was saved with and needs again, such as `qemu: 7.2.0`, for people. */
+  readonly details?: Readonly<Record<string, string>>
+}
+
 /** Saves whole running machines, memory and disk, from which any number can be made. */
 export interface MemorySnapshotter {
   /**
    * The machine goes on afterwards. What was made of a failed or cancelled one is gone. `create` with a `SnapshotRef`
    * of this id gives machines that go on from here; what they write is their own.
    */
-  snapshotMemory(id: SnapshotId, context: CreateContext): Promise<{ readonly bytes: number }>
+  snapshotMemory(id: SnapshotId, context: CreateContext): Promise<SavedMachineMemory>
 }
 export const savesMemory = (machine: Machine): machine is Machine & MemorySnapshotter => 'snapshotMemory' in machine
 

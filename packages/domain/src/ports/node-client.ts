@@ -73,6 +73,10 @@ export interface NodeSandbox {
   readonly limits: readonly LimitReport[]
   /** Made ahead and taken from a pool. */
   readonly pooled?: boolean
+  /** Went on from a saved memory. */
+  readonly restored?: boolean
+  /** Why it has started, though there is a memory that it should have gone on from. */
+  readonly notRestored?: string
   readonly state: 'creating' | 'running' | 'paused' | 'stopped' | 'ended'
   /** Of one that is `paused`. */
   readonly pausedTo?: PausedTo
@@ -91,6 +95,8 @@ export interface DriverReport {
   readonly name: string
   readonly isolation: Isolation
   readonly fingerprint: Fingerprint
+  /** Keeps memory snapshots; whether a certain machine can be saved its driver says then. */
+  readonly savesMemory?: boolean
   /** True for the driver that `auto` takes. */
   readonly chosen: boolean
 }

@@ -2,7 +2,7 @@ import type { ImageInfo } from '../image.ts'
 import type { ImageId, SandboxId, SnapshotId, VolumeId } from '../ids.ts'
 import type { Limit, Limits } from '../limits.ts'
 import type { Network } from '../network.ts'
-import type { Origin, StartCommand } from '../sandbox.ts'
+import type { Origin, StartCommand, TemplateMemory } from '../sandbox.ts'
 import type { FetchProgress, StoredImage } from './images.ts'
 
 /** The images of one node, for the control plane. */
@@ -85,6 +85,8 @@ export interface SavedSnapshot {
   readonly image?: ImageId
   /** What it takes beside what it shares. */
   readonly bytes: number
+  /** Of a memory: what it was saved with and needs again, such as a version. */
+  readonly details?: Readonly<Record<string, string>>
 }
 
 /** Memory snapshots of one node; `filesystem` snapshots are images. */
@@ -121,6 +123,8 @@ export interface NodeVolumes {
 export interface PoolSpec {
   readonly name: string
   readonly from: Origin
+  /** Its machines go on from this where their driver keeps it. */
+  readonly memory?: TemplateMemory
   /** Default: the one that `auto` takes. */
   readonly driver?: string
   readonly limits: Limits

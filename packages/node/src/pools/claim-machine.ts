@@ -29,7 +29,7 @@ export async function claimMachine(
   defaults: Ground['defaults'],
   signal: AbortSignal,
 ): Promise<Claimed | undefined> {
-  const { machine, session, driver, disk, ground } = warm
+  const { machine, session, driver, disk, ground, awake } = warm
   using _held = ground
   const { previous: _previous, ...own } = record
   const running: LiveRecord = { ...own, state: 'running', limits: machine.limits }
@@ -43,7 +43,7 @@ export async function claimMachine(
     // A daemon that dies now finds a machine that nobody was told of yet: the create that comes again configures it.
     parts.records.put(running),
   ])
-  if (configuring.status === 'fulfilled' && writing.status === 'fulfilled') return { running, session }
+  if (configuring.status === 'fulfilled' && writing.status === 'fulfilled') return { running, session, awake }
   session.end(new CoveError('wrong-state', `sandbox ${record.sandbox} did not start`, { state: 'failed' }))
   parts.strays.add({ driver, machine: machine.id, ...(disk === undefined ? {} : { disk }) })
   parts.strays.removeInBackground()

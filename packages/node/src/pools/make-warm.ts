@@ -5,15 +5,16 @@ import {
   newDiskId,
   newMachineId,
   newSandboxId,
+  type Driver,
   type MachineSpec,
   type PoolSpec,
   type SandboxSpec,
 } from '@cove/domain'
-import { chooseDriver } from '../choose-driver.ts'
-import { findGround } from '../ground.ts'
+import { findGround, findSavedGround } from '../ground.ts'
 import { GuestSession } from '../guest-session.ts'
 import type { NodeParts } from '../node-parts.ts'
-import { withDeadline } from '../wait.ts'
+import { preferMemory } from '../prefer-memory.ts'
+import { throwIfAborted, withDeadline } from '../wait.ts'
 import { demandKey, type WarmMachine } from './warm-machine.ts'
 
 const TOKEN_BYTES = 32
@@ -27,39 +28,65 @@ export async function makeWarm(parts: NodeParts, pool: PoolSpec, signal: AbortSi
   }
   const ground = await findGround(parts, stranger(parts, pool), undefined, () => undefined, signal)
   try {
-    const wanted: MachineSpec = { from: ground.from, limits: pool.limits, network: pool.network, hostname: NAME }
-    const driver = await chooseDriver(parts.drivers, parts.proofs, { driver: pool.driver, spec: wanted }, signal)
+    const { limits, network, memory } = pool
+    const wanted: MachineSpec = { from: ground.from, limits, network, hostname: NAME }
+    const driver = await preferMemory(parts, pool, wanted, signal)
     await parts.recoveries.wait(driver.name, signal)
-    const disk = keepsDisks(driver) ? newDiskId(parts.random) : undefined
-    const id = newMachineId(parts.random)
-    const token = parts.random.bytes(TOKEN_BYTES)
-    try {
-      return await parts.creates.run(signal, async () => {
-        const spec = { ...wanted, ...(disk === undefined ? {} : { disk }) }
-        const machine = await driver.create(id, spec, { signal, progress: () => undefined })
-        const session = new GuestSession(undefined, machine, token, parts.session)
-        try {
-          await withDeadline(parts.clock, parts.session.guestTimeoutMs, 'the guest agent', signal, (limited) =>
-            session.link(limited),
-          )
-          // What cannot be named later would be known by its name.
-          if (isRenamable(machine)) await machine.rename(NAME)
-        } catch (error) {
-          session.end(CoveError.from(error))
-          throw error
-        }
-        const { limits, network } = pool
-        const key = demandKey({ driver: driver.name, ground: ground.image ?? 'host', limits, network })
-        return { driver, machine, session, token, ground, key, ...(disk === undefined ? {} : { disk }) }
-      })
-    } catch (error) {
-      parts.strays.add({ driver, machine: id, ...(disk === undefined ? {} : { disk }) })
-      parts.strays.removeInBackground()
-      throw error
+    const of = { driver: driver.name, ground: ground.image ?? 'host', limits, network }
+    if (memory?.driver === driver.name && memory.unfit === undefined) {
+      try {
+        using saved = await findSavedGround(parts, memory.snapshot, parts.snapshots.find(memory.snapshot))
+        const made = await makeMachine(parts, driver, { ...wanted, from: saved.from }, saved.saved?.token, signal)
+        return { driver, ground, ...made, key: demandKey({ ...of, memory: memory.snapshot }) }
+      } catch (error) {
+        throwIfAborted(signal)
+        const { code, message } = CoveError.from(error)
+        parts.log.warn("a pool is filled without its template's memory", { pool: pool.name, code, error: message })
+      }
     }
+    const made = await makeMachine(parts, driver, wanted, undefined, signal)
+    return { driver, ground, ...made, key: demandKey(of) }
   } catch (error) {
     ground[Symbol.dispose]()
     throw CoveError.from(error, 'driver-failed')
+  }
+}
+
+/** `savedToken` opens the guest of a saved machine, which takes another one at once. */
+async function makeMachine(
+  parts: NodeParts,
+  driver: Driver,
+  wanted: MachineSpec,
+  savedToken: Uint8Array | undefined,
+  signal: AbortSignal,
+): Promise<Pick<WarmMachine, 'machine' | 'session' | 'token' | 'awake' | 'disk'>> {
+  const disk = keepsDisks(driver) ? { disk: newDiskId(parts.random) } : {}
+  const id = newMachineId(parts.random)
+  const token = parts.random.bytes(TOKEN_BYTES)
+  try {
+    return await parts.creates.run(signal, async () => {
+      const machine = await driver.create(id, { ...wanted, ...disk }, { signal, progress: () => undefined })
+      const session = new GuestSession(undefined, machine, savedToken ?? token, parts.session)
+      try {
+        await withDeadline(parts.clock, parts.session.guestTimeoutMs, 'the guest agent', signal, (limited) =>
+          session.link(limited),
+        )
+        if (savedToken !== undefined) {
+          const entropy = parts.random.bytes(32)
+          await session.configure({ hostname: NAME, env: {}, entropy, clock: parts.clock.now(), token }, signal)
+        }
+        // What cannot be named later would be known by its name.
+        if (isRenamable(machine)) await machine.rename(NAME)
+      } catch (error) {
+        session.end(CoveError.from(error))
+        throw error
+      }
+      return { machine, session, token, awake: savedToken !== undefined, ...disk }
+    })
+  } catch (error) {
+    parts.strays.add({ driver, machine: id, ...disk })
+    parts.strays.removeInBackground()
+    throw error
   }
 }
 

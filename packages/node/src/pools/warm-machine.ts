@@ -12,6 +12,8 @@ export interface WarmMachine {
   /** Held for as long as nobody else holds what the machine stands on. */
   readonly ground: Ground
   readonly token: Uint8Array
+  /** It goes on from a template's memory: what is to run in it runs already. */
+  readonly awake: boolean
   /** Of what it satisfies. What a pool's words mean may change between one machine and the next. */
   readonly key: string
 }
@@ -21,13 +23,15 @@ export interface Demand {
   readonly driver: string
   /** `host`, or the id of an image. */
   readonly ground: string
+  /** The saved memory that its machine goes on from. */
+  readonly memory?: string
   readonly limits: object
   readonly network: object
 }
 
 /** Equal for equal demands, whatever the order of their fields. */
-export function demandKey({ driver, ground, limits, network }: Demand): string {
-  return JSON.stringify([driver, ground, sorted(limits), sorted(network)])
+export function demandKey({ driver, ground, memory = '', limits, network }: Demand): string {
+  return JSON.stringify([driver, ground, memory, sorted(limits), sorted(network)])
 }
 
 function sorted(value: unknown): unknown {

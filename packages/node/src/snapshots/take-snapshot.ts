@@ -101,7 +101,7 @@ async function saveMemory(
     const message = 'the memory of a sandbox that uses volumes cannot be saved: its copies would share them unawares'
     throw new CoveError('unsupported', message, {}, { fix: 'Take a `filesystem` snapshot.' })
   }
-  const { bytes } = await machine.snapshotMemory(request.id, context)
+  const { bytes, details } = await machine.snapshotMemory(request.id, context)
   try {
     await parts.snapshots.add({
       id: request.id,
@@ -113,7 +113,7 @@ async function saveMemory(
     await driver.removeSnapshot(request.id).catch(() => undefined)
     throw error
   }
-  return { driver: record.driver, bytes }
+  return { driver: record.driver, bytes, ...(details === undefined ? {} : { details }) }
 }
 
 function unsupported({ driver }: LiveRecord, what: string): CoveError {

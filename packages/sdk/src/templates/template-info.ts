@@ -1,4 +1,6 @@
 import type { Template as WireTemplate } from '@cove/api'
+import type { Network } from '@cove/domain'
+import { networkOf } from '../convert/sandbox.ts'
 import { dateOf, millisecondsOf } from '../convert/time.ts'
 import type { LimitOptions } from '../sandbox-options.ts'
 
@@ -29,6 +31,20 @@ export interface TemplateInfo {
   readonly platform?: string
   /** What was done over the source, in words. */
   readonly steps: readonly string[]
+  /** Absent for one whose sandboxes start from its files alone. */
+  readonly memory?: TemplateMemoryInfo
+}
+
+/** A machine of a template, saved when its start command was ready: sandboxes like it go on from there. */
+export interface TemplateMemoryInfo {
+  readonly driver: string
+  readonly limits: LimitOptions
+  readonly network: Network
+  /** What it takes beside the layers. */
+  readonly bytes: number
+  readonly createdAt: Date
+  /** Why the last sandbox that should have gone on from it has started instead; then the template is to be built anew. */
+  readonly problem?: string
 }
 
 /** What runs in every sandbox of a template from its start on, and how one knows that it is ready. */
@@ -52,14 +68,31 @@ export function templateInfo(wire: WireTemplate): TemplateInfo {
     ...(workdir === '' ? {} : { workdir }),
     ...(user === '' ? {} : { user }),
     ...(start === undefined ? {} : { start: startInfo(start) }),
-    limits: {
-      ...(limits?.memoryBytes === undefined ? {} : { memoryBytes: Number(limits.memoryBytes) }),
-      ...(limits?.cpus === undefined ? {} : { cpus: limits.cpus }),
-      ...(limits?.processes === undefined ? {} : { processes: limits.processes }),
-      ...(limits?.diskBytes === undefined ? {} : { diskBytes: Number(limits.diskBytes) }),
-    },
+    limits: limitOptions(limits),
     ...(platform === '' ? {} : { platform }),
     steps: [...wire.steps],
+    ...(wire.memory === undefined ? {} : { memory: memoryInfo(wire.memory) }),
+  }
+}
+
+function limitOptions(limits: WireTemplate['limits']): LimitOptions {
+  return {
+    ...(limits?.memoryBytes === undefined ? {} : { memoryBytes: Number(limits.memoryBytes) }),
+    ...(limits?.cpus === undefined ? {} : { cpus: limits.cpus }),
+    ...(limits?.processes === undefined ? {} : { processes: limits.processes }),
+    ...(limits?.diskBytes === undefined ? {} : { diskBytes: Number(limits.diskBytes) }),
+  }
+}
+
+function memoryInfo(wire: NonNullable<WireTemplate['memory']>): TemplateMemoryInfo {
+  const { driver, limits, network, bytes, createdAt, problem } = wire
+  return {
+    driver,
+    limits: limitOptions(limits),
+    network: networkOf(network),
+    bytes: Number(bytes),
+    createdAt: createdAt === undefined ? new Date(0) : dateOf(createdAt),
+    ...(problem === '' ? {} : { problem }),
   }
 }
 

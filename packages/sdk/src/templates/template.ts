@@ -43,6 +43,7 @@ interface Parts {
   readonly description?: string
   readonly limits?: LimitOptions
   readonly network?: 'none' | 'internet' | Network
+  readonly memory?: 'none' | 'internet' | Network
 }
 
 /**
@@ -107,6 +108,14 @@ export class Template {
   /** What the steps can reach. Default `none`. */
   network(network: 'none' | 'internet' | Network): Template {
     return this.#with({ network })
+  }
+
+  /**
+   * Kept as a memory snapshot too, with its start command running: sandboxes with the same limits and this network go on
+   * from there instead of starting. What a sandbox is created with in `env` reaches only what is started later.
+   */
+  memory(network: 'none' | 'internet' | Network = 'none'): Template {
+    return this.#with({ memory: network })
   }
 
   #step(step: TemplateStep): Template {

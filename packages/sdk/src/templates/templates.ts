@@ -23,12 +23,14 @@ export interface BuildTemplateOptions extends CallOptions {
   readonly context?: string
   /** Does every step again. Default false. */
   readonly noCache?: boolean
-  /** Carries out the steps. Default: the one that creates without a wish get. */
+  /** Carries out the steps, and keeps its memory. Default: the one that creates without a wish get, or that can. */
   readonly driver?: string
   /** For the machines that carry out the steps. */
   readonly buildLimits?: LimitOptions
   /** In place of the template's own. */
   readonly network?: 'none' | 'internet' | Network
+  /** In place of the template's own: kept with its memory, for sandboxes with this network. */
+  readonly memory?: 'none' | 'internet' | Network
 }
 
 /** The templates of the caller's project, and those of every installation. */
@@ -46,6 +48,7 @@ export class Templates {
    */
   async build(template: Template, options: BuildTemplateOptions): Promise<TemplateBuild> {
     const { source, steps, start, description, limits, network } = template.parts
+    const memory = options.memory ?? template.parts.memory
     const sent: MessageInitShape<typeof BuildStepSchema>[] = []
     for (const step of steps) sent.push(await this.#stepInit(step, options))
     const request = {
@@ -59,6 +62,7 @@ export class Templates {
       driver: options.driver ?? '',
       network: networkInit(options.network ?? network ?? 'none'),
       buildLimits: limitsInit(options.buildLimits ?? {}),
+      ...(memory === undefined ? {} : { memory: true, memoryNetwork: networkInit(memory) }),
     }
     const { build } = await this.#rpc.unary(TemplateService.method.buildTemplate, request, options)
     return new TemplateBuild(this.#rpc, build)

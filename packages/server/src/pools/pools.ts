@@ -5,6 +5,7 @@ import { refuseTokens } from '../auth/refuse-tokens.ts'
 import { closingKey, projectClosing } from '../identity/records.ts'
 import type { Core } from '../sandboxes/core.ts'
 import { bad, checkLimits } from '../sandboxes/request.ts'
+import { fitMemory } from '../templates/fit-memory.ts'
 import { resolveCreate } from '../sandboxes/resolve.ts'
 import { poolRecords, type PoolRecord } from './pool-record.ts'
 
@@ -150,11 +151,16 @@ export class Pools {
       { project, operator },
       { template, limits, network, env: {}, labels: {} },
     )
+    const { memory, spec } = resolved
+    const limitsOfAll = { ...this.#core.defaults.limits, ...resolved.limits }
     return {
       name: keyOf(record),
       from: resolved.spec.from,
       ...(driver === undefined ? {} : { driver }),
-      limits: { ...this.#core.defaults.limits, ...resolved.limits },
+      ...(memory === undefined
+        ? {}
+        : { memory: fitMemory(memory, { limits: limitsOfAll, network, volumes: spec.volumes }) }),
+      limits: limitsOfAll,
       network,
       min,
       max,

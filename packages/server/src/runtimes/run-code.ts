@@ -11,7 +11,10 @@ import type { CodeResult, RunCode } from './runtimes.ts'
 /** For the removal of the file, which does not wait for the caller. */
 const TIDY_MS = 5_000
 
-/** Puts the code into a file that only the sandbox's user can read, runs it, and removes the file. */
+/**
+ * Puts the code into a file that only the sandbox's user can read, runs it, and removes the file. The answer does not
+ * wait for the removal: what is asked of the guest later comes after it.
+ */
 export async function runCode(
   kit: Kit,
   lease: GuestLease,
@@ -39,7 +42,7 @@ export async function runCode(
       const requests = programs.map((program) => ({ id, argv: [program, ...flags, file], env, timeoutMs, ...where }))
       return await runProcess(guest, requests, options, signal)
     } finally {
-      await removeFile(guest, file)
+      void removeFile(guest, file)
     }
   } catch (error) {
     if (CoveError.from(error).code !== 'command-not-found') throw error

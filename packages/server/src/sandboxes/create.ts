@@ -10,6 +10,7 @@ import {
 } from '@cove/domain'
 import type { Core } from './core.ts'
 import type { Scope } from '../auth/principal.ts'
+import { fitMemory } from '../templates/fit-memory.ts'
 import { closingKey, projectClosing } from '../identity/records.ts'
 import { Flights, conflict, digestKey, hashRequest } from './idempotency.ts'
 import { idempotencyKey, nameKey, slotKey, specKey, statusKey } from './keys.ts'
@@ -194,6 +195,9 @@ export class Creator {
 
   #specify(id: SandboxId, project: string, request: CreateRequest, resolved: Resolved): SandboxSpec {
     const { clock, defaults } = this.#core
+    const limits = { ...defaults.limits, ...resolved.limits }
+    const { memory, spec } = resolved
+    const wanted = { limits, network: request.network, volumes: spec.volumes }
     return {
       id,
       project,
@@ -201,7 +205,8 @@ export class Creator {
       ...resolved.spec,
       ...(request.isolation === undefined ? {} : { isolation: request.isolation }),
       ...(request.driver === undefined ? {} : { driver: request.driver }),
-      limits: { ...defaults.limits, ...resolved.limits },
+      limits,
+      ...(memory === undefined ? {} : { memory: fitMemory(memory, wanted) }),
       network: request.network,
       labels: request.labels,
       idleTimeout: request.idleTimeout ?? defaults.idleTimeoutMs,

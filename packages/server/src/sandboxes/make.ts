@@ -30,7 +30,9 @@ export function make(core: Core, id: SandboxId): Promise<Sandbox> {
     try {
       // Before it runs: its idle clock must not be seen where it stood when it was used last.
       core.activity.touch(id)
-      return await core.ledger.transition(id, 'running', () => ({ ...describeMachine(core, made) }))
+      const running = await core.ledger.transition(id, 'running', () => describeMachine(core, made))
+      tellTemplate(core, entry, made)
+      return running
     } catch (error) {
       throw explainUnrecorded(core, id, error)
     }
@@ -39,8 +41,20 @@ export function make(core: Core, id: SandboxId): Promise<Sandbox> {
 
 /** The part of a status that the node's answer decides. */
 export function describeMachine(core: Core, made: NodeSandbox): Partial<SandboxStatus> {
-  const { driver, isolation, limits, pooled = false } = made
-  return { node: core.node.name, driver, isolation, limits, pooled }
+  const { driver, isolation, limits, pooled = false, restored = false, notRestored } = made
+  const message =
+    notRestored === undefined ? {} : { message: `it has not gone on from its template's memory: ${notRestored}` }
+  return { node: core.node.name, driver, isolation, limits, pooled, restored, ...message }
+}
+
+/** A memory that its driver does not wake any more is one to be made anew. */
+function tellTemplate(core: Core, { spec }: Entry, { driver, notRestored }: NodeSandbox): void {
+  const { memory, project, template } = spec
+  if (notRestored === undefined || memory === undefined || memory.unfit !== undefined || memory.driver !== driver)
+    return
+  core.templates.tellProblem(project, template, memory.snapshot, notRestored).catch((error: unknown) => {
+    core.log.warn('a stale memory of a template was not told', { template, error: CoveError.from(error).message })
+  })
 }
 
 async function askNode(core: Core, entry: Entry, signal: AbortSignal): Promise<NodeSandbox> {

@@ -1,11 +1,14 @@
 import { CoveError, type Compare, type Limits, type SandboxSpec } from '@cove/domain'
 import type { Scope } from '../auth/principal.ts'
+import type { MemoryRecord } from '../templates/template-record.ts'
 import type { Core } from './core.ts'
 import { checkEnv, type CreateRequest } from './request.ts'
 
 /** What the names of a create mean now. */
 export interface Resolved {
   readonly spec: Pick<SandboxSpec, 'template' | 'from' | 'snapshot' | 'volumes' | 'env' | 'user' | 'workdir' | 'start'>
+  /** Of a template that is kept with its memory. */
+  readonly memory?: MemoryRecord
   /** Before those of the request. */
   readonly limits: Limits
   /** Hold in the transaction that makes the sandbox: what was found is still there. */
@@ -29,6 +32,7 @@ export async function resolveCreate(core: Core, scope: Scope, request: CreateReq
   return {
     spec: { ...ground.spec, env, volumes: volumes.uses },
     limits: { ...ground.limits, ...request.limits },
+    ...(ground.memory === undefined ? {} : { memory: ground.memory }),
     compare: [...ground.compare, ...volumes.compare],
   }
 }

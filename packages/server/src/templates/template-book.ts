@@ -1,4 +1,13 @@
-import { CoveError, formatSource, readsNode, type Compare, type Op, type Origin, type Store } from '@cove/domain'
+import {
+  CoveError,
+  formatSource,
+  readsNode,
+  type Compare,
+  type Op,
+  type Origin,
+  type SnapshotId,
+  type Store,
+} from '@cove/domain'
 import { collection, jsonCodec, type Collection, type Entry } from '@cove/store'
 import type { Scope } from '../auth/principal.ts'
 import type { Resolved } from '../sandboxes/resolve.ts'
@@ -24,6 +33,7 @@ export class TemplateBook {
     return {
       spec: { template: text, from, volumes: [], env: {}, ...(start === undefined ? {} : { start }) },
       limits: record?.value.limits ?? {},
+      ...(record?.value.memory === undefined ? {} : { memory: record.value.memory }),
       compare: record === undefined ? [] : [this.#templates.unchanged(record)],
     }
   }
@@ -66,6 +76,16 @@ export class TemplateBook {
   async list(project?: string): Promise<readonly TemplateRecord[]> {
     const { entries } = await this.#templates.all(project === undefined ? '' : `${project}/`)
     return entries.map(({ value }) => value)
+  }
+
+  /** Says of a template's memory that a sandbox could not go on from it. Nobody waits for that, and it may fail. */
+  async tellProblem(project: string, text: string, snapshot: SnapshotId, problem: string): Promise<void> {
+    const ref = parseTemplateRef(text, 'template')
+    const entry = ref.kind === 'template' ? await this.find(project, ref.name) : undefined
+    const memory = entry?.value.memory
+    if (entry === undefined || memory?.snapshot !== snapshot || memory.problem === problem) return
+    const told: TemplateRecord = { ...entry.value, memory: { ...memory, problem: problem.slice(0, 1_000) } }
+    await this.#store.txn([this.#templates.unchanged(entry)], [this.#templates.put(idOf(project, told), told)])
   }
 
   async remove({ project, ...name }: Pick<TemplateRecord, 'project' | 'name' | 'tag'>): Promise<void> {

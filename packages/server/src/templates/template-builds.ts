@@ -5,6 +5,7 @@ import {
   type BuildRequest,
   type Clock,
   type ImageInfo,
+  type Limits,
   type Log,
   type NodeClient,
   type Random,
@@ -12,7 +13,15 @@ import {
 import { closingKey, projectClosing } from '../identity/records.ts'
 import type { TemplateBook } from './template-book.ts'
 import { Turns } from './turns.ts'
-import type { BuildFailure, BuildRecord, TemplatePlan, TemplateRecord } from './template-record.ts'
+import { memoryIdOf, saveMemory } from './save-memory.ts'
+import type {
+  BuildFailure,
+  BuildRecord,
+  MemoryRecord,
+  MemoryWish,
+  TemplatePlan,
+  TemplateRecord,
+} from './template-record.ts'
 
 export interface BuildParts {
   readonly book: TemplateBook
@@ -21,6 +30,8 @@ export interface BuildParts {
   readonly random: Random
   readonly log: Log
   readonly closing: AbortSignal
+  /** What sandboxes have unless they or their template say otherwise. */
+  readonly limits: Limits
 }
 
 export type FollowedEvent =
@@ -159,11 +170,13 @@ export class TemplateBuilds {
   /** The image is held by the template's pin before anybody can ask for it by name. */
   async #finish(record: BuildRecord, image: ImageInfo): Promise<void> {
     const { book, node, clock } = this.#parts
-    const { id, startedAt: _startedAt, state: _state, node: _node, ...plan } = record
+    const { id, startedAt: _startedAt, state: _state, node: _node, memoryWish, ...plan } = record
     const { env, workdir, user } = image.defaults
     const { os, architecture, variant } = image.platform
     const before = await book.find(record.project, record)
     await node.images.pin(pinOf(record), image.id)
+    const memory = memoryWish === undefined ? undefined : await this.#saveMemory(record, image, memoryWish)
+    if (memory === 'failed') return
     const template: TemplateRecord = {
       ...plan,
       image: image.id,
@@ -175,6 +188,7 @@ export class TemplateBuilds {
       env,
       ...(workdir === undefined ? {} : { workdir }),
       ...(user === undefined ? {} : { user }),
+      ...(memory === undefined ? {} : { memory }),
     }
     try {
       await book.finish({ ...record, state: 'done', image: image.id }, template)
@@ -182,9 +196,7 @@ export class TemplateBuilds {
       const { code, message } = CoveError.from(thrown)
       // An environment of any size can come out of an image; trying again makes it no smaller.
       if (code !== 'invalid-argument') throw thrown
-      await (before === undefined
-        ? node.images.unpin(pinOf(record))
-        : node.images.pin(pinOf(record), before.value.image))
+      await this.#takeBack(record, before?.value)
       const failure = {
         code: 'build-failed',
         message: `the template is too large to be kept: ${message}`,
@@ -193,7 +205,42 @@ export class TemplateBuilds {
       await book.putBuild({ ...record, state: 'failed', failure })
       return
     }
-    if (before !== undefined && before.value.build !== id) await this.#forget(before.value.build)
+    if (before === undefined || before.value.build === id) return
+    await this.removeMemory(before.value)
+    await this.#forget(before.value.build)
+  }
+
+  /** The memory of a version that is gone. What cannot be removed now is tried again when templates are swept. */
+  async removeMemory({ memory, name }: TemplateRecord): Promise<void> {
+    if (memory === undefined) return
+    const { node, log } = this.#parts
+    try {
+      await node.snapshots.remove(memory.snapshot)
+    } catch (thrown) {
+      log.warn('the memory of an old template stays', { template: name, error: CoveError.from(thrown).message })
+    }
+  }
+
+  /** What the name meant before holds again. */
+  async #takeBack(record: BuildRecord, before: TemplateRecord | undefined): Promise<void> {
+    const { node } = this.#parts
+    await node.snapshots.remove(memoryIdOf(record))
+    await (before === undefined ? node.images.unpin(pinOf(record)) : node.images.pin(pinOf(record), before.image))
+  }
+
+  async #saveMemory(record: BuildRecord, image: ImageInfo, wish: MemoryWish): Promise<MemoryRecord | 'failed'> {
+    const { book, node, clock, closing, limits } = this.#parts
+    try {
+      return await saveMemory({ node, clock, record, image, wish, limits, signal: closing })
+    } catch (thrown) {
+      const error = CoveError.from(thrown, 'driver-failed')
+      if (closing.aborted) throw error
+      await this.#takeBack(record, (await book.find(record.project, record))?.value)
+      const { code, fix } = error
+      const message = `the template was built, but its memory was not saved: ${error.message}`
+      await book.putBuild({ ...record, state: 'failed', failure: { code, message, fix } })
+      return 'failed'
+    }
   }
 
   /** The log of a version that nobody can ask for any more; it keeps no image either. */

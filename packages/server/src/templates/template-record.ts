@@ -1,4 +1,12 @@
-import { parseImageId, type ImageId, type Limits, type StartCommand } from '@cove/domain'
+import {
+  parseImageId,
+  parseSnapshotId,
+  type ImageId,
+  type Limits,
+  type Network,
+  type SnapshotId,
+  type StartCommand,
+} from '@cove/domain'
 
 /** What a build is told that does not change while it runs. */
 export interface TemplatePlan {
@@ -13,6 +21,28 @@ export interface TemplatePlan {
   readonly limits: Limits
   /** In words for people. */
   readonly steps: readonly string[]
+  /** It is to be kept with its memory too. */
+  readonly memoryWish?: MemoryWish
+}
+
+export interface MemoryWish {
+  /** Default: one that can. */
+  readonly driver?: string
+  readonly network: Network
+}
+
+/** A machine of a template's version, saved with its start command running. */
+export interface MemoryRecord {
+  readonly snapshot: SnapshotId
+  readonly driver: string
+  /** What it was made with; only a sandbox with the same goes on from it. */
+  readonly limits: Limits
+  readonly network: Network
+  readonly bytes: number
+  /** Unix milliseconds. */
+  readonly createdAt: number
+  /** Why the last one that should have gone on from it did not. */
+  readonly problem?: string
 }
 
 /** One version of a template; its image names it for ever. */
@@ -29,6 +59,7 @@ export interface TemplateRecord extends TemplatePlan {
   readonly env: Readonly<Record<string, string>>
   readonly workdir?: string
   readonly user?: string
+  readonly memory?: MemoryRecord
 }
 
 export interface BuildRecord extends TemplatePlan {
@@ -61,6 +92,7 @@ export function parseTemplateRecord(value: unknown): TemplateRecord {
     env: textsOf(fields['env']),
     ...optionalText(fields, 'workdir'),
     ...optionalText(fields, 'user'),
+    ...(fields['memory'] === undefined ? {} : { memory: parseMemory(objectOf(fields['memory'])) }),
   }
 }
 
@@ -94,7 +126,29 @@ function parsePlan(fields: Fields): TemplatePlan {
     ...(start === undefined ? {} : { start: parseStart(objectOf(start)) }),
     limits: objectOf(fields['limits']),
     steps: steps.map(String),
+    ...(fields['memoryWish'] === undefined ? {} : { memoryWish: parseWish(objectOf(fields['memoryWish'])) }),
   }
+}
+
+function parseWish(fields: Fields): MemoryWish {
+  return { ...optionalText(fields, 'driver'), network: networkOf(fields) }
+}
+
+function parseMemory(fields: Fields): MemoryRecord {
+  return {
+    snapshot: parseSnapshotId(textOf(fields, 'snapshot')),
+    driver: textOf(fields, 'driver'),
+    limits: objectOf(fields['limits']),
+    network: networkOf(fields),
+    bytes: numberOf(fields, 'bytes'),
+    createdAt: numberOf(fields, 'createdAt'),
+    ...optionalText(fields, 'problem'),
+  }
+}
+
+function networkOf(fields: Fields): Network {
+  const { kind, allow } = objectOf(fields['network'])
+  return kind === 'internet' && Array.isArray(allow) ? { kind, allow: allow.map(String) } : { kind: 'none' }
 }
 
 export function parseStart(fields: Fields): StartCommand {

@@ -27,13 +27,13 @@ export interface BuildTemplate {
   readonly driver?: string
   readonly network: Network
   readonly buildLimits: Limits
+  /** Keep it with its memory; the network is that of its sandboxes. */
+  readonly memory?: { readonly network: Network }
 }
 
 export interface TemplatesParts extends BuildParts {
   /** Those that are always there. */
   readonly fixed: readonly Template[]
-  /** Of the machines that carry out the steps, where the request does not say otherwise. */
-  readonly limits: Limits
   /** As the store has it now. */
   readonly hasProject: (name: string) => Promise<boolean>
 }
@@ -127,6 +127,9 @@ export class Templates {
       ...(start === undefined ? {} : { start }),
       limits: { ...record?.value.limits, ...wish.limits },
       steps: wish.steps.map(describeStep),
+      ...(wish.memory === undefined
+        ? {}
+        : { memoryWish: { ...wish.memory, ...(wish.driver === undefined ? {} : { driver: wish.driver }) } }),
     }
     return await this.#builds.start(plan, request)
   }
@@ -178,6 +181,7 @@ export class Templates {
     await this.#builds.inTurn(record, async () => {
       if ((await book.find(record.project, record))?.value.build !== record.build) return
       await book.remove(record)
+      await this.#builds.removeMemory(record)
       await node.images.unpin(pinOf(record))
       await this.#builds.remove(record.build)
     })

@@ -12,12 +12,13 @@ import type {
 import type { BuildStep, ReadyCheck, StartCommand } from '@cove/domain'
 import { bad, checkEnv, checkLimits } from '../../sandboxes/request.ts'
 import type { FollowedEvent } from '../../templates/template-builds.ts'
+import type { MemoryRecord } from '../../templates/template-record.ts'
 import type { BuildTemplate, KnownTemplate, Templates } from '../../templates/templates.ts'
 import type { ServerLimits } from '../../options.ts'
 import type { Methods } from './call.ts'
 import { checkPath, checkRef, parseLimits, parseMilliseconds, parseNetwork } from './from-wire.ts'
 import { withKeepAlive } from './keep-alive.ts'
-import { toLimits } from './to-wire.ts'
+import { toLimits, toNetwork } from './to-wire.ts'
 
 const STEPS = 512
 const COMMAND_BYTES = 64 * 1024
@@ -79,6 +80,7 @@ function parseBuild(request: BuildTemplateRequest): BuildTemplate {
     ...(driver === '' ? {} : { driver }),
     network: parseNetwork(request.network),
     buildLimits,
+    ...(request.memory ? { memory: { network: parseNetwork(request.memoryNetwork) } } : {}),
   }
 }
 
@@ -188,6 +190,19 @@ function toTemplate(known: KnownTemplate, drivers: readonly string[]): MessageIn
     limits: toLimits(limits),
     platform,
     steps: [...known.record.steps],
+    ...(known.record.memory === undefined ? {} : { memory: toMemory(known.record.memory) }),
+  }
+}
+
+function toMemory(memory: MemoryRecord) {
+  const { driver, limits, network, bytes, createdAt, problem = '' } = memory
+  return {
+    driver,
+    limits: toLimits(limits),
+    network: toNetwork(network),
+    bytes: BigInt(bytes),
+    createdAt: timestampFromMs(createdAt),
+    problem,
   }
 }
 

@@ -95,7 +95,7 @@ export function toSandbox({ spec, status }: domain.Sandbox): MessageInitShape<ty
     snapshot: spec.snapshot ?? '',
     volumes: spec.volumes.map(({ name, path, readOnly }) => ({ volume: name, path, readOnly })),
     pooled: status.pooled ?? false,
-    pausedToDisk: status.pausedTo === 'disk',
+    pausedToDisk: status.state === 'paused' && status.pausedTo === 'disk',
     onIdle: spec.onIdle === 'pause' ? OnIdle.PAUSE : OnIdle.DELETE,
     autoResume: wakesOnUse(spec),
     restored: status.restored ?? false,
