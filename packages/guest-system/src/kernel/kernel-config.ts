@@ -48,7 +48,16 @@ const COMMON: readonly string[] = [
   ...on('EXT4_FS', 'EXT4_USE_FOR_EXT2', 'EXT4_FS_POSIX_ACL', 'EXT4_FS_SECURITY', 'FILE_LOCKING'),
   ...on('MISC_FILESYSTEMS', 'EROFS_FS', 'EROFS_FS_XATTR', 'EROFS_FS_POSIX_ACL', 'EROFS_FS_SECURITY', 'EROFS_FS_ZIP'),
   ...on('OVERLAY_FS', 'FUSE_FS', 'NETWORK_FILESYSTEMS', '9P_FS', '9P_FS_POSIX_ACL', '9P_FS_SECURITY'),
-  ...on('PROC_FS', 'PROC_SYSCTL', 'PROC_PAGE_MONITOR', 'SYSFS', 'TMPFS', 'TMPFS_POSIX_ACL', 'TMPFS_XATTR'),
+  ...on(
+    'PROC_FS',
+    'PROC_SYSCTL',
+    'PROC_PAGE_MONITOR',
+    'PROC_CHILDREN',
+    'SYSFS',
+    'TMPFS',
+    'TMPFS_POSIX_ACL',
+    'TMPFS_XATTR',
+  ),
   ...on('INOTIFY_USER', 'FANOTIFY', 'DNOTIFY'),
   // Networks, with what containers inside a guest make: bridges, pairs, tunnels, filters.
   ...on(
@@ -63,6 +72,7 @@ const COMMON: readonly string[] = [
     'UNIX_DIAG',
     'PACKET_DIAG',
   ),
+  ...on('IP_ADVANCED_ROUTER', 'IP_MULTIPLE_TABLES', 'IPV6_MULTIPLE_TABLES'),
   ...on('TUN', 'VETH', 'BRIDGE', 'DUMMY', 'ETHTOOL_NETLINK'),
   ...on('NETFILTER', 'NETFILTER_ADVANCED', 'BRIDGE_NETFILTER', 'NF_CONNTRACK', 'NF_TABLES', 'NF_TABLES_INET'),
   ...on('NF_TABLES_IPV4', 'NF_TABLES_IPV6', 'NFT_CT', 'NFT_NAT', 'NFT_MASQ', 'NFT_REDIR', 'NFT_REJECT', 'NFT_LIMIT'),
@@ -72,6 +82,8 @@ const COMMON: readonly string[] = [
     'NETFILTER_XT_MATCH_MULTIPORT',
     'NETFILTER_XT_TARGET_MASQUERADE',
     'NETFILTER_XT_NAT',
+    'NETFILTER_XT_MARK',
+    'NETFILTER_XT_TARGET_REDIRECT',
   ),
 ]
 
