@@ -15,7 +15,7 @@ describe('an image', () => {
     expect(() => checkKernelImage(elfKernel(), 'x86_64')).not.toThrow()
   })
 
-  it.each([
+  it.each<readonly [string, Buffer, RegExp, string?]>([
     ['is empty', Buffer.alloc(0), /no ELF image/],
     ['is a text', Buffer.from('#!/bin/sh\n'.repeat(20)), /no ELF image/],
     ['is of a 32-bit machine', changed(4, 1), /64-bit/],
@@ -25,7 +25,7 @@ describe('an image', () => {
     ['is an ordinary program', changed(64, 6), /no PVH entry/],
     ['is cut short', elfKernel('with more behind').subarray(0, -3), /cut short/],
     ['is not of arm64', elfKernel(), /no arm64 image/, 'aarch64'],
-  ] as const)('that %s is none', (_what, image, why, machine = 'x86_64') => {
+  ])('that %s is none', (_what, image, why, machine = 'x86_64') => {
     expect(() => checkKernelImage(image, machine)).toThrow(why)
     expect(() => checkKernelImage(image, machine)).toThrow(expect.objectContaining({ code: 'kernel-invalid' }))
   })

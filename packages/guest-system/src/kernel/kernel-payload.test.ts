@@ -45,7 +45,7 @@ describe('the kernel inside a boot image', () => {
     const payload = Buffer.from([...magic, 1, 2, 3, 4, 5, 6])
     const unpack: Unpack = async (which, input) => {
       asked.push(which)
-      expect(input.equals(payload)).toBe(true)
+      expect(payload.equals(input)).toBe(true)
       return kernel
     }
     expect((await kernelPayload(bzImage(withLength(payload)), unpack)).equals(kernel)).toBe(true)

@@ -78,7 +78,6 @@ describe('LZ4', () => {
     const full = Buffer.alloc(8 * 1024 * 1024, 'ab')
     const block = Buffer.concat([Buffer.from([0xf0, ...rest(full.length)]), full])
     const last = encode([{ literals: Buffer.from('ab'), back: 1, count: 1_000 }], Buffer.from('end'))
-    expect(plain.equals(full)).toBe(true)
     const read = readLz4Legacy(frame(block, last.block), 32 * 1024 * 1024)
     expect(read.equals(Buffer.concat([full, last.plain]))).toBe(true)
   })
