@@ -131,43 +131,45 @@ describe('a sandbox that is paused to disk', () => {
   })
   afterAll(async () => {
     if (missing !== undefined) return
-    for await (const { id } of cove.sandboxes.list()) await cove.sandboxes.delete(id)
-    expect(saved()).toEqual([])
     await daemon[Symbol.asyncDispose]()
   })
   const saved = () => readdirSync(join(daemon.dataDir, 'drivers/gvisor/snapshots'))
   const make = (options: CreateOptions = {}) => cove.sandboxes.create({ driver: 'gvisor', ...options })
   const COUNTER = 'i=0; while :; do i=$((i+1)); echo $i; echo $i > /tmp/count; sleep 0.05; done'
 
-  it('uses nothing, and goes on where it was with its processes, their output and its files', async (context) => {
-    if (missing !== undefined) context.skip(missing)
-    const box = await make({ name: 'box' })
-    await box.files.write('/home/user/note', 'kept')
-    const counter = await box.start(['sh', '-c', COUNTER])
-    await box.run(['sh', '-c', 'until [ -s /tmp/count ]; do sleep 0.05; done'])
-    for (const round of [1, 2]) {
-      expect(await box.pause({ toDisk: true })).toMatchObject({ state: 'paused', pausedToDisk: true, incarnation: 1 })
-      expect(saved()).toHaveLength(1)
-      await expect(box.run(['true'])).rejects.toMatchObject({ code: 'wrong-state' })
-      if (round === 2) {
-        await daemon.end('SIGKILL')
-        await daemon.start()
-        cove = daemon.client()
+  it(
+    'uses nothing, and goes on where it was with its processes, their output and its files',
+    { timeout: 180_000 },
+    async (context) => {
+      if (missing !== undefined) context.skip(missing)
+      const box = await make({ name: 'box' })
+      await box.files.write('/home/user/note', 'kept')
+      const counter = await box.start(['sh', '-c', COUNTER])
+      await box.run(['sh', '-c', 'until [ -s /tmp/count ]; do sleep 0.05; done'])
+      for (const round of [1, 2]) {
+        expect(await box.pause({ toDisk: true })).toMatchObject({ state: 'paused', pausedToDisk: true, incarnation: 1 })
+        expect(saved()).toHaveLength(1)
+        await expect(box.run(['true'])).rejects.toMatchObject({ code: 'wrong-state' })
+        if (round === 2) {
+          await daemon.end('SIGKILL')
+          await daemon.start()
+          cove = daemon.client()
+        }
+        const again = await cove.sandboxes.resume('box')
+        expect(again).toMatchObject({ state: 'running', pausedToDisk: false, incarnation: 1 })
+        const found = await cove.sandboxes.get('box')
+        const at = Number(await found.files.readText('/tmp/count'))
+        await expect.poll(async () => Number(await found.files.readText('/tmp/count'))).toBeGreaterThan(at)
+        expect((await found.processes.list()).map(({ id }) => id)).toContain(counter.id)
+        expect(await found.files.readText('/home/user/note')).toBe('kept')
+        expect((await found.run(['hostname'])).stdout).toBe('box\n')
       }
-      const again = await cove.sandboxes.resume('box')
-      expect(again).toMatchObject({ state: 'running', pausedToDisk: false, incarnation: 1 })
-      const found = await cove.sandboxes.get('box')
-      const at = Number(await found.files.readText('/tmp/count'))
-      await expect.poll(async () => Number(await found.files.readText('/tmp/count'))).toBeGreaterThan(at)
-      expect((await found.processes.list()).map(({ id }) => id)).toContain(counter.id)
-      expect(await found.files.readText('/home/user/note')).toBe('kept')
-      expect((await found.run(['hostname'])).stdout).toBe('box\n')
-    }
-    await cove.sandboxes.stop('box')
-    await cove.sandboxes.start('box')
-    expect(await (await cove.sandboxes.get('box')).files.readText('/home/user/note')).toBe('kept')
-    await cove.sandboxes.delete('box')
-  })
+      await cove.sandboxes.stop('box')
+      await cove.sandboxes.start('box')
+      expect(await (await cove.sandboxes.get('box')).files.readText('/home/user/note')).toBe('kept')
+      await cove.sandboxes.delete('box')
+    },
+  )
 
   it('wakes when it is used, if it may, and pauses again when nobody does', async (context) => {
     if (missing !== undefined) context.skip(missing)
@@ -181,23 +183,28 @@ describe('a sandbox that is paused to disk', () => {
     await box.delete()
   })
 
-  it('is there, running or paused, when the daemon is killed at any moment of it', async (context) => {
-    if (missing !== undefined) context.skip(missing)
-    const box = await make({ autoResume: true })
-    await box.files.write('/home/user/note', 'kept')
-    for (const delay of [5, 40, 80, 120, 200]) {
-      const cut = cove.sandboxes.pause(box.id, { toDisk: true }).catch(() => undefined)
-      await new Promise((resolve) => setTimeout(resolve, delay))
-      await daemon.end('SIGKILL')
-      await cut
-      await daemon.start()
-      cove = daemon.client()
-      const found = await cove.sandboxes.get(box.id)
-      expect(await found.files.readText('/home/user/note')).toBe('kept')
-      expect(found.info.incarnation).toBe(1)
-    }
-    await cove.sandboxes.delete(box.id)
-  })
+  it(
+    'is there, running or paused, when the daemon is killed at any moment of it',
+    { timeout: 180_000 },
+    async (context) => {
+      if (missing !== undefined) context.skip(missing)
+      const box = await make({ autoResume: true })
+      await box.files.write('/home/user/note', 'kept')
+      for (const delay of [5, 60, 150]) {
+        const cut = cove.sandboxes.pause(box.id, { toDisk: true }).catch(() => undefined)
+        await new Promise((resolve) => setTimeout(resolve, delay))
+        await daemon.end('SIGKILL')
+        await cut
+        await daemon.start()
+        cove = daemon.client()
+        const found = await cove.sandboxes.get(box.id)
+        expect(await found.files.readText('/home/user/note')).toBe('kept')
+        expect(found.info.incarnation).toBe(1)
+      }
+      await cove.sandboxes.delete(box.id)
+      await expect.poll(saved).toEqual([])
+    },
+  )
 })
 
 it('a sandbox whose driver saves no memory is refused a pause to disk, and runs on', async () => {

@@ -57,7 +57,7 @@ describe.skipIf(missing !== undefined)('a template that is kept with its memory'
 
   it('starts what asks for something else, and says why', async () => {
     const limited = await cove.sandboxes.create({ template: 'counting', limits: { memoryBytes: 256 * 1024 * 1024 } })
-    expect(limited.info).toMatchObject({ driver: 'bubblewrap', restored: false })
+    expect(limited.info).toMatchObject({ driver: 'gvisor', restored: false })
     expect(limited.info.message).toContain('memoryBytes')
     const other = await cove.sandboxes.create({ template: 'counting', driver: 'bubblewrap' })
     expect(other.info).toMatchObject({ driver: 'bubblewrap', restored: false })

@@ -27,6 +27,8 @@ export interface SnapshotInfo {
   /** What it takes beside what it shares with others. */
   readonly bytes: number
   readonly createdAt: Date
+  /** Of a `memory` snapshot: what it was saved with and needs again, such as a version. */
+  readonly details: Readonly<Record<string, string>>
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -130,5 +132,6 @@ function snapshotInfo(wire: WireSnapshot | undefined): SnapshotInfo {
     bytes: Number(wire.bytes),
     createdAt: wire.createdAt === undefined ? new Date(0) : dateOf(wire.createdAt),
     labels: { ...wire.labels },
+    details: { ...wire.details },
   }
 }

@@ -142,6 +142,7 @@ function snapshotDetails(snapshot: SnapshotInfo): string {
     ['sandbox', snapshot.sandbox],
     ['template', snapshot.template],
     ['driver', snapshot.driver],
+    ...Object.entries(snapshot.details),
     ['image', snapshot.image],
     ['size', formatBytes(snapshot.bytes)],
     ['created', snapshot.createdAt.toISOString()],

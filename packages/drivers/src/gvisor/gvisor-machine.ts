@@ -6,6 +6,7 @@ import {
   type Exit,
   type Machine,
   type MemorySnapshotter,
+  type SavedMachineMemory,
   type SnapshotId,
 } from '@cove/domain'
 import { copyTree } from '@cove/images'
@@ -101,7 +102,7 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
   }
 
   /** One after the other: the machine stands still for each. */
-  snapshotMemory(id: SnapshotId, context: CreateContext): Promise<{ readonly bytes: number }> {
+  snapshotMemory(id: SnapshotId, context: CreateContext): Promise<SavedMachineMemory> {
     const saving = this.#saving.then(() => this.#save(id, context))
     this.#saving = saving.catch(() => undefined)
     return saving
@@ -121,7 +122,7 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
     }
   }
 
-  async #save(id: SnapshotId, { signal, progress }: CreateContext): Promise<{ readonly bytes: number }> {
+  async #save(id: SnapshotId, { signal, progress }: CreateContext): Promise<SavedMachineMemory> {
     const { note, prepared, process } = this.#of
     const { layersProgram } = this.#gvisor
     if (layersProgram === undefined) {
@@ -136,7 +137,7 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
     const base = (await this.#gvisor.base()) ?? 0
     const store = await this.#gvisor.snapshots()
     const wasFrozen = await isFrozen(this.#freeze)
-    const { bytes } = await saveMachine(store, { id, machine: this.id, base }, async ({ image, program, layer }) => {
+    const { bytes, runsc, platform } = await saveMachine(store, { id, machine: this.id, base }, async ({ image, program, layer }) => {
       progress('saving the memory')
       // The kernel inside has to run to save itself; it is what holds the machine still meanwhile.
       if (wasFrozen) await this.resume()
@@ -169,7 +170,7 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
       const facts = { runsc: version, platform: platformOf(version), template: note.template ?? '', tmpBytes, volumes }
       return { ...facts, layerBytes }
     })
-    return { bytes }
+    return { bytes, details: { runsc, platform } }
   }
 }
 

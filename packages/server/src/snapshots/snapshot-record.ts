@@ -25,6 +25,8 @@ export interface SnapshotRecord {
   readonly driver?: string
   readonly image?: ImageId
   readonly bytes: number
+  /** What a memory was saved with, such as a version. */
+  readonly details?: Readonly<Record<string, string>>
   /** Unix milliseconds. */
   readonly createdAt: number
   readonly labels: Readonly<Record<string, string>>
@@ -53,6 +55,7 @@ export function parseSnapshotRecord(value: unknown): SnapshotRecord {
     ...textField(fields, 'driver'),
     ...(typeof image === 'string' ? { image: parseImageId(image) } : {}),
     bytes,
+    ...(fields['details'] === undefined ? {} : { details: textsOf(fields['details']) }),
     createdAt,
     labels: textsOf(labels),
     node,

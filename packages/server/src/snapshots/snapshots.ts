@@ -261,13 +261,14 @@ export class Snapshots {
       throw error
     }
     try {
-      const { bytes, driver, image } = await save()
+      const { bytes, driver, image, details } = await save()
       const ready: SnapshotRecord = {
         ...draft,
         state: 'ready',
         bytes,
         ...(driver === undefined ? {} : { driver }),
         ...(image === undefined ? {} : { image }),
+        ...(details === undefined ? {} : { details }),
       }
       await this.#records.replace(await this.#records.get(draft.project, draft.id), ready)
       if (draft.hidden !== true) this.#underWay.delete(draft.id)

@@ -41,5 +41,6 @@ export function toSnapshot(record: SnapshotRecord): MessageInitShape<typeof Snap
     createdAt: timestampFromMs(record.createdAt),
     labels: { ...record.labels },
     node: record.node,
+    details: { ...record.details },
   }
 }
