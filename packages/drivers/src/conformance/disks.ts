@@ -38,6 +38,7 @@ export function disksChapter(stage: Stage): void {
       const disk = stage.newDisk()
       const first = await stage.create({ disk })
       const home = await writeHome(stage, first, 'kept')
+      if (stage.rig.traits.ownKernel === true) await stage.run(await stage.link(first), ['sync'])
       await stage.rig.killGuest(first.id)
       await first.exited
       await stage.driver.destroy(first.id)

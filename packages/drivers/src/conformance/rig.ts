@@ -39,6 +39,8 @@ export interface DriverRig extends AsyncDisposable {
     readonly readsDisk?: boolean
     /** Limits of a running machine can be changed: all, or those of the processor alone. */
     readonly resizable?: boolean | 'cpus'
+    /** Machines have a kernel of their own: what that has not written to the disk is lost when it is cut off. */
+    readonly ownKernel?: boolean
     /** False: machines run under software emulation here. Default true. */
     readonly native?: boolean
   }

@@ -21,7 +21,8 @@ import { firstProcess } from '../launched/signal-init.ts'
 import { readConsoleEnd } from '../microvm/console-tail.ts'
 import { ControlPort } from '../microvm/control-port.ts'
 import { controlOf, monitorOf, pipesOf } from './machine-spec.ts'
-import { QmpClient } from './qmp-client.ts'
+import { monitorSession } from './monitor-session.ts'
+import type { QmpClient } from './qmp-client.ts'
 
 const ANSWER_MS = 10_000
 
@@ -136,9 +137,7 @@ export class QemuMachine extends HostMachine implements Pausable, Resizable, Has
     const ended = () => new CoveError('wrong-state', `machine ${this.id} has ended`)
     if (process.exit !== undefined) throw ended()
     try {
-      const stream = await connectSocket(monitorOf(this.of.prepared, this.id), signal)
-      await using client = await QmpClient.open(stream, signal)
-      return await use(client, signal)
+      return await monitorSession(monitorOf(this.of.prepared, this.id), signal, (client) => use(client, signal))
     } catch (error) {
       const known = CoveError.from(error)
       if (known.code !== 'guest-unreachable') throw error

@@ -8,16 +8,18 @@ import { createQemuDriver, type QemuOptions } from '../../src/qemu/driver.ts'
 import { GUEST_PROGRAM, hasInternet, isRoot, openHostRig, type HostRig } from './host-rig.ts'
 import { noSmallRoot, smallRoot } from './small-root.ts'
 
-const program = (name: string): string => fileURLToPath(new URL(`../../../../build/${name}`, import.meta.url))
+const vmProgram = (name: string): string => fileURLToPath(new URL(`../../../../build/${name}`, import.meta.url))
 const QEMU = ['/usr/bin/qemu-system-x86_64', '/usr/local/bin/qemu-system-x86_64'].find((path) => existsSync(path))
 const TOOLS = ['/usr/bin/bwrap', '/usr/bin/mkfs.erofs', '/usr/sbin/mkfs.ext4']
 
-/** The kernels that Cove itself would use: `COVE_TEST_KERNELS` names another folder. */
+/** Where Cove itself would have its kernels, or another folder. */
+const KERNELS = process.env['COVE_TEST_KERNELS'] ?? join(homedir(), '.cache/cove/kernels')
+
 export const testGuestSystems: GuestSystems = openGuestSystems({
-  folder: process.env['COVE_TEST_KERNELS'] ?? join(homedir(), '.cache/cove/kernels'),
-  bootProgram: program('cove-boot'),
+  folder: KERNELS,
+  bootProgram: vmProgram('cove-boot'),
   guestProgram: GUEST_PROGRAM,
-  layersProgram: program('cove-layers'),
+  layersProgram: vmProgram('cove-layers'),
 })
 
 /** Why virtual machines cannot be tried here; undefined where they can. */
@@ -47,6 +49,7 @@ export async function openQemuRig(options: Partial<QemuOptions> = {}): Promise<H
       internet: hasInternet,
       volumes: system?.has.ninep === true,
       resizable: 'cpus',
+      ownKernel: true,
       get native() {
         return native
       },
