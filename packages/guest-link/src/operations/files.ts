@@ -56,8 +56,9 @@ export async function writeFile(
     .number(WRITE.mode, optionalWhole('mode', options.mode ?? 0o644, MAX_MODE))
     .truth(WRITE.parents, options.parents ?? true)
   const channel = openCall(session, fields, signal)
-  await channel.opened
+  // Every channel starts with credit: what is small arrives with the request, and needs one answer in place of two.
   await sendContent(channel, content, () => channel.violation('a file closed before its end'))
+  await channel.opened
   const item = await channel.next()
   if (item?.kind !== 'event') throw channel.violation('a file written without an entry')
   const info = decode(channel, () => readFileEntry(item.fields))

@@ -25,8 +25,9 @@ export function addTools(
         house.answers.take(bytes)
         held += bytes
       }
+      using either = eitherOf(context.mcpReq.signal, sender.principal.ended)
       try {
-        return await tool.call(args, { ...toolCall(house, context, sender), hold }, sender)
+        return await tool.call(args, { ...toolCall(house, context, sender), signal: either.signal, hold }, sender)
       } finally {
         if (held > 0) void sender.answered.then(() => house.answers.give(held))
       }
@@ -34,16 +35,31 @@ export function addTools(
   }
 }
 
-function toolCall(house: McpHouse, context: ServerContext, { principal, host }: Sender): Omit<ToolCall, 'hold'> {
-  const { signal } = context.mcpReq
+function toolCall(
+  house: McpHouse,
+  context: ServerContext,
+  { principal, host }: Sender,
+): Omit<ToolCall, 'hold' | 'signal'> {
   return {
     ...house,
     caller: principal,
     host,
-    signal: principal.ended === undefined ? signal : AbortSignal.any([signal, principal.ended]),
     progress: progressOf(context),
     noted: { target: '', details: {} },
   }
+}
+
+/** Like `AbortSignal.any`, which costs more than the rest of a call where one of them lives as long as a key. */
+function eitherOf(call: AbortSignal, key: AbortSignal | undefined): Disposable & { readonly signal: AbortSignal } {
+  if (key === undefined) return { signal: call, [Symbol.dispose]: () => undefined }
+  const controller = new AbortController()
+  const ends = [call, key].map((signal) => {
+    const end = (): void => controller.abort(signal.reason)
+    if (signal.aborted) end()
+    else signal.addEventListener('abort', end, { once: true })
+    return () => signal.removeEventListener('abort', end)
+  })
+  return { signal: controller.signal, [Symbol.dispose]: () => ends.forEach((forget) => forget()) }
 }
 
 function progressOf({ mcpReq }: ServerContext): Progress {

@@ -67,8 +67,7 @@ export class McpDoor implements Door {
     }
     using body = method === 'POST' ? await this.#bodies.read(request) : undefined
     const service = await this.#loaded()
-    const gone = clientSignal(response)
-    const signal = principal.ended === undefined ? gone : AbortSignal.any([gone, principal.ended])
+    const signal = clientSignal(response, principal.ended)
     const sender = { principal, requestId, from, host: authorityOf(request), answered: ended(response) }
     const answer = await service.answer(toWebRequest(exchange, signal), body?.message, sender)
     using held = answer.using
