@@ -1,8 +1,8 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { CoveError } from '@cove/domain'
 import { bzImage, elfKernel } from '../../test/support/images.ts'
+import { outcome } from '../../test/support/outcome.ts'
 import { kernelPayload, type Unpack } from './kernel-payload.ts'
 
 const kernel = elfKernel('the one')
@@ -75,11 +75,8 @@ describe('the kernel inside a boot image', () => {
         async (changes, length) => {
           const damaged = Buffer.from(image.subarray(0, length))
           for (const [at, byte] of changes) if (at < length) damaged[at] = byte
-          try {
-            await kernelPayload(damaged, async () => kernel)
-          } catch (error) {
-            expect(error).toBeInstanceOf(CoveError)
-          }
+          const ended = await outcome(async () => await kernelPayload(damaged, async () => kernel))
+          expect(['done', 'kernel-invalid']).toContain(ended)
         },
       ),
       { numRuns: 1_000 },
