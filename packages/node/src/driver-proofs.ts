@@ -90,6 +90,7 @@ export class DriverProofs {
   async default(signal?: AbortSignal): Promise<Driver | undefined> {
     for (const driver of strongestFirst(this.#drivers)) {
       if (this.#defaultName !== undefined && driver.name !== this.#defaultName) continue
+      if (this.#defaultName === undefined && (await driver.emulates?.()) === true) continue
       const fingerprint = await this.of(driver, signal)
       if (fingerprint.proven && (fingerprint.native || this.#defaultName !== undefined)) return driver
     }

@@ -121,6 +121,16 @@ describe('readiness', () => {
     await named.node.close()
   })
 
+  it('does not wait for a stronger driver that only emulates', async () => {
+    const host = new Host()
+    const strong = driver('qemu', 'microvm', emulated)
+    strong.beforeFingerprint = () => new Promise(() => {})
+    const emulating = Object.assign(strong, { emulates: () => Promise.resolve(true) })
+    const { node } = await host.open(host.parts(), { drivers: [emulating, driver('bubblewrap', 'namespace', proven)] })
+    await expect(node.ready()).resolves.toBeUndefined()
+    await node.close()
+  })
+
   it('fails with the reasons when nothing can be the default, and heals when a tool comes', async () => {
     const host = new Host()
     const late = driver('docker', 'container', missing)

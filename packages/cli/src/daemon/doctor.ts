@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { release, tmpdir, type } from 'node:os'
 import { join } from 'node:path'
-import type { DriverReport } from '@cove/domain'
+import { keepsSnapshots, type DriverReport } from '@cove/domain'
 import { systemRandom } from '@cove/domain/system'
 import { layersProgramBeside } from '../setup/layers-program.ts'
 import type { Settings } from '../config/settings.ts'
@@ -40,6 +40,11 @@ export async function doctor(args: ReportArgs, io: Io): Promise<number> {
     reports.flatMap(({ fingerprint }) => (fingerprint.proven ? (fingerprint.details['network'] ?? []) : [])),
   )
   for (const network of networks) lines.push(`Network   ${network}`)
+  const savers = reports.filter(({ savesMemory, fingerprint }) => savesMemory === true && fingerprint.proven)
+  const names = savers.map(({ name }) => name).join(', ')
+  lines.push(
+    `Memory    ${names === '' ? 'saved by no driver here: sandboxes pause in memory only' : `saved by ${names}`}`,
+  )
   if (!settings.allowNative)
     lines.push('', 'native is offered only with --allow-native: it is supervision, and no wall.')
   io.stdout.write(`${lines.join('\n')}\n`)
@@ -93,8 +98,13 @@ async function proveHere(settings: Settings, io: Io): Promise<readonly DriverRep
         name: driver.name,
         isolation: driver.isolation,
         fingerprint,
+        savesMemory: keepsSnapshots(driver),
         // In the order of strength: the first that runs here.
-        chosen: fingerprint.proven && driver.isolation !== 'process' && !reports.some(({ chosen }) => chosen),
+        chosen:
+          fingerprint.proven &&
+          fingerprint.native &&
+          driver.isolation !== 'process' &&
+          !reports.some(({ chosen }) => chosen),
       })
       await driver.close()
     }

@@ -7,9 +7,12 @@ import {
   createGvisorDriver,
   createNativeDriver,
   createOciDriver,
+  createQemuDriver,
 } from '@cove/drivers'
+import { openGuestSystems } from '@cove/guest-system'
 import type { Launcher } from '@cove/runner'
 import type { Environment, Settings } from '../config/settings.ts'
+import { bootProgramBeside } from '../setup/boot-program.ts'
 import { layersProgramBeside } from '../setup/layers-program.ts'
 
 export interface DriverPlace {
@@ -42,8 +45,17 @@ export function makeDrivers(settings: DriverSettings, place: DriverPlace): reado
     // A socket's path has little room.
     runtimeDir: join(runtimeDir, short),
   })
+  const layersProgram = layersProgramBeside(guestProgram)
+  const bootProgram = bootProgramBeside(guestProgram)
+  const guestSystems = openGuestSystems({ folder: settings.kernelDir, bootProgram, guestProgram, layersProgram })
   const makers: Readonly<Record<string, () => Driver>> = {
-    gvisor: () => createGvisorDriver({ ...launched('gvisor', 'g'), layersProgram: layersProgramBeside(guestProgram) }),
+    qemu: () =>
+      createQemuDriver({
+        ...launched('qemu', 'q'),
+        guestSystems,
+        imageFile: (image, signal) => images.file(image, 'erofs', signal),
+      }),
+    gvisor: () => createGvisorDriver({ ...launched('gvisor', 'g'), layersProgram }),
     crun: () => createOciDriver({ ...launched('crun', 'c'), runtime: 'crun' }),
     runc: () => createOciDriver({ ...launched('runc', 'r'), runtime: 'runc' }),
     containerd: () =>
@@ -71,4 +83,4 @@ export function makeDrivers(settings: DriverSettings, place: DriverPlace): reado
   return drivers
 }
 
-export type DriverSettings = Pick<Settings, 'uidBase' | 'drivers' | 'allowNative' | 'containerdAddress'>
+export type DriverSettings = Pick<Settings, 'uidBase' | 'drivers' | 'allowNative' | 'containerdAddress' | 'kernelDir'>

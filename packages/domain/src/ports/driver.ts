@@ -14,6 +14,11 @@ export interface Driver {
   readonly isolation: Isolation
   /** Proves itself by running a machine; says why not, and the fix. Never throws for a missing tool. */
   fingerprint(signal: AbortSignal): Promise<Fingerprint>
+  /**
+   * True where it is known, without running a machine, that machines could only run under software emulation: nobody
+   * who looks for native speed has to wait for its proof. Default: false.
+   */
+  emulates?(): Promise<boolean>
   /** What it cannot give or enforce. Empty means: `create` will try. */
   validate(spec: MachineSpec): readonly Problem[]
   /**
