@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   closeSync,
   readFileSync,
   rmSync,
@@ -16,6 +17,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openDockerEngine, type DockerEngine } from '../docker-engine.ts'
+import { endProcessesOf, removeCgroupsOf } from './end-processes-of.ts'
 
 const run = promisify(execFile)
 const DOCKERD = '/usr/sbin/dockerd'
@@ -131,6 +133,9 @@ export class TestDockerd implements AsyncDisposable {
         await ended
       }
     }
+    // One that was killed while it started or removed a container knows nothing of that afterwards.
+    await endProcessesOf(this.folder)
+    removeCgroupsOf(this.#containers())
     await this.#unmountAll()
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
   }
@@ -147,6 +152,12 @@ export class TestDockerd implements AsyncDisposable {
       }
       await delay(LOOK_MS)
     }
+  }
+
+  #containers(): readonly string[] {
+    const folder = join(this.folder, 'data/containers')
+    const shims = join(this.folder, 'exec/containerd/daemon/io.containerd.runtime.v2.task/moby')
+    return [folder, shims].flatMap((place) => (existsSync(place) ? readdirSync(place) : []))
   }
 
   async #removeAll(): Promise<void> {
