@@ -96,25 +96,25 @@ export function openKernels(options: KernelOptions): Kernels {
   const make = async ({ signal, progress = () => {} }: Work, plan: () => Promise<FetchPlan>): Promise<KernelInfo> => {
     const work = join(folder, 'work')
     const scratch = join(work, 'kernel')
-    try {
-      await makeFolder(work)
-      const waiting = () => progress({ step: 'waiting for another Cove that makes a kernel' })
-      return await withFileLock(join(folder, 'lock'), { signal, waiting }, async () => {
-        await rm(scratch, { recursive: true, force: true })
-        await store.sweep()
-        const { recipe, make: follow } = await plan()
-        const known = await store.byRecipe(recipe, machine)
-        if (known !== undefined) return await infoOf(known.id)
-        try {
-          await mkdir(scratch, { mode: 0o700 })
-          return await infoOf(await store.keep({ ...(await follow(scratch)), recipe }))
-        } finally {
-          await rm(scratch, { recursive: true, force: true, maxRetries: 5 })
-        }
-      })
-    } catch (error) {
+    await makeFolder(work).catch((error: unknown) => {
       throw folderError(error, folder)
-    }
+    })
+    const waiting = () => progress({ step: 'waiting for another Cove that makes a kernel' })
+    return await withFileLock(join(folder, 'lock'), { signal, waiting }, async () => {
+      await rm(scratch, { recursive: true, force: true })
+      await store.sweep()
+      const { recipe, make: follow } = await plan()
+      const known = await store.byRecipe(recipe, machine)
+      if (known !== undefined) return await infoOf(known.id)
+      try {
+        await mkdir(scratch, { mode: 0o700 })
+        return await infoOf(await store.keep({ ...(await follow(scratch)), recipe }))
+      } catch (error) {
+        throw CoveError.from(error, 'io-error')
+      } finally {
+        await rm(scratch, { recursive: true, force: true, maxRetries: 5 })
+      }
+    })
   }
 
   return {

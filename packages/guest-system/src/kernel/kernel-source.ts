@@ -36,7 +36,9 @@ export async function findSource(apt: Apt | undefined, signal: AbortSignal): Pro
     name: `${NAME} ${found.version}`,
     archive: async (scratch) => {
       const folder = join(await apt.unpack(NAME, join(scratch, 'package'), signal), 'usr/src')
-      const archive = (await readdir(folder)).find((name) => name.startsWith(NAME) && /\.tar\.\w+$/.test(name))
+      const archive = (await readdir(folder).catch(() => [])).find(
+        (name) => name.startsWith(NAME) && /\.tar\.\w+$/.test(name),
+      )
       if (archive === undefined) throw new CoveError('kernel-invalid', `the package ${NAME} has no source in it`)
       return join(folder, archive)
     },

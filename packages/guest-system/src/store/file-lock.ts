@@ -15,12 +15,25 @@ export async function withFileLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const { DatabaseSync } = await import('node:sqlite')
-  using database = new DatabaseSync(file)
+  using database = openDatabase(() => new DatabaseSync(file), file)
   for (let told = false; !tryLock(database); told = true) {
     if (!told) waiting()
     await delay(LOOK_MS, undefined, { signal })
   }
   return await work()
+}
+
+function openDatabase<Database>(open: () => Database, file: string): Database {
+  try {
+    return open()
+  } catch (cause) {
+    throw new CoveError(
+      'permission-denied',
+      `${file} may not be written`,
+      { file },
+      { cause, fix: 'Call as the user whom the folder belongs to, or name another with COVE_KERNEL_DIR.' },
+    )
+  }
 }
 
 function tryLock(database: { exec(sql: string): void }): boolean {
