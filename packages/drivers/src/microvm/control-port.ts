@@ -3,6 +3,7 @@ import { CoveError } from '@cove/domain'
 
 /** Lines of the machine's own first program are short; of a guest that has taken it over they need not be. */
 const MAX_LINE = 4096
+const AGAIN_MS = 200
 
 /**
  * The port on which the first program of a virtual machine takes orders. One connection for each order, so that
@@ -15,7 +16,10 @@ export class ControlPort {
     this.#connect = connect
   }
 
-  /** Gives an order that has no answer, and keeps the connection until `until`: it may be taken late. Never fails. */
+  /**
+   * Gives an order that has no answer, again and again until `until`: it may be taken late, and an agent that is just
+   * starting does not hear it. Never fails.
+   */
   async tell(order: string, until: Promise<unknown>, signal: AbortSignal): Promise<void> {
     const socket = await this.#connect(signal).catch(() => undefined)
     if (socket === undefined) return
@@ -24,6 +28,10 @@ export class ControlPort {
     socket.resume()
     socket.unref()
     socket.write(`${order}\n`)
+    const again = setInterval(() => {
+      if (socket.writableLength === 0) socket.write(`${order}\n`)
+    }, AGAIN_MS).unref()
+    socket.on('close', () => clearInterval(again))
     void until.then(() => socket.destroy())
   }
 

@@ -12,6 +12,5 @@ it('ends the machine where it would wait, and tells of a panic', () => {
 
 it('tells the speed of the clock where the host tells it', async () => {
   expect(kernelCommandLine({ emulated: true, tscKhz: 2_500_000 })).toContain('tsc_early_khz=2500000')
-  const khz = await hostTscKhz()
-  if (khz !== undefined) expect(khz).toBeGreaterThan(100_000)
+  expect((await hostTscKhz()) ?? Number.POSITIVE_INFINITY).toBeGreaterThan(100_000)
 })

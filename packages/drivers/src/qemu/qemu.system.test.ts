@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isPausable, type DiskId, type Machine, type MachineSpec } from '@cove/domain'
+import { isPausable, type DiskId, type MachineSpec } from '@cove/domain'
 import type { GuestSystem } from '@cove/guest-system'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { HostRig } from '../../test/support/host-rig.ts'
@@ -38,9 +38,26 @@ describe.skipIf(noQemu !== undefined)(`QEMU${noQemu === undefined ? '' : ` (skip
     if (!(machine instanceof QemuMachine)) throw new Error('not a machine of QEMU')
     return machine
   }
-  const again = (found: Machine): QemuMachine => {
-    if (!(found instanceof QemuMachine)) throw new Error('not a machine of QEMU')
-    return found
+
+  const problems = (spec: Partial<MachineSpec>) =>
+    stage.driver.validate({ ...stage.plain, ...spec }).map(({ field, fix }) => [field, fix.length > 0])
+  const using = async (system: Partial<GuestSystem> | undefined, story: (other: Stage) => Promise<void>) => {
+    const real = await testGuestSystems.current(AbortSignal.timeout(60_000))
+    if (real === undefined) throw new Error('there is no kernel')
+    const guestSystems = {
+      current: () => Promise.resolve(system === undefined ? undefined : { ...real, ...system }),
+    }
+    const parts = { ...rig.parts, stateDir: join(folder, 'other') }
+    const driver = createQemuDriver({ ...parts, guestSystems })
+    const other = new Stage(async () => ({ ...rig, driver, [Symbol.asyncDispose]: () => driver.close() }))
+    await other.open()
+    try {
+      await story(other)
+      await other.expectCleared()
+    } finally {
+      await other.close()
+      await rm(parts.stateDir, { recursive: true, force: true })
+    }
   }
 
   it('has a kernel of its own, and QEMU can do nothing but run it', async () => {
@@ -91,7 +108,7 @@ describe.skipIf(noQemu !== undefined)(`QEMU${noQemu === undefined ? '' : ` (skip
     if (found?.kind !== 'running' || !isPausable(found.machine)) throw new Error('it is not there')
     await found.machine.resume()
     expect((await uptime(await stage.link(found.machine))) - before).toBeGreaterThan(0)
-    expect(await again(found.machine).stop(10_000)).toEqual(OK)
+    expect(await found.machine.stop(10_000)).toEqual(OK)
   })
 
   it('survives what its workload does to memory, disk and console', async () => {
@@ -174,8 +191,6 @@ describe.skipIf(noQemu !== undefined)(`QEMU${noQemu === undefined ? '' : ` (skip
   })
 
   it('refuses what no machine can be', async () => {
-    const problems = (spec: Partial<MachineSpec>) =>
-      stage.driver.validate({ ...stage.plain, ...spec }).map(({ field, fix }) => [field, fix.length > 0])
     expect(problems({ from: { kind: 'host' } })).toEqual([['from', true]])
     expect(problems({ limits: { memoryBytes: required(MIN_VM_MEMORY_BYTES - MiB) } })).toEqual([
       ['limits.memoryBytes', true],
@@ -195,26 +210,7 @@ describe.skipIf(noQemu !== undefined)(`QEMU${noQemu === undefined ? '' : ` (skip
     expect((await stage.run(await stage.link(machine), ['echo', 'small'])).stdout).toBe('small\n')
   })
 
-  describe('with another kernel or agent', () => {
-    const using = async (system: Partial<GuestSystem> | undefined, story: (other: Stage) => Promise<void>) => {
-      const real = await testGuestSystems.current(AbortSignal.timeout(60_000))
-      if (real === undefined) throw new Error('there is no kernel')
-      const guestSystems = {
-        current: () => Promise.resolve(system === undefined ? undefined : { ...real, ...system }),
-      }
-      const parts = { ...rig.parts, stateDir: join(folder, 'other') }
-      const driver = createQemuDriver({ ...parts, guestSystems })
-      const other = new Stage(async () => ({ ...rig, driver, [Symbol.asyncDispose]: () => driver.close() }))
-      await other.open()
-      try {
-        await story(other)
-        await other.expectCleared()
-      } finally {
-        await other.close()
-        await rm(parts.stateDir, { recursive: true, force: true })
-      }
-    }
-
+  describe('with another kernel', () => {
     it('is not proven without a kernel, and says how to get one', async () => {
       await using(undefined, async (other) => {
         expect(await other.driver.fingerprint(AbortSignal.timeout(60_000))).toMatchObject({

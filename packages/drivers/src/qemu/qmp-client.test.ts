@@ -10,10 +10,10 @@ const later = () => AbortSignal.timeout(5_000)
 /** A monitor that answers each command as it is told to. */
 function monitor(answer: (command: string, say: (line: string) => void, id: number) => void): Duplex {
   const [ours, theirs] = duplexPair()
+  const say = (text: string) => void theirs.write(`${text}\r\n`)
   theirs.write(GREETING)
   createInterface({ input: theirs }).on('line', (line) => {
     const { execute, id } = JSON.parse(line) as { execute: string; id: number }
-    const say = (text: string) => theirs.write(`${text}\r\n`)
     if (execute === 'qmp_capabilities') say(`{"return": {}, "id": ${id}}`)
     else answer(execute, say, id)
   })
