@@ -36,8 +36,15 @@ export interface VmNote {
   readonly accelerator: string
   /** Program and version that runs it. */
   readonly monitor: string
+  /** The processor that it sees: its model, or the host's own in a way that tells it from others. */
+  readonly cpu: string
   readonly memoryBytes: number
   readonly cpus: number
+  readonly network: boolean
+  /** How many. */
+  readonly volumes: number
+  /** Tells its root from others. */
+  readonly root: string
 }
 
 const MAX_REASON = 200
@@ -66,19 +73,21 @@ export function readNote(text: string, driver: string): MachineNote | undefined 
       ...(image === true ? { image } : {}),
       ...(typeof snapshot === 'string' ? { snapshot: parseSnapshotId(snapshot) } : {}),
       ...(started === true ? { started } : {}),
-      ...readVm(vm),
+      ...(isVmNote(vm) ? { vm } : {}),
     }
   } catch {
     return undefined
   }
 }
 
-function readVm(value: unknown): { readonly vm?: VmNote } {
-  if (!isRecord(value)) return {}
-  const { system, accelerator, monitor, memoryBytes, cpus } = value
-  if (typeof system !== 'string' || typeof accelerator !== 'string' || typeof monitor !== 'string') return {}
-  if (typeof memoryBytes !== 'number' || typeof cpus !== 'number') return {}
-  return { vm: { system, accelerator, monitor, memoryBytes, cpus } }
+export function isVmNote(value: unknown): value is VmNote {
+  if (!isRecord(value)) return false
+  const { system, accelerator, monitor, cpu, memoryBytes, cpus, network, volumes, root } = value
+  return (
+    [system, accelerator, monitor, cpu, root].every((text) => typeof text === 'string') &&
+    [memoryBytes, cpus, volumes].every((count) => Number.isSafeInteger(count)) &&
+    typeof network === 'boolean'
+  )
 }
 
 /** What cannot be understood is left out. */

@@ -164,7 +164,7 @@ export class ToolDriver implements Driver, KeepsDisks {
       const base = slot === undefined ? undefined : ranges.baseOf(slot)
       const lower = await this.lowerOf(id, spec, form, context)
       const placeBlank = async (path: string) => (base === undefined ? false : await blanks.place(path, base))
-      const writable = await placeWritable(prepared, disks, id, spec, form, placeBlank, base)
+      const writable = await placeWritable(prepared, disks, id, spec, form, placeBlank, base, lower.makeImage)
       const cgroups = machineCgroups(prepared, id, spec)
       const note: MachineNote = {
         driver: this.name,
@@ -193,7 +193,9 @@ export class ToolDriver implements Driver, KeepsDisks {
       const process = await this.#launcher.start(request, context.signal)
       await network?.ready
       if (newDisk && spec.disk !== undefined) disks.made(spec.disk)
-      return this.#machine(parts, process, note, cgroups)
+      const machine = this.#machine(parts, process, note, cgroups)
+      await this.started(machine, context)
+      return machine
     } catch (error) {
       await starting?.catch(() => undefined)
       await this.#undo(id, newDisk ? spec.disk : undefined, error)
@@ -323,6 +325,11 @@ export class ToolDriver implements Driver, KeepsDisks {
     return Promise.resolve({ spec, note: {} })
   }
 
+  /** Its process runs: the last that is done for a machine, which is undone when this fails. */
+  protected started(_machine: Machine, _context: CreateContext): Promise<void> {
+    return Promise.resolve()
+  }
+
   /** Nothing of the machine is there any more, or ever was. */
   protected released(_id: MachineId): Promise<void> {
     return Promise.resolve()
@@ -375,6 +382,8 @@ export interface ProofFacts {
 export interface Lower {
   readonly spec: MachineSpec
   readonly note: Partial<MachineNote>
+  /** Makes the image of a new disk at a path, in place of an empty one. */
+  readonly makeImage?: ((path: string) => Promise<void>) | undefined
 }
 
 /** What is known of one machine beside how it is watched. */

@@ -25,11 +25,12 @@ export async function placeWritable(
   form: DiskForm,
   placeBlank: (path: string) => Promise<boolean>,
   owner?: number,
+  makeImage?: (path: string) => Promise<void>,
 ): Promise<Writable> {
   const { disk } = spec
   const limit = spec.limits.diskBytes
   const folder = join(prepared.folders.scratch, id)
-  if (prepared.disks === 'image') return placeImage(prepared, disks, id, spec, form, owner)
+  if (prepared.disks === 'image') return placeImage(prepared, disks, id, spec, form, owner, makeImage)
   if (form.kind === 'absent' && limit?.required === true) {
     if (prepared.images === undefined) {
       if (disk === undefined) return { kind: 'memory', bytes: limit.value }
@@ -59,6 +60,7 @@ async function placeImage(
   { disk, limits }: MachineSpec,
   form: DiskForm,
   owner: number | undefined,
+  makeImage: ((path: string) => Promise<void>) | undefined,
 ): Promise<Writable> {
   const { images, folders } = prepared
   const limit = limits.diskBytes
@@ -70,7 +72,7 @@ async function placeImage(
       throw new CoveError('isolation-unavailable', 'mkfs.ext4 is not installed', {}, { fix })
     }
     await mkdir(folder, { mode: 0o700 })
-    await images.make(image, limit?.value ?? DEFAULT_BYTES)
+    await (makeImage === undefined ? images.make(image, limit?.value ?? DEFAULT_BYTES) : makeImage(image))
   } else if (limit?.required === true) refuseOtherSize(form, limit.value)
   if (owner !== undefined) await chown(image, owner, owner)
   return { kind: 'image', image }

@@ -24,9 +24,9 @@ export interface Confinement {
 }
 
 const ROOT_BYTES = 2 * 1024 * 1024
-/** The only folder that it can write to: for pipes. */
+/** The only folder that it can write to: for pipes, and for the state of a machine that is saved. */
 export const PIPES = 'pipes'
-const PIPES_BYTES = 64 * 1024
+const PIPES_BYTES = 20 * 1024 * 1024
 const MERGED = ['lib', 'lib32', 'lib64', 'libx32', 'bin', 'sbin']
 const DEVICES = ['/dev/null', '/dev/zero', '/dev/urandom']
 /** What it needs to give files of a volume the owners that the machine says, and to read those that are not its own. */

@@ -1,6 +1,7 @@
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { CoveError, type CreateContext, type MachineId, type MachineSpec, type Problem } from '@cove/domain'
 import type { DiskForm } from '../host/disk-store.ts'
+import type { VmNote } from '../host/machine-note.ts'
 import { ToolDriver, type LaunchedOptions, type Lower } from '../launched/driver.ts'
 import type { Tool } from '../launched/tool.ts'
 import type { GuestSystem, GuestSystems } from '@cove/guest-system'
@@ -84,11 +85,20 @@ export abstract class VmDriver extends ToolDriver {
       processes: spec.limits.processes?.value,
     }
     this.#plans.set(id, plan)
-    return { spec, note: { vm: { system: system.id, memoryBytes, cpus: plan.cpus, ...this.vmFacts() } } }
+    const vm: VmNote = {
+      system: system.id,
+      memoryBytes,
+      cpus: plan.cpus,
+      network: spec.network.kind === 'internet',
+      volumes: spec.volumes?.length ?? 0,
+      root: basename(plan.rootFile),
+      ...this.vmFacts(),
+    }
+    return { spec, note: { vm } }
   }
 
   /** What else of a machine has to be the same where its memory is to go on. */
-  protected abstract vmFacts(): { readonly accelerator: string; readonly monitor: string }
+  protected abstract vmFacts(): Pick<VmNote, 'accelerator' | 'monitor' | 'cpu'>
 
   /** Of a machine that is about to be started; once. */
   protected takePlan(id: MachineId): VmPlan {

@@ -4,26 +4,43 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import {
   CoveError,
+  silentLog,
   type CreateContext,
   type Driver,
   type Fingerprint,
   type KeepsDisks,
+  type KeepsSnapshots,
+  type Limits,
   type Machine,
   type MachineId,
   type MachineSpec,
+  type Random,
+  type Recovered,
+  type SnapshotId,
 } from '@cove/domain'
+import { systemRandom } from '@cove/domain/system'
 import type { HostProcessSpec } from '@cove/runner'
+import { connectSocket } from '../host/connect-socket.ts'
 import type { DiskForm } from '../host/disk-store.ts'
+import { launchedRecords, type LaunchedRecord } from '../host/launched-records.ts'
+import type { VmNote } from '../host/machine-note.ts'
 import type { Lower, MachineOf, ProofFacts } from '../launched/driver.ts'
 import type { LaunchedMachineParts } from '../launched/launched-machine.ts'
-import type { MachineRequest } from '../launched/machine-spec.ts'
+import { machineCgroups, recordOf, type MachineRequest } from '../launched/machine-spec.ts'
 import type { GuestSystem } from '@cove/guest-system'
 import { hostTscKhz } from '../microvm/kernel-command-line.ts'
+import { packDisk, removePacks, type Packed } from '../microvm/pack-disk.ts'
 import { NO_KERNEL, VmDriver, type VmOptions } from '../microvm/vm-driver.ts'
 import { kvmDevice } from './kvm-device.ts'
-import { qemuProcessSpec } from './machine-spec.ts'
+import { monitorOf, qemuProcessSpec } from './machine-spec.ts'
 import type { Accelerator } from './qemu-command.ts'
 import { QemuMachine } from './qemu-machine.ts'
+import { QmpClient } from './qmp-client.ts'
+import { SavableQemuMachine } from './savable-machine.ts'
+import { QemuSnapshots } from './snapshots.ts'
+import { settleDisk } from './settle-disk.ts'
+import { hostCpu } from './host-cpu.ts'
+import { PACK_MEMORY_BYTES, qemuPackSpec } from './pack-vm.ts'
 import { qemuTool, type QemuTool } from './tool.ts'
 
 export interface QemuOptions extends VmOptions {
@@ -31,16 +48,30 @@ export interface QemuOptions extends VmOptions {
   readonly qemu?: string
   /** Path of bubblewrap. Default: found in the system's program folders. */
   readonly bwrap?: string
+  /** Path of the program `cove-layers`. Without it there are no memory snapshots, and no disk can be read. */
+  readonly layersProgram?: string
 }
 
-export type QemuDriver = Driver & KeepsDisks
+export type QemuDriver = Driver & KeepsDisks & KeepsSnapshots
+
+const MiB = 1024 * 1024
+const ANSWER_MS = 10_000
+const ENTROPY_BYTES = 32
+const PACK_LIMITS: Limits = {
+  memoryBytes: { value: PACK_MEMORY_BYTES + 64 * MiB, required: false },
+  cpus: { value: 1, required: false },
+}
 
 /** Virtual machines by QEMU: at native speed where KVM really runs one, else by software emulation, and it says which. */
 export function createQemuDriver(options: QemuOptions): QemuDriver {
   return new QemuVmDriver(options, qemuTool(options))
 }
 
-class QemuVmDriver extends VmDriver {
+class QemuVmDriver extends VmDriver implements KeepsSnapshots {
+  protected override readonly startsFromSnapshots = true
+  readonly #snapshots: QemuSnapshots | undefined
+  readonly #random: Random
+  #cpu = ''
   readonly #qemu: QemuOptions
   readonly #tool: QemuTool
   readonly #proving = new AsyncLocalStorage<Accelerator>()
@@ -55,6 +86,17 @@ class QemuVmDriver extends VmDriver {
     super(options, tool)
     this.#qemu = options
     this.#tool = tool
+    this.#random = options.random ?? systemRandom
+    const { layersProgram, stateDir } = options
+    this.#snapshots =
+      layersProgram === undefined
+        ? undefined
+        : new QemuSnapshots({
+            stateDir,
+            layersProgram,
+            records: () => this.#openSnapshots(),
+            goOn: (record) => this.#goOn(record),
+          })
   }
 
   override async fingerprint(signal: AbortSignal): Promise<Fingerprint> {
@@ -77,6 +119,18 @@ class QemuVmDriver extends VmDriver {
       if (accelerator === 'kvm') await writeFile(this.#noKvm(), await noKvmKey()).catch(() => undefined)
     }
     return fingerprint
+  }
+
+  async emulates(): Promise<boolean> {
+    return !(await this.#candidates()).includes('kvm')
+  }
+
+  /** What a kernel has not written yet to a disk that is kept must not be lost. */
+  override async destroy(id: MachineId): Promise<void> {
+    const { prepared } = await this.opened()
+    const process = await this.#qemu.launcher.get(recordOf(prepared, id))
+    await settleDisk({ prepared, driver: this.name }, id, process).catch(() => undefined)
+    await super.destroy(id)
   }
 
   protected override proofFacts(): ProofFacts {
@@ -106,11 +160,20 @@ class QemuVmDriver extends VmDriver {
         throw new CoveError('isolation-unavailable', fingerprint.reason, {}, { fix: fingerprint.fix })
       }
     }
-    return super.lowerOf(id, spec, disk, context)
+    if (this.#cpu === '') this.#cpu = await hostCpu()
+    const lower = await super.lowerOf(id, spec, disk, context)
+    if (spec.from.kind !== 'snapshot') return lower
+    const from = { ...lower, spec: { ...lower.spec, from: spec.from.root } }
+    // A disk that has gone on without its memory is one to start from anew.
+    if (disk.kind !== 'absent' || lower.note.vm === undefined) return from
+    const snapshots = this.#savedMachines()
+    const { makeImage } = await snapshots.take(spec.from.id, id, lower.note.vm, spec.limits, context.signal)
+    return { ...from, note: { ...lower.note, snapshot: spec.from.id }, makeImage }
   }
 
-  protected override vmFacts(): { readonly accelerator: Accelerator; readonly monitor: string } {
-    return { accelerator: this.#using(), monitor: this.#version }
+  protected override vmFacts(): Pick<VmNote, 'accelerator' | 'monitor' | 'cpu'> {
+    const accelerator = this.#using()
+    return { accelerator, monitor: this.#version, cpu: accelerator === 'tcg' ? 'max' : this.#cpu }
   }
 
   /** More than one make an emulated machine slower: they take turns. */
@@ -127,11 +190,92 @@ class QemuVmDriver extends VmDriver {
       accelerator: this.#using(),
       kvmDevice: this.#kvmDevice,
       tscKhz: this.#tscKhz,
+      saved: this.#snapshots?.groundOf(request.id)?.memory,
     })
   }
 
   protected override machineOf(of: MachineOf, parts: LaunchedMachineParts): Machine {
-    return new QemuMachine(of, parts)
+    const { layersProgram } = this.#qemu
+    const snapshots = this.#snapshots
+    if (snapshots === undefined || layersProgram === undefined) return new QemuMachine(of, parts)
+    return new SavableQemuMachine(of, parts, {
+      layersProgram,
+      store: () => snapshots.store(),
+      packDisk: (image, context) => this.#packDisk(layersProgram, of, image, context),
+    })
+  }
+
+  /** What goes on from a memory must not take itself for the one that was saved. */
+  protected override async started(machine: Machine, context: CreateContext): Promise<void> {
+    await super.started(machine, context)
+    const ground = this.#snapshots?.groundOf(machine.id)
+    if (ground === undefined || !(machine instanceof SavableQemuMachine)) return
+    context.progress('giving the machine its identity')
+    await machine.becomeAnother(this.#random.bytes(ENTROPY_BYTES), context.signal)
+    this.#snapshots?.made(machine.id)
+  }
+
+  protected override async released(id: MachineId): Promise<void> {
+    await super.released(id)
+    await this.#snapshots?.release(id)
+  }
+
+  override async *recover(): AsyncIterable<Recovered> {
+    await this.#snapshots?.store()
+    yield* super.recover()
+  }
+
+  async listSnapshots(): Promise<readonly SnapshotId[]> {
+    return (await this.#snapshots?.store())?.list() ?? []
+  }
+
+  async removeSnapshot(id: SnapshotId): Promise<void> {
+    await (await this.#snapshots?.store())?.remove(id)
+  }
+
+  override async close(): Promise<void> {
+    await super.close()
+    await this.#snapshots?.[Symbol.asyncDispose]()
+  }
+
+  #savedMachines(): QemuSnapshots {
+    if (this.#snapshots !== undefined) return this.#snapshots
+    throw new CoveError('unsupported', 'the program for layers is not there', {}, { fix: 'Run `cove setup`.' })
+  }
+
+  async #packDisk(layersProgram: string, { note }: MachineOf, image: string, context: CreateContext): Promise<Packed> {
+    const { prepared, ranges } = await this.opened()
+    const { launcher } = this.#qemu
+    const [system, program] = [await this.system(context.signal), prepared.tool.program]
+    if (system === undefined || program === undefined) {
+      throw new CoveError('isolation-unavailable', NO_KERNEL.reason, {}, { fix: NO_KERNEL.fix })
+    }
+    const base = note.slot === undefined ? undefined : ranges.baseOf(note.slot)
+    const spec = qemuPackSpec({
+      prepared,
+      program,
+      bwrap: this.#tool.bwrap(),
+      system,
+      accelerator: this.#using(),
+      kvmDevice: this.#kvmDevice,
+      tscKhz: this.#tscKhz,
+      base,
+      cgroups: ({ id }) => machineCgroups(prepared, id, { limits: PACK_LIMITS }),
+    })
+    return await packDisk({ launcher, random: this.#random, layersProgram, prepared, base }, image, spec, context)
+  }
+
+  async #openSnapshots(): Promise<readonly LaunchedRecord[]> {
+    const { prepared } = await this.opened()
+    await removePacks(prepared)
+    return await launchedRecords(this.#qemu.launcher, this.name, this.#tool.recordPrefix, this.#qemu.log ?? silentLog)
+  }
+
+  async #goOn({ note }: LaunchedRecord): Promise<void> {
+    const { prepared } = await this.opened()
+    const signal = AbortSignal.timeout(ANSWER_MS)
+    await using client = await QmpClient.open(await connectSocket(monitorOf(prepared, note.machine), signal), signal)
+    await client.execute('cont', {}, signal)
   }
 
   #using(): Accelerator {

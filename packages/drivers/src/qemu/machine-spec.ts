@@ -10,7 +10,7 @@ import { bootConfig } from '../microvm/boot-config.ts'
 import { confined, PIPES } from '../microvm/confinement.ts'
 import { kernelCommandLine } from '../microvm/kernel-command-line.ts'
 import type { VmPlan } from '../microvm/vm-driver.ts'
-import { qemuArgv, type Accelerator, type RamBacking } from './qemu-command.ts'
+import { qemuArgv, type Accelerator } from './qemu-command.ts'
 
 export interface QemuRequest extends MachineRequest, VmPlan {
   readonly bwrap: string
@@ -19,20 +19,23 @@ export interface QemuRequest extends MachineRequest, VmPlan {
   readonly kvmDevice?: string | undefined
   readonly tscKhz: number | undefined
   /** What it goes on from; absent: it starts. */
-  readonly saved?: SavedMemory
+  readonly saved?: SavedMemory | undefined
 }
 
-/** Memory and state of a saved machine, by what QEMU sees. */
+/** Of a saved machine, by what the launcher opens. */
 export interface SavedMemory {
-  readonly ram: RamBacking
-  readonly incoming: string
-  /** More files of the host that it sees, directly in its root. */
-  readonly files: readonly { readonly name: string; readonly source: string; readonly readOnly: boolean }[]
+  /** A file in memory that nobody can change: QEMU opens its file for writing, and maps it for itself. */
+  readonly ram: string
+  readonly state: string
 }
 
 const MONITOR_FD = 3
 const CONTROL_FD = 4
 const ROOT_FD = 5
+const STATE_FD = 6
+const RAM_FD = 7
+/** Where QEMU writes its state, as it sees it. */
+export const STATE = `/${PIPES}/state`
 /** Nothing outside answers there: the rules deny it, so that nothing real hides behind it. */
 const SUBNET = {
   network: '198.19.254.0/24',
@@ -50,8 +53,6 @@ export const pipesOf = (qemuPid: number): FifoPaths => ({
 })
 export const monitorOf = ({ folders }: Prepared, id: MachineId): string => join(folders.machines, id, 'q')
 export const controlOf = ({ folders }: Prepared, id: MachineId): string => join(folders.machines, id, 'c')
-/** A folder of the host that QEMU sees as `/vm`, and cannot write to: sockets that it is to connect to belong there. */
-export const meetingPlaceOf = ({ folders }: Prepared, id: MachineId): string => join(folders.machines, id, 'v')
 
 /** Of its own for every machine; the bit that says so is set. */
 export function macOf(id: MachineId): string {
@@ -87,7 +88,7 @@ export function qemuProcessSpec(request: QemuRequest): HostProcessSpec {
     acpi: system.acpi,
     memoryBytes: request.memoryBytes,
     cpus: request.cpus,
-    ram: saved?.ram ?? 'shared',
+    ram: saved === undefined ? 'shared' : { private: `/proc/self/fd/${RAM_FD}` },
     kernel: '/kernel',
     initrd: '/initrd',
     append: kernelCommandLine({ emulated: accelerator === 'tcg', tscKhz: request.tscKhz }),
@@ -100,7 +101,7 @@ export function qemuProcessSpec(request: QemuRequest): HostProcessSpec {
     controlFd: CONTROL_FD,
     ...(network === undefined ? {} : { net: { mac, subnet: SUBNET } }),
     volumes: volumes.map(({ tag, name, readOnly }) => ({ tag, path: `/${name}`, readOnly })),
-    ...(saved === undefined ? {} : { incoming: saved.incoming }),
+    ...(saved === undefined ? {} : { incoming: `fd:${STATE_FD}` }),
   })
   const mapped = base !== undefined
   return {
@@ -113,8 +114,6 @@ export function qemuProcessSpec(request: QemuRequest): HostProcessSpec {
         { name: 'kernel', source: system.kernel, readOnly: true },
         { name: 'initrd', source: system.initrd, readOnly: true },
         { name: 'disk', source: writable.image, readOnly: false },
-        { name: 'vm', source: meetingPlaceOf(prepared, id), readOnly: false },
-        ...(saved?.files ?? []),
       ],
       volumes,
       texts: [
@@ -131,15 +130,20 @@ export function qemuProcessSpec(request: QemuRequest): HostProcessSpec {
     owner: 'durable',
     note: request.note,
     stdio: 'held',
-    folders: [
-      { path: folder, mode: 0o700 },
-      { path: meetingPlaceOf(prepared, id), mode: 0o711 },
-    ],
+    folders: [{ path: folder, mode: 0o700 }],
     listen: [
       { fd: MONITOR_FD, path: monitorOf(prepared, id), mode: 0o600 },
       { fd: CONTROL_FD, path: controlOf(prepared, id), mode: 0o600 },
     ],
-    files: [{ fd: ROOT_FD, path: request.rootFile, write: false }],
+    files: [
+      { fd: ROOT_FD, path: request.rootFile, write: false },
+      ...(saved === undefined
+        ? []
+        : [
+            { fd: STATE_FD, path: saved.state, write: false },
+            { fd: RAM_FD, path: saved.ram, write: true },
+          ]),
+    ],
     cgroups: cgroups.cgroups,
     ...(request.network === undefined ? {} : { networkOf: request.network.record }),
     userNamespace: mapped ? { kind: 'range', base, count: RANGE_SIZE } : { kind: 'self', uid: 0, gid: 0 },

@@ -62,41 +62,15 @@ export const OWN_DEVICES = 6
  * goes at their other sides; the console goes to stdout; nothing else leads out but the sockets that it is given.
  */
 export function qemuArgv(command: QemuCommand): readonly string[] {
-  const { memoryBytes, accelerator, volumes } = command
-  const mib = Math.floor(memoryBytes / 2 ** 20)
+  const { volumes, incoming } = command
   const devices = OWN_DEVICES + volumes.length + (command.net === undefined ? 0 : 1)
-  const many = devices > FEW_DEVICES
+  const options = `${devices > FEW_DEVICES ? ',ioapic2=on' : ''}${incoming === undefined ? '' : ',suppress-vmdesc=on'}`
   const words = [
     ...WITH_PIPES,
     command.pipes,
-    command.program,
-    '-nodefaults',
-    '-no-user-config',
-    '-no-reboot',
-    '-display',
-    'none',
-    '-M',
-    `microvm,acpi=${onOff(command.acpi)},memory-backend=${RAM_ID}${many ? ',ioapic2=on' : ''}`,
-    '-accel',
-    accelerator === 'tcg' ? `tcg,tb-size=${TRANSLATIONS_MIB}` : 'kvm',
-    '-cpu',
-    accelerator === 'tcg' ? 'max' : 'host',
+    ...common(command, command.ram, options),
     '-smp',
     `${command.cpus}`,
-    '-m',
-    `${mib}`,
-    '-object',
-    ramObject(command.ram, mib),
-    '-sandbox',
-    'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
-    '-global',
-    'virtio-mmio.force-legacy=false',
-    '-kernel',
-    command.kernel,
-    '-initrd',
-    command.initrd,
-    '-append',
-    command.append,
     ...channels(command),
     ...command.disks.flatMap(disk),
     '-object',
@@ -108,8 +82,68 @@ export function qemuArgv(command: QemuCommand): readonly string[] {
     ...(command.net === undefined ? [] : network(command.net)),
     ...volumes.flatMap(volume),
   ]
-  return command.incoming === undefined ? words : [...words, '-incoming', command.incoming]
+  return incoming === undefined ? words : [...words, ...DEVICES_ONLY, '-incoming', incoming]
 }
+
+type PackCommand = Pick<
+  QemuCommand,
+  'program' | 'accelerator' | 'acpi' | 'memoryBytes' | 'kernel' | 'initrd' | 'append' | 'disks'
+> & {
+  /** Listening unix socket: the machine starts when somebody has connected. */
+  readonly packFd: number
+}
+
+/** The command line for a machine that streams what is on a disk, and ends. */
+export function qemuPackArgv(command: PackCommand): readonly string[] {
+  return [
+    ...common(command, 'shared', ''),
+    ...console(),
+    '-chardev',
+    `socket,id=pack,fd=${command.packFd},server=on,wait=on`,
+    '-device',
+    'virtio-serial-device,max_ports=2',
+    '-device',
+    'virtserialport,chardev=pack,name=cove.pack',
+    ...command.disks.flatMap(disk),
+  ]
+}
+
+/** What all machines have. */
+function common(command: Omit<PackCommand, 'disks' | 'packFd'>, ram: RamBacking, options: string): readonly string[] {
+  const { accelerator } = command
+  const mib = Math.floor(command.memoryBytes / 2 ** 20)
+  return [
+    command.program,
+    '-nodefaults',
+    '-no-user-config',
+    '-no-reboot',
+    '-display',
+    'none',
+    '-M',
+    `microvm,acpi=${onOff(command.acpi)},memory-backend=${RAM_ID}${options}`,
+    '-accel',
+    accelerator === 'tcg' ? `tcg,tb-size=${TRANSLATIONS_MIB}` : 'kvm',
+    '-cpu',
+    accelerator === 'tcg' ? 'max' : 'host',
+    '-m',
+    `${mib}`,
+    '-object',
+    ramObject(ram, mib),
+    '-sandbox',
+    'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
+    '-global',
+    'virtio-mmio.force-legacy=false',
+    '-kernel',
+    command.kernel,
+    '-initrd',
+    command.initrd,
+    '-append',
+    command.append,
+  ]
+}
+
+/** What is saved has neither memory nor a description: it begins with the devices. */
+const DEVICES_ONLY = ['-global', 'migration.send-configuration=off'] as const
 
 const onOff = (on: boolean): string => (on ? 'on' : 'off')
 
@@ -119,12 +153,13 @@ function ramObject(ram: RamBacking, mib: number): string {
     : `memory-backend-file,id=${RAM_ID},size=${mib}M,mem-path=${value(ram.private)},share=off`
 }
 
+function console(): readonly string[] {
+  return ['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console']
+}
+
 function channels({ monitorFd, controlFd, pipes }: QemuCommand): readonly string[] {
   return [
-    '-chardev',
-    'stdio,id=console,signal=off',
-    '-serial',
-    'chardev:console',
+    ...console(),
     '-chardev',
     `socket,id=monitor,fd=${monitorFd},server=on,wait=off`,
     '-mon',

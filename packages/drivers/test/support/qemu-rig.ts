@@ -40,13 +40,21 @@ export async function openQemuRig(options: Partial<QemuOptions> = {}): Promise<H
   const rig = await openHostRig({
     prefix: 'qemu-',
     agent: 'child',
-    open: (parts) => createQemuDriver({ ...parts, guestSystems: testGuestSystems, ...options }),
+    open: (parts) =>
+      createQemuDriver({
+        ...parts,
+        guestSystems: testGuestSystems,
+        layersProgram: vmProgram('cove-layers'),
+        ...options,
+      }),
     traits: {
       users: ['root', 'user'],
       enforces: ['memoryBytes', 'cpus', 'diskBytes'],
       ownFiles: true,
       pausable: true,
       internet: hasInternet,
+      savesMemory: true,
+      readsDisk: true,
       volumes: system?.has.ninep === true,
       resizable: 'cpus',
       ownKernel: true,

@@ -44,6 +44,7 @@ export const MAX_SAMPLES = 64
  */
 export async function copyFile(program: string, request: CopyFileRequest): Promise<CopiedFile> {
   const { from, into, process, follow = false, signal } = request
+  if (signal?.aborted === true) throw CoveError.from(signal.reason, 'cancelled')
   const args = ['file', '--from', from, '--into', into, ...(follow ? ['--follow'] : [])]
   const whose = process === undefined ? [] : ['--process', String(process)]
   const line = await runLayersProgram(program, [...args, ...whose], signal)
