@@ -11,6 +11,7 @@ const run = promisify(execFile)
 const CONTAINERD = '/usr/bin/containerd'
 const START_MS = 30_000
 const LOOK_MS = 20
+const END_MS = 20_000
 
 /** Not needed for containers by themselves. */
 const DISABLED = [
@@ -103,17 +104,32 @@ export class TestContainerd implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill()
     // Each shim with its container: they belong to this containerd alone, which its socket in their words says.
-    for (const pid of this.shims()) {
-      for (const child of childrenOf(pid)) end(child)
-      // Where it listens is beside nothing of ours, and stays when it is killed.
-      const socket = readText(`/proc/${pid}/cwd/address`)
-        .replace(/^unix:\/\//, '')
-        .trim()
-      end(pid)
-      if (socket !== '') rmSync(socket, { force: true })
+    // Again until there is none: one that is just being started, and runc, which works for one, name the folder too.
+    for (const deadline = performance.now() + END_MS; ;) {
+      const left = this.#left()
+      if (left.length === 0) break
+      if (performance.now() > deadline) throw new Error(`processes of a containerd cannot be ended: ${left.join(', ')}`)
+      for (const pid of left) {
+        for (const child of childrenOf(pid)) end(child)
+        // Where a shim listens is beside nothing of ours, and stays when it is killed.
+        const socket = readText(`/proc/${pid}/cwd/address`)
+          .replace(/^unix:\/\//, '')
+          .trim()
+        end(pid)
+        if (socket !== '') rmSync(socket, { force: true })
+      }
+      await delay(LOOK_MS)
     }
     for (const target of this.mounts().toReversed()) await run('umount', ['--lazy', target]).catch(() => undefined)
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+  }
+
+  /** What runs with a path in the folder among its words. */
+  #left(): readonly number[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && readText(`/proc/${name}/cmdline`).includes(`${this.folder}/`))
+      .map(Number)
+      .filter((pid) => pid !== process.pid)
   }
 
   async #untilReady(): Promise<void> {
