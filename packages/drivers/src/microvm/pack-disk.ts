@@ -42,7 +42,7 @@ const MOST_MS = 30 * 60 * 1000
 const END_MS = 10_000
 const RECORD = 'pack-'
 
-const copiesOf = ({ folders }: Prepared): string => join(dirname(folders.scratch), 'packs')
+const copiesOf = ({ folders }: Prepared): string => join(dirname(folders.scratch), 'pack-disks')
 const socketsOf = ({ folders }: Prepared): string => join(dirname(folders.machines), 'packs')
 
 /** Removes what a dead daemon has left. */
@@ -71,7 +71,7 @@ export async function packDisk(
     await Promise.all([removeTree(copies), removeTree(folder)])
   })
   progress('copying the disk')
-  for (const path of new Set([dirname(folder), copies])) await mkdir(path, { recursive: true, mode: 0o700 })
+  for (const path of [dirname(folder), copies]) await mkdir(path, { recursive: true, mode: 0o700 })
   await copyFile(layersProgram, { from: image, into: place.disk, signal })
   if (base !== undefined) await chown(place.disk, base, base)
   progress('reading the disk')
