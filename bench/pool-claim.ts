@@ -2,7 +2,7 @@ import { Api } from './lib/api.ts'
 import { missingFor, openEngineHouse, type EngineHouse } from './lib/engines.ts'
 import { quantile, round, type Benchmark } from './lib/result.ts'
 
-const DRIVERS = ['bubblewrap', 'crun', 'runc', 'gvisor', 'docker', 'containerd'] as const
+const DRIVERS = ['bubblewrap', 'crun', 'runc', 'gvisor', 'docker', 'containerd', 'qemu'] as const
 const READY = 4
 
 /** A sandbox out of a warm pool, to its first command's result over the HTTP API, for every driver that is here. */

@@ -6,6 +6,7 @@ import { missingForDockerd, TestDockerd } from '@cove/docker-engine/testing'
 import { buildTemplate } from './build-template.ts'
 import { startDaemon, type Daemon } from './daemon.ts'
 import { findRuntime, smallRoot, type Runtime } from './raw-container.ts'
+import { missingForVms } from './raw-vm.ts'
 
 /** A daemon with one driver, with the engine that it needs, and a template that the driver takes. */
 export interface EngineHouse extends AsyncDisposable {
@@ -21,6 +22,7 @@ const RUNTIMES: Readonly<Record<string, Runtime>> = { crun: 'crun', runc: 'runc'
 export async function missingFor(driver: string): Promise<string | undefined> {
   if (driver === 'docker') return missingForDockerd()
   if (driver === 'containerd') return missingForContainerd()
+  if (driver === 'qemu') return missingForVms()
   const runtime = RUNTIMES[driver]
   return runtime === undefined || (await findRuntime(runtime)) !== undefined ? undefined : `${runtime} is not installed`
 }
