@@ -19,6 +19,8 @@ pub struct Disks {
     pub root: Option<String>,
     /// Path of what can be written.
     pub writable: Option<String>,
+    /// A disk that is closed forgets what was read of it, which takes time and is read again when it is mounted.
+    _open: Vec<OwnedFd>,
 }
 
 /// Waits for the one with the configuration.
@@ -43,14 +45,15 @@ fn look() -> Result<Disks> {
         };
         if !block::is_read_only(disk.as_raw_fd()).tried("look at a disk")? {
             disks.writable.get_or_insert(path);
-            continue;
-        }
-        let text = read_config(&disk)?;
-        if text.is_empty() {
-            disks.root.get_or_insert(path);
         } else {
-            disks.config = text;
+            let text = read_config(&disk)?;
+            if text.is_empty() {
+                disks.root.get_or_insert(path);
+            } else {
+                disks.config = text;
+            }
         }
+        disks._open.push(disk);
     }
     Ok(disks)
 }

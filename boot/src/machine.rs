@@ -32,12 +32,19 @@ impl Machine {
     /// Everything up to the started agent.
     pub fn prepare(config: config::Machine, disks: &Disks, trace: &mut Trace) -> Result<Machine> {
         sys::set_hostname(config.hostname.as_bytes()).tried("set the host name")?;
-        mount_root(&config, disks)?;
+        // Each waits for the kernel now and then, and lets the other go on meanwhile.
+        let (limited, mounted) = std::thread::scope(|scope| {
+            let limits = scope.spawn(|| {
+                let workload = cgroup::make(config.processes)?;
+                network::set_up(config.net.as_ref())?;
+                Ok(workload)
+            });
+            let mounted = mount_root(&config, disks);
+            (limits.join(), mounted)
+        });
+        mounted?;
+        let workload = limited.unwrap_or_else(|_| Err(Failure::new("a thread ended")))?;
         trace.mark("root");
-        let workload = cgroup::make(config.processes)?;
-        trace.mark("cgroup");
-        network::set_up(config.net.as_ref())?;
-        trace.mark("network");
         let children = process::ended_children().tried("hear of ended processes")?;
         let control = Control::open(config.control)?;
         let Started { agent } = agent::start(&config, workload, trace)?;
