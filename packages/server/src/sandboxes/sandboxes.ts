@@ -108,6 +108,8 @@ export class Sandboxes {
   async stats(scope: Scope, ref: string): Promise<MachineStats> {
     const sandbox = await this.get(scope, ref)
     this.#checkAlive(ref, sandbox)
+    const { state, pausedTo } = sandbox.status
+    if (state === 'paused' && pausedTo === 'disk') return { memoryBytes: 0, processes: 0 }
     return this.#core.node.stats(sandbox.spec.id, sandbox.status.incarnation)
   }
 

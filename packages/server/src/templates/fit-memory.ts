@@ -25,8 +25,7 @@ function whyNot(
   return `it was saved with the network ${network.kind}, and with what that may reach`
 }
 
-function sameNetwork(one: Network, other: Network): boolean {
-  const text = (network: Network): string =>
-    JSON.stringify(network.kind === 'none' ? [] : ['internet', ...network.allow.toSorted()])
-  return text(one) === text(other)
-}
+const sameNetwork = (one: Network, other: Network): boolean => textOf(one) === textOf(other)
+
+const textOf = (network: Network): string =>
+  JSON.stringify(network.kind === 'none' ? [] : ['internet', ...network.allow.toSorted()])

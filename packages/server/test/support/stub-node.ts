@@ -43,7 +43,7 @@ export class StubNode implements NodeClient {
 
   async drivers(_signal?: AbortSignal): Promise<readonly DriverReport[]> {
     const fingerprint = { proven: true, native: true, details: { version: '1' }, enforces: ['memoryBytes'] } as const
-    return [{ name: 'stub', isolation: 'namespace', chosen: true, fingerprint }]
+    return [{ name: 'stub', isolation: 'namespace', savesMemory: true, chosen: true, fingerprint }]
   }
 
   diagnose(): Promise<readonly DriverReport[]> {
