@@ -53,6 +53,7 @@ export function makeDrivers(settings: DriverSettings, place: DriverPlace): reado
       createQemuDriver({
         ...launched('qemu', 'q'),
         guestSystems,
+        layersProgram,
         imageFile: (image, signal) => images.file(image, 'erofs', signal),
       }),
     gvisor: () => createGvisorDriver({ ...launched('gvisor', 'g'), layersProgram }),
