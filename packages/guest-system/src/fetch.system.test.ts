@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { IMAGE_PACKAGE, installKernel, MODULES } from '../test/support/fake-distribution.ts'
@@ -171,6 +171,19 @@ describe('the files that a kernel boots with', () => {
     expect(await house.open().current(signal)).toEqual(second)
     expect(readFileSync(second?.initrd ?? '', 'latin1')).toContain('a later version')
     expect(house.leftovers()).toEqual([])
+  })
+
+  it('may be read by the users that VMs run as, whoever has made them', async () => {
+    house.distribution.publishImage('1')
+    const systems = house.open()
+    const mask = process.umask(0o077)
+    try {
+      await systems.fetch({ signal })
+      const { kernel = '', initrd = '', packInitrd = '' } = (await systems.current(signal)) ?? {}
+      for (const path of [kernel, initrd, packInitrd]) expect(statSync(path).mode & 0o777).toBe(0o644)
+    } finally {
+      process.umask(mask)
+    }
   })
 
   it('are told to be missing a program', async () => {

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { access, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { access, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CoveError } from '@cove/domain'
 import { digestOf } from '../store/digest.ts'
 import { folderError, hasCode, type StoredKernel } from '../store/kernel-store.ts'
 import { makeFolder } from '../store/make-folder.ts'
+import { writeNewFile } from '../store/write-file.ts'
 import { writeCpio, type CpioEntry } from './cpio.ts'
 
 /** Paths of the programs that go into an initramfs. */
@@ -50,8 +51,8 @@ export async function compose(root: string, kernel: StoredKernel, programs: Boot
   const scratch = join(parent, `.${randomUUID()}`)
   try {
     await makeFolder(scratch)
-    await writeFile(join(scratch, INITRD), machine, { mode: 0o644 })
-    await writeFile(join(scratch, PACK_INITRD), pack, { mode: 0o644 })
+    await writeNewFile(join(scratch, INITRD), machine)
+    await writeNewFile(join(scratch, PACK_INITRD), pack)
     // What another process has made meanwhile is the same.
     await rename(scratch, folder).catch(async (error: unknown) => {
       if (!hasCode(error, 'ENOTEMPTY') && !hasCode(error, 'EEXIST')) throw error

@@ -33,7 +33,7 @@ const TARGETS: Readonly<Record<string, { readonly arch: string; readonly target:
 }
 
 /** Steps that a build prints, as counted of one; only a measure for how far it is. */
-const USUAL_STEPS = 2_000
+const USUAL_STEPS = 1_700
 
 interface BuildParts {
   readonly apt: Apt | undefined

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CoveError } from '@cove/domain'
 import type { KernelInfo } from '../kernel-info.ts'
 import { digestOf } from './digest.ts'
 import { makeFolder } from './make-folder.ts'
+import { writeNewFile } from './write-file.ts'
 import { manifestText, parseManifest, type Manifest } from './manifest.ts'
 
 const MANIFEST = 'manifest.json'
@@ -65,9 +66,9 @@ export class KernelStore {
     const made = join(this.#kernels, `.${randomUUID()}`)
     try {
       await makeFolder(made)
-      await writeDurably(join(made, stored.image.name), image)
-      for (const { name, content } of modules) await writeDurably(join(made, `${name}.ko`), content)
-      await writeDurably(join(made, MANIFEST), manifestText(manifest))
+      await writeNewFile(join(made, stored.image.name), image)
+      for (const { name, content } of modules) await writeNewFile(join(made, `${name}.ko`), content)
+      await writeNewFile(join(made, MANIFEST), manifestText(manifest))
       await this.#replace(made, id)
     } catch (error) {
       throw folderError(error, this.#root)
@@ -155,12 +156,6 @@ function infoOf(id: string, manifest: Manifest | undefined, damaged: boolean, cu
 }
 
 const factsOf = (name: string, content: Buffer) => ({ name, digest: digestOf(content), bytes: content.length })
-
-async function writeDurably(path: string, content: Uint8Array | string): Promise<void> {
-  await writeFile(path, content, { mode: 0o644 })
-  await using file = await open(path)
-  await file.sync()
-}
 
 export const hasCode = (error: unknown, code: string): boolean =>
   error instanceof Error && 'code' in error && error.code === code
