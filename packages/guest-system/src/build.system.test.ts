@@ -153,6 +153,20 @@ describe.skipIf(noHeaders.length > 0)('a build', () => {
     expect(house.leftovers()).toEqual([])
   })
 
+  it('need not be waited for', async () => {
+    house.distribution.publishSource('1', 'goes-on')
+    const cancel = new AbortController()
+    const started = Promise.withResolvers<void>()
+    const first = house.open().build({ signal: cancel.signal, log: () => started.resolve() })
+    await Promise.race([started.promise, first])
+    const impatient = new AbortController()
+    const second = house.open().fetch({ signal: impatient.signal, progress: () => impatient.abort() })
+    await expect(second).rejects.toMatchObject({ code: 'cancelled' })
+    cancel.abort()
+    await expect(first).rejects.toMatchObject({ code: 'cancelled' })
+    expect(house.leftovers()).toEqual([])
+  })
+
   it('that is killed hinders nobody, and the next one tidies up', async () => {
     house.distribution.publishSource('1', 'goes-on')
     const program = fileURLToPath(new URL('../test/support/build-apart.ts', import.meta.url))

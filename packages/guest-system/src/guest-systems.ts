@@ -109,11 +109,11 @@ export function openKernels(options: KernelOptions): Kernels {
       try {
         await mkdir(scratch, { mode: 0o700 })
         return await infoOf(await store.keep({ ...(await follow(scratch)), recipe }))
-      } catch (error) {
-        throw CoveError.from(error, 'io-error')
       } finally {
         await rm(scratch, { recursive: true, force: true, maxRetries: 5 })
       }
+    }).catch((error: unknown) => {
+      throw CoveError.from(error, 'io-error')
     })
   }
 

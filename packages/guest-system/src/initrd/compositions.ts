@@ -65,6 +65,8 @@ async function stampOf(path: string): Promise<string> {
 
 async function checkDigest(path: string, digest: string): Promise<void> {
   const hash = createHash('sha256')
-  await pipeline(createReadStream(path), hash)
+  await pipeline(createReadStream(path), hash).catch((cause: unknown) => {
+    throw new CoveError('kernel-invalid', 'the image of the kernel cannot be read', {}, { cause })
+  })
   if (hash.digest('hex') !== digest) throw new CoveError('kernel-invalid', 'the image of the kernel is damaged')
 }
