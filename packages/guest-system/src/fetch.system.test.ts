@@ -30,7 +30,12 @@ describe("the distribution's kernel", () => {
       current: true,
       damaged: false,
     })
-    expect(steps).toEqual([`fetching ${IMAGE_PACKAGE} 6.1.9-1`, 'unpacking the kernel', 'choosing modules'])
+    expect(steps).toEqual([
+      `fetching ${IMAGE_PACKAGE} 6.1.9-1`,
+      'unpacking the kernel',
+      'choosing modules',
+      'tidying up',
+    ])
     expect(await systems.list()).toEqual([info])
     expect(house.leftovers()).toEqual([])
 

@@ -110,6 +110,7 @@ export function openKernels(options: KernelOptions): Kernels {
         await mkdir(scratch, { mode: 0o700 })
         return await infoOf(await store.keep({ ...(await follow(scratch)), recipe }))
       } finally {
+        progress({ step: 'tidying up' })
         await rm(scratch, { recursive: true, force: true, maxRetries: 5 })
       }
     }).catch((error: unknown) => {

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { CoveError } from '@cove/domain'
@@ -128,8 +128,6 @@ async function compile(
   if (machine === 'x86_64') await runTool({ program: tools.strip, args: ['--strip-all', built], cwd: tree, signal })
   const image = await readFile(built)
   checkKernelImage(image, machine)
-  progress({ step: 'tidying up' })
-  await rm(tree, { recursive: true, force: true })
   const has = { ninep: true, virtiofs: true, vsock: true, smp: config.includes('CONFIG_SMP=y') }
   return { origin: 'built', version, machine, source, recipe: '', acpi: false, has, image, modules: [] }
 }
