@@ -1,4 +1,4 @@
-import { CoveError, type Clock, type Log, type PoolReport, type PoolSpec } from '@cove/domain'
+import { CoveError, satisfies, type Clock, type Log, type PoolReport, type PoolSpec } from '@cove/domain'
 import type { Leftover } from '../leftovers.ts'
 import type { WarmMachine } from './warm-machine.ts'
 
@@ -17,6 +17,8 @@ export interface PoolParts {
 const AT_ONCE = 2
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 60_000
+/** A create, and the first command in what it has made. */
+const LULL_MS = 200
 /** How long a pool that was emptied holds more than its minimum ready. */
 const BUSY_MS = 60_000
 
@@ -69,8 +71,15 @@ export class Pool {
     this.#taken++
     const warm = this.#ready.shift()
     if (warm !== undefined) this.#served++
-    this.#wake.abort()
+    if (warm !== undefined && satisfies(warm.driver.isolation, 'microvm')) void this.#wakeLater()
+    else this.#wake.abort()
     return warm
+  }
+
+  /** Whoever has just taken a machine is waiting for its first answer: booting the next one takes processors from that. */
+  async #wakeLater(): Promise<void> {
+    await this.#parts.clock.sleep(LULL_MS, this.#closing.signal).catch(() => {})
+    this.#wake.abort()
   }
 
   /** What was taken turned out not to answer: it was no help. */
