@@ -1,14 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 import type { CallName } from '../../src/firecracker/api-contract.ts'
 import type { Failures, Plan } from '../../src/firecracker/testing/plan.ts'
 import { GUEST_PROGRAM } from './host-rig.ts'
 
-const programOf = (name: string): string =>
+const sourceOf = (name: string): string =>
   fileURLToPath(new URL(`../../src/firecracker/testing/${name}`, import.meta.url))
 
 /** Programs `firecracker` and `jailer` that pretend, in a folder of their own, with the failures that a story wants. */
@@ -26,25 +27,35 @@ export async function makeStandIns(): Promise<StandIns> {
   const plan: Plan = { agent: GUEST_PROGRAM, homes: join(folder, 'homes'), calls: join(folder, 'calls') }
   const planPath = join(folder, 'plan.json')
   const setFailures = (failures: Failures) => writeFile(planPath, JSON.stringify({ ...plan, failures }))
-  const script = async (name: string, program: string, more: string): Promise<string> => {
-    const path = join(folder, name)
-    await writeFile(path, `#!/bin/sh\nexec ${process.execPath} ${programOf(program)} ${more} "$@"\n`)
-    await chmod(path, 0o755)
-    return path
-  }
+  // In one piece: it is started for every machine of a story.
+  const program = join(folder, 'stand-in.mjs')
+  await build({
+    entryPoints: [sourceOf('stand-in.ts')],
+    outfile: program,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    logLevel: 'silent',
+  })
+  const firecracker = join(folder, 'firecracker')
+  await writeFile(firecracker, `#!/bin/sh\nexec ${process.execPath} ${program} --plan ${planPath} "$@"\n`)
+  await chmod(firecracker, 0o755)
+  const jailer = join(folder, 'jailer')
+  await copyFile(sourceOf('stand-in-jailer.sh'), jailer)
+  await chmod(jailer, 0o755)
   await setFailures({})
   await mkdir(plan.homes)
+  let told = 0
   return {
     folder,
-    firecracker: await script('firecracker', 'stand-in.ts', `--plan ${planPath}`),
-    jailer: await script('jailer', 'stand-in-jailer.ts', ''),
+    firecracker,
+    jailer,
     setFailures,
     calls: async () => {
       const text = await readFile(plan.calls ?? '', 'utf8').catch(() => '')
-      await rm(plan.calls ?? '', { force: true })
-      return text
-        .split('\n')
-        .filter(Boolean)
+      const lines = text.split('\n').slice(0, -1)
+      return lines
+        .slice(told, (told = lines.length))
         .map((line) => JSON.parse(line) as { call: CallName; body?: unknown })
     },
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),

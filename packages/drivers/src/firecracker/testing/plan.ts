@@ -5,7 +5,7 @@ import type { CallName } from '../api-contract.ts'
 export interface Failures {
   /** Answered with 400 and this sentence. */
   readonly refuse?: Partial<Record<CallName, string>>
-  /** The process ends by KILL before it answers. */
+  /** The process ends before it answers. */
   readonly dieAt?: CallName
   /** Half of an answer is sent, then the process ends. */
   readonly dieWithin?: CallName

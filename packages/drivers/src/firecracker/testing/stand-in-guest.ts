@@ -20,6 +20,8 @@ const MARK = 'stand-in '
 const AGENT_SOCKET = 'guest-agent'
 const CONTROL_SOCKET = 'guest-control'
 
+const SHOW_AGENT = 'mount -t tmpfs none /run && : > /run/.cove-agent && mount --bind "$1" /run/.cove-agent && exec "$@"'
+
 /** The configuration, if this drive has one. */
 export async function configOf(path: string): Promise<GuestConfig | undefined> {
   await using file = await open(path, 'r')
@@ -57,7 +59,11 @@ export class StandInGuest {
   static async boot(plan: Plan, config: GuestConfig, disk: string | undefined): Promise<StandInGuest> {
     const home = join(plan.homes, disk === undefined ? randomBytes(8).toString('hex') : await markOf(disk, plan.homes))
     await mkdir(home, { recursive: true, mode: 0o700 })
-    const agent = spawn(plan.agent, ['agent', '--listen', join(process.cwd(), AGENT_SOCKET), '--home', home], {
+    const argv = [plan.agent, 'agent', '--listen', join(process.cwd(), AGENT_SOCKET), '--home', home]
+    // In a real machine the agent is to be found there.
+    const own = process.getuid?.() === 0 ? ['/usr/bin/unshare', '--mount', '/bin/sh', '-c', SHOW_AGENT, 'sh'] : []
+    const [program = '', ...rest] = [...own, ...argv]
+    const agent = spawn(program, rest, {
       cwd: home,
       env: { PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', HOME: home },
       stdio: ['ignore', 'ignore', 'inherit'],

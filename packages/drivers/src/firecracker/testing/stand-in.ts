@@ -123,7 +123,8 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 async function fail(name: CallName | undefined, response: ServerResponse): Promise<boolean> {
   const { failures: now = {} } = await readPlan(planPath)
   if (name === undefined) return false
-  if (now.dieAt === name) process.kill(process.pid, 'SIGKILL')
+  // The first process of a namespace cannot kill itself.
+  if (now.dieAt === name) process.exit(1)
   if (now.hangAt === name) return true
   if (now.garbageAt === name) {
     response.socket?.end('\u0000\u0001 this is no HTTP\r\n\r\n')
@@ -131,7 +132,7 @@ async function fail(name: CallName | undefined, response: ServerResponse): Promi
   }
   if (now.dieWithin === name) {
     response.writeHead(200, { 'content-length': 100 })
-    response.write('{"half":', () => process.kill(process.pid, 'SIGKILL'))
+    response.write('{"half":', () => process.exit(1))
     return true
   }
   return false
