@@ -2,6 +2,7 @@ export { createBubblewrapDriver, type BubblewrapOptions } from './bubblewrap/dri
 export { createContainerdDriver } from './containerd/driver.ts'
 export type { ContainerdDriverOptions } from './containerd/options.ts'
 export { createDockerDriver, type DockerOptions } from './docker/driver.ts'
+export { createFirecrackerDriver, type FirecrackerOptions } from './firecracker/driver.ts'
 export { createGvisorDriver, type GvisorOptions } from './gvisor/driver.ts'
 export { createNativeDriver, type NativeOptions } from './native/driver.ts'
 export { createOciDriver, type OciOptions } from './oci/driver.ts'

@@ -19,7 +19,7 @@ const setting = <Value>(
 ): Setting<Value> => ({ fallback, parse, about })
 
 /** Drivers that isolate, by their names. */
-const DRIVERS = ['qemu', 'gvisor', 'crun', 'runc', 'containerd', 'docker', 'bubblewrap'] as const
+const DRIVERS = ['firecracker', 'qemu', 'gvisor', 'crun', 'runc', 'containerd', 'docker', 'bubblewrap'] as const
 
 /** Every setting of the daemon, by its name in the configuration file; `COVE_*` and `--*` are derived from it. */
 export const SETTINGS = {

@@ -1,9 +1,10 @@
 import { join } from 'node:path'
-import type { Driver, ImageStore, Log, Random } from '@cove/domain'
+import type { Driver, ImageId, ImageStore, Log, Random } from '@cove/domain'
 import {
   createBubblewrapDriver,
   createContainerdDriver,
   createDockerDriver,
+  createFirecrackerDriver,
   createGvisorDriver,
   createNativeDriver,
   createOciDriver,
@@ -48,13 +49,16 @@ export function makeDrivers(settings: DriverSettings, place: DriverPlace): reado
   const layersProgram = layersProgramBeside(guestProgram)
   const bootProgram = bootProgramBeside(guestProgram)
   const guestSystems = openGuestSystems({ folder: settings.kernelDir, bootProgram, guestProgram, layersProgram })
+  const imageFile = (image: ImageId, signal: AbortSignal) => images.file(image, 'erofs', signal)
   const makers: Readonly<Record<string, () => Driver>> = {
+    firecracker: () =>
+      createFirecrackerDriver({ ...launched('firecracker', 'f'), guestSystems, imageFile, layersProgram }),
     qemu: () =>
       createQemuDriver({
         ...launched('qemu', 'q'),
         guestSystems,
         layersProgram,
-        imageFile: (image, signal) => images.file(image, 'erofs', signal),
+        imageFile,
       }),
     gvisor: () => createGvisorDriver({ ...launched('gvisor', 'g'), layersProgram }),
     crun: () => createOciDriver({ ...launched('crun', 'c'), runtime: 'crun' }),
