@@ -38,7 +38,9 @@ async function create(command: Command, { io, client }: Context): Promise<number
   if (sandbox === undefined || interrupts.status !== undefined) return interrupts.status ?? STATUS.failure
   sandbox.keep()
   warnOfNoWall(sandbox.info, io)
-  if (quiet !== true) for (const warning of unenforced(sandbox.info.limits)) writeWarning(io, warning)
+  const { limits, message } = sandbox.info
+  const warnings = [...unenforced(limits), ...(message === undefined ? [] : [message])]
+  if (quiet !== true) for (const warning of warnings) writeWarning(io, warning)
   const format = outputFormat(command)
   if (format !== 'table') await writeData(io, format, sandbox.info)
   else io.stdout.write(quiet === true || io.stdout.isTTY !== true ? `${sandbox.id}\n` : sandboxDetails(sandbox.info))

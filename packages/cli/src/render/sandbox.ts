@@ -21,6 +21,11 @@ function stateText({ state, endReason, pausedToDisk }: SandboxInfo): string {
   return endReason === undefined || endReason === 'deleted' ? state : `${state} (${endReason})`
 }
 
+function madeText({ pooled, restored }: SandboxInfo): string | undefined {
+  const ways = [...(pooled ? ['ahead, for a pool'] : []), ...(restored ? ['from a saved memory'] : [])]
+  return ways.length === 0 ? undefined : ways.join(', ')
+}
+
 /** Everything about one, a line each. */
 export function sandboxDetails(sandbox: SandboxInfo): string {
   const lines: [string, string | undefined][] = [
@@ -30,6 +35,7 @@ export function sandboxDetails(sandbox: SandboxInfo): string {
     ['message', sandbox.message],
     ['template', sandbox.template],
     ['snapshot', sandbox.snapshot],
+    ['made', madeText(sandbox)],
     ...sandbox.volumes.map(({ volume, path, readOnly }): [string, string] => [
       'volume',
       `${volume} at ${path}${readOnly ? ' (read only)' : ''}`,
