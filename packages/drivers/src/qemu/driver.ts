@@ -246,6 +246,8 @@ class QemuVmDriver extends VmDriver implements KeepsSnapshots {
   async #packDisk(layersProgram: string, { note }: MachineOf, image: string, context: CreateContext): Promise<Packed> {
     const { prepared, ranges } = await this.opened()
     const { launcher } = this.#qemu
+    // What others have left is removed before there is one of ours.
+    await this.#snapshots?.store()
     const [system, program] = [await this.system(context.signal), prepared.tool.program]
     if (system === undefined || program === undefined) {
       throw new CoveError('isolation-unavailable', NO_KERNEL.reason, {}, { fix: NO_KERNEL.fix })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { qemuArgv, type QemuCommand } from './qemu-command.ts'
+import { qemuArgv, qemuPackArgv, type QemuCommand } from './qemu-command.ts'
 
 const PLAIN: QemuCommand = {
   program: '/usr/bin/qemu',
@@ -46,6 +46,23 @@ describe('the command line of QEMU', () => {
     const argv = qemuArgv({ ...PLAIN, ram: { private: '/a,share=on' }, incoming: 'defer' })
     expect(after(argv, '-object')[0]).toBe('memory-backend-file,id=ram0,size=512M,mem-path=/a,,share=on,share=off')
     expect(after(argv, '-incoming')).toEqual(['defer'])
+  })
+
+  it('waits for devices alone where it goes on from a memory', () => {
+    const argv = qemuArgv({ ...PLAIN, ram: { private: '/proc/self/fd/7' }, incoming: 'fd:6' })
+    expect(after(argv, '-incoming')).toEqual(['fd:6'])
+    expect(after(argv, '-global')).toContain('migration.send-configuration=off')
+    expect(after(argv, '-M')[0]).toContain(',suppress-vmdesc=on')
+    expect(after(qemuArgv(PLAIN), '-global')).toEqual(['virtio-mmio.force-legacy=false'])
+  })
+
+  it('reads a disk with nothing else around it', () => {
+    const argv = qemuPackArgv({ ...PLAIN, packFd: 3 })
+    expect(argv[0]).toBe(PLAIN.program)
+    expect(after(argv, '-sandbox')).toEqual(after(qemuArgv(PLAIN), '-sandbox'))
+    expect(after(argv, '-chardev')).toEqual(['stdio,id=console,signal=off', 'socket,id=pack,fd=3,server=on,wait=on'])
+    expect(argv).not.toContain('-netdev')
+    expect(argv).not.toContain('-mon')
   })
 
   it('has room for as many devices as there are', () => {

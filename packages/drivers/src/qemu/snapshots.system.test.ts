@@ -168,13 +168,15 @@ describe.skipIf(noQemu !== undefined)(
       expect(await readdir(snapshots())).toEqual([])
     })
 
-    it('keep a disk that is read as it is, also when the daemon dies, and nothing of it stays', async () => {
+    it('leave nothing of a disk that was read only in part', async () => {
       const source = await start()
       await says(await stage.link(source), 'echo note > /root/note; sync')
       const content = await source.readDisk({ signal: AbortSignal.timeout(60_000), progress: () => undefined })
       if (content.kind !== 'tar') throw new Error('not an archive')
-      const [first] = await Array.fromAsync(content.tar)
-      expect(first?.length).toBeGreaterThan(0)
+      for await (const piece of content.tar) {
+        expect(piece.length).toBeGreaterThan(0)
+        break
+      }
       await content[Symbol.asyncDispose]()
       for (const name of ['packs', 'pack-disks']) expect(await readdir(join(rig.folder, 'd', name))).toEqual([])
       expect((await rig.parts.launcher.list()).map((process) => process.id)).toEqual([`qemu-${source.id}`])
