@@ -1,11 +1,21 @@
-import { mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { IMAGE_PACKAGE, installKernel, MODULES } from '../test/support/fake-distribution.ts'
 import { House } from '../test/support/house.ts'
 import { elfKernel } from '../test/support/images.ts'
 
 const { signal } = new AbortController()
+const daysAgo = (count: number) => new Date(Date.now() - count * 24 * 3_600_000)
 let house: House
 beforeEach(() => {
   house = new House()
@@ -176,6 +186,25 @@ describe('the files that a kernel boots with', () => {
     expect(await house.open().current(signal)).toEqual(second)
     expect(readFileSync(second?.initrd ?? '', 'latin1')).toContain('a later version')
     expect(house.leftovers()).toEqual([])
+  })
+
+  it('go when nobody has used them for a week, and not before', async () => {
+    house.distribution.publishImage('1')
+    const systems = house.open()
+    await systems.fetch({ signal })
+    const first = await systems.current(signal)
+    const boot = join(house.folder, 'boot')
+    for (const [name, age] of Object.entries({ older: 8, other: 6, '.half-made': 1, '.just-begun': 0 })) {
+      mkdirSync(join(boot, name))
+      utimesSync(join(boot, name), daysAgo(age), daysAgo(age))
+    }
+    utimesSync(dirname(first?.initrd ?? ''), daysAgo(8), daysAgo(8))
+    // Another process has used it just now.
+    await house.open().current(signal)
+    writeFileSync(house.programs.bootProgram, 'a later version')
+    const second = await systems.current(signal)
+    const kept = [first, second].map((system) => basename(dirname(system?.initrd ?? '')))
+    expect(readdirSync(boot).toSorted()).toEqual(['.just-begun', 'other', ...kept].toSorted())
   })
 
   it('may be read by the users that VMs run as, whoever has made them', async () => {

@@ -101,7 +101,8 @@ export function openKernels(options: KernelOptions): Kernels {
     })
     const waiting = () => progress({ step: 'waiting for another Cove that makes a kernel' })
     return await withFileLock(join(folder, 'lock'), { signal, waiting }, async () => {
-      await rm(scratch, { recursive: true, force: true })
+      // A build whose Cove was killed may write for a moment yet.
+      await rm(scratch, { recursive: true, force: true, maxRetries: 5 })
       await store.sweep()
       const { recipe, make: follow } = await plan()
       const known = await store.byRecipe(recipe, machine)
