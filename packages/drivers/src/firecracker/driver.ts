@@ -29,11 +29,12 @@ import { SnapshotStore } from '../host/snapshot-store.ts'
 import type { Lower, MachineOf, ProofFacts } from '../launched/driver.ts'
 import type { LaunchedMachineParts } from '../launched/launched-machine.ts'
 import { imageOf, type MachineRequest } from '../launched/machine-spec.ts'
+import { parseVmManifest, partsOf, refuseUnfit, type VmManifest } from '../microvm/saved-vm.ts'
 import { NO_KERNEL, VmDriver, type VmOptions, type VmPlan } from '../microvm/vm-driver.ts'
+import { hostCpu } from '../qemu/host-cpu.ts'
 import { bootMachine, loadMachine, type RateLimiter } from './boot-machine.ts'
 import { FirecrackerMachine } from './firecracker-machine.ts'
 import { firecrackerProcessSpec, NEEDS_ROOT, type JailPlaces } from './machine-spec.ts'
-import { cpuModel, parseManifest, refuseDamaged, refuseUnfit, type Manifest } from './saved-machine.ts'
 import { firecrackerTool, type FirecrackerPaths, type FirecrackerTool } from './tool.ts'
 
 export interface FirecrackerOptions extends VmOptions, FirecrackerPaths {
@@ -65,7 +66,7 @@ class FirecrackerVmDriver extends VmDriver implements KeepsSnapshots {
   /** Of machines that are being made: folder of what they go on from. */
   readonly #saved = new Map<MachineId, { readonly id: SnapshotId; readonly folder: string }>()
   readonly #made = new Map<MachineId, VmPlan>()
-  #snapshots: Promise<SnapshotStore<Manifest>> | undefined
+  #snapshots: Promise<SnapshotStore<VmManifest>> | undefined
   #version = ''
   #cpu = ''
   #programs: readonly string[] = []
@@ -152,7 +153,7 @@ class FirecrackerVmDriver extends VmDriver implements KeepsSnapshots {
   ): Promise<Lower> {
     const { prepared } = await this.opened()
     this.#version = prepared.tool.version
-    this.#cpu = await cpuModel()
+    this.#cpu = await hostCpu()
     for (const folder of [this.#places.jails, this.#places.saves]) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
     }
@@ -172,7 +173,7 @@ class FirecrackerVmDriver extends VmDriver implements KeepsSnapshots {
     const { vm } = lower.note
     if (vm === undefined) throw new CoveError('internal', `machine ${id} was not planned`)
     const { manifest, folder } = saved
-    const { memoryBytes, cpus } = manifest
+    const { memoryBytes, cpus } = manifest.vm
     const { limits } = spec
     // Whoever asks for nothing gets what there was.
     const here = {
@@ -180,13 +181,12 @@ class FirecrackerVmDriver extends VmDriver implements KeepsSnapshots {
       ...(limits.memoryBytes === undefined ? { memoryBytes } : {}),
       ...(limits.cpus === undefined ? { cpus } : {}),
     }
-    refuseUnfit(manifest, here)
-    await refuseDamaged(folder, manifest)
+    await refuseUnfit(saved, here)
     refuseSmaller(limits.diskBytes, manifest)
     this.#saved.set(id, { id: spec.from.id, folder })
     this.#made.set(id, { ...plan, memoryBytes: here.memoryBytes, cpus: here.cpus })
     const makeImage = async (into: string) => {
-      await copyFile(this.#layersProgram(), { from: join(folder, 'disk'), into, signal: context.signal })
+      await copyFile(this.#layersProgram(), { from: partsOf(folder).disk, into, signal: context.signal })
       await chmod(into, 0o600)
     }
     return { ...lower, note: { ...note, vm: here }, makeImage }
@@ -262,7 +262,7 @@ class FirecrackerVmDriver extends VmDriver implements KeepsSnapshots {
       : { reason: `${kvmDevice} cannot be opened (${error.code})`, fix: 'Let root read and write it.' }
   }
 
-  #store(): Promise<SnapshotStore<Manifest>> {
+  #store(): Promise<SnapshotStore<VmManifest>> {
     this.#snapshots ??= this.#openStore().catch((error: unknown) => {
       this.#snapshots = undefined
       throw CoveError.from(error, 'driver-failed')
@@ -273,13 +273,13 @@ class FirecrackerVmDriver extends VmDriver implements KeepsSnapshots {
   /** Machines that were being saved when the daemon was killed: they may stand still. */
   #interrupted = new Set<MachineId>()
 
-  async #openStore(): Promise<SnapshotStore<Manifest>> {
+  async #openStore(): Promise<SnapshotStore<VmManifest>> {
     const { launcher, log = silentLog, stateDir } = this.#options
     const records = await launchedRecords(launcher, this.name, this.#tool.recordPrefix, log)
     const users = records.flatMap(({ note: { machine, snapshot } }) =>
       snapshot === undefined ? [] : [[machine, snapshot] as const],
     )
-    const store = new SnapshotStore(join(stateDir, 'snapshots'), parseManifest)
+    const store = new SnapshotStore(join(stateDir, 'snapshots'), parseVmManifest)
     this.#interrupted = new Set(await store.open(new Map(users)))
     return store
   }
@@ -307,9 +307,9 @@ const NO_VOLUMES: Problem = {
   fix: 'Leave the volumes out, or use the driver `qemu`.',
 }
 
-function refuseSmaller(size: Limits['diskBytes'], { diskBytes }: Manifest): void {
-  if (size?.required !== true || size.value >= diskBytes) return
-  const message = `the disk was saved with ${diskBytes} bytes and cannot shrink to ${size.value}`
+function refuseSmaller(size: Limits['diskBytes'], { disk }: VmManifest): void {
+  if (size?.required !== true || size.value >= disk.size) return
+  const message = `the disk was saved with ${disk.size} bytes and cannot shrink to ${size.value}`
   throw new CoveError('limit-not-enforceable', message, { field: 'limits.diskBytes' })
 }
 

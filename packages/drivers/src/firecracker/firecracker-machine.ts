@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chown, rm } from 'node:fs/promises'
+import { chmod, chown, rm, writeFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -15,9 +15,10 @@ import {
   type MemorySnapshotter,
   type Pausable,
   type Resizable,
+  type SavedMachineMemory,
   type SnapshotId,
 } from '@cove/domain'
-import { copyFile } from '@cove/images'
+import { copyFile, type CopiedFile } from '@cove/images'
 import { HostMachine } from '../host/host-machine.ts'
 import type { VmNote } from '../host/machine-note.ts'
 import type { SnapshotStore } from '../host/snapshot-store.ts'
@@ -25,9 +26,10 @@ import type { MachineOf } from '../launched/driver.ts'
 import type { LaunchedMachineParts } from '../launched/launched-machine.ts'
 import { readConsoleEnd } from '../microvm/console-tail.ts'
 import { ControlPort } from '../microvm/control-port.ts'
+import { markOfState, partsOf, readState, type VmManifest } from '../microvm/saved-vm.ts'
+import { Still } from '../microvm/still.ts'
 import { FirecrackerApi } from './api-client.ts'
 import { apiOf, CONTROL_PORT, INSIDE, STREAM_PORT, vsockOf } from './machine-spec.ts'
-import { takeFile, type Manifest } from './saved-machine.ts'
 import { dialVsock } from './vsock.ts'
 
 export interface FirecrackerParts {
@@ -36,7 +38,7 @@ export interface FirecrackerParts {
   readonly layersProgram: string | undefined
   /** Whom its process runs as. */
   base(): Promise<number>
-  snapshots(): Promise<SnapshotStore<Manifest>>
+  snapshots(): Promise<SnapshotStore<VmManifest>>
 }
 
 const MiB = 1024 * 1024
@@ -59,7 +61,11 @@ export class FirecrackerMachine
   readonly #of: MachineOf
   readonly #host: LaunchedMachineParts
   readonly #parts: FirecrackerParts
-  #paused = false
+  readonly #still = new Still({
+    stop: () => this.#setState('Paused'),
+    goOn: () => this.#goOn(),
+    isStopped: async () => (await this.#asked(this.api.call('GET /'))).state === 'Paused',
+  })
   #saving: Promise<unknown> = Promise.resolve()
   /** What has changed in the memory since then is what a further snapshot needs. */
   #last: SnapshotId | undefined
@@ -123,14 +129,12 @@ export class FirecrackerMachine
     }
   }
 
-  async pause(): Promise<void> {
-    this.#paused = true
-    await this.#setState('Paused')
+  pause(): Promise<void> {
+    return this.#still.pause()
   }
 
-  async resume(): Promise<void> {
-    this.#paused = false
-    await this.#setState('Resumed')
+  resume(): Promise<void> {
+    return this.#still.resume()
   }
 
   /** One that stands still does not hear. */
@@ -157,65 +161,65 @@ export class FirecrackerMachine
   }
 
   /** One after the other: the machine stands still for each. */
-  snapshotMemory(id: SnapshotId, context: CreateContext): Promise<{ readonly bytes: number }> {
+  snapshotMemory(id: SnapshotId, context: CreateContext): Promise<SavedMachineMemory> {
     const saving = this.#saving.then(() => this.#save(id, context))
     this.#saving = saving.catch(() => undefined)
     return saving
   }
 
-  async #save(id: SnapshotId, { signal, progress }: CreateContext): Promise<{ readonly bytes: number }> {
+  async #save(id: SnapshotId, { signal, progress }: CreateContext): Promise<SavedMachineMemory> {
     const { layersProgram, save } = this.#parts
     const vm = this.#vm()
     if (layersProgram === undefined) {
       throw new CoveError('unsupported', 'the program for layers is not there', {}, { fix: 'Run `cove setup`.' })
     }
+    if (this.parts.process.exit !== undefined) throw this.#ended()
     const store = await this.#parts.snapshots()
     const [memory, state] = [join(save, 'memory'), join(save, 'state')]
     const clear = () => Promise.all([memory, state].map((path) => rm(path, { recursive: true, force: true })))
     try {
       const { bytes } = await store.make(id, this.id, async (folder) => {
+        const into = partsOf(folder)
         await clear()
-        progress('saving the memory')
         // Before it stands still: what is copied here need not be written then.
         const kind = (await this.#copyLast(store, layersProgram, memory, signal)) ? 'Diff' : 'Full'
-        const params = { snapshot_path: INSIDE.save.state, mem_file_path: INSIDE.save.memory, snapshot_type: kind }
-        await this.#setState('Paused')
-        try {
-          // However this goes on: what Firecracker takes for changed from here on is something else.
-          this.#last = undefined
-          await this.#asked(this.api.call('PUT /snapshot/create', params as never, { signal, timeoutMs: SAVE_MS }))
-          progress('saving the files')
-          const disk = join(folder, 'disk')
-          const copied = await copyFile(layersProgram, { from: this.#diskPath(), into: disk, signal })
-          const written = await takeFile(memory, join(folder, 'memory'))
-          const told = await takeFile(state, join(folder, 'state'))
-          return {
-            version: 1,
-            monitor: vm.monitor,
-            system: vm.system,
-            cpu: vm.cpu,
-            root: vm.root,
-            memoryBytes: written.size,
-            cpus: vm.cpus,
-            stateBytes: told.size,
-            diskBytes: copied.mark.size,
-            bytes: written.stored + told.stored + copied.stored,
-          }
-        } finally {
-          // A machine that stands still for ever is worse than no snapshot.
-          if (!this.#paused && this.parts.process.exit === undefined) await this.#setState('Resumed')
-        }
+        progress('saving the memory')
+        const disk = await this.#saveStill(kind, layersProgram, into.disk, signal)
+        // It goes on already. Whatever its process has put in the place of these files, it is not followed.
+        const ram = await copyFile(layersProgram, { from: memory, into: into.ram, signal })
+        if (ram.mark.size !== vm.memoryBytes) throw new CoveError('driver-failed', 'the memory has another size')
+        const told = await readState(state)
+        await writeFile(into.state, told)
+        // Machines with other ids read them; nobody but root gets as far as the folder around them.
+        for (const path of [into.ram, into.state]) await chmod(path, 0o444)
+        const stored = ram.stored + disk.stored + told.length
+        return { version: 1, vm, ram: ram.mark, disk: disk.mark, state: markOfState(told), bytes: stored } as const
       })
       this.#last = id
-      return { bytes }
+      return { bytes, details: { firecracker: vm.monitor, processor: vm.cpu, system: vm.system.slice(0, 12) } }
     } finally {
       await clear()
     }
   }
 
+  /** Has Firecracker write memory and state, and copies the disk, all of one moment. */
+  async #saveStill(kind: 'Full' | 'Diff', program: string, into: string, signal: AbortSignal): Promise<CopiedFile> {
+    await using still = await this.#still.hold()
+    if (signal.aborted) throw CoveError.from(signal.reason, 'cancelled')
+    // However this goes on: what Firecracker takes for changed from here on is something else.
+    this.#last = undefined
+    const { state: statePath, memory } = INSIDE.save
+    const asked = { snapshot_path: statePath, mem_file_path: memory, snapshot_type: kind }
+    await this.#asked(this.api.call('PUT /snapshot/create', asked, { signal, timeoutMs: SAVE_MS }))
+    const copied = await copyFile(program, { from: this.#diskPath(), into, signal })
+    // Heard of here rather than lost: a machine that stands still for ever is worse than no snapshot.
+    await still[Symbol.asyncDispose]()
+    return copied
+  }
+
   /** Lays the memory as it was last saved where Firecracker writes what has changed since. False: there is none. */
   async #copyLast(
-    store: SnapshotStore<Manifest>,
+    store: SnapshotStore<VmManifest>,
     program: string,
     into: string,
     signal: AbortSignal,
@@ -223,7 +227,7 @@ export class FirecrackerMachine
     if (this.#last === undefined) return false
     const base = await this.#parts.base()
     try {
-      await copyFile(program, { from: join(await store.folderOf(this.#last), 'memory'), into, signal })
+      await copyFile(program, { from: partsOf(await store.folderOf(this.#last)).ram, into, signal })
       await chown(into, base, base)
       return true
     } catch (error) {
@@ -244,6 +248,13 @@ export class FirecrackerMachine
     const { diskImage } = this.#host
     if (diskImage === undefined) throw new CoveError('internal', `machine ${this.id} has no disk`)
     return diskImage
+  }
+
+  /** One that has ended meanwhile needs not go on. */
+  async #goOn(): Promise<void> {
+    await this.#setState('Resumed').catch((error: unknown) => {
+      if (CoveError.from(error).code !== 'wrong-state') throw error
+    })
   }
 
   async #setState(state: 'Paused' | 'Resumed'): Promise<void> {

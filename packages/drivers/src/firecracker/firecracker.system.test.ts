@@ -213,7 +213,7 @@ describe.skipIf(noFirecrackerStandIn !== undefined)(`the driver firecracker, ove
       .filter(({ call }) => call === 'PUT /snapshot/create')
       .map(({ body }) => (body as { snapshot_type: string }).snapshot_type)
     expect(kinds).toEqual(['Full', 'Diff'])
-    for (const id of [first, second]) expect((await stat(fileOf(id, 'memory'))).size).toBe(64 * MiB)
+    for (const id of [first, second]) expect((await stat(fileOf(id, 'ram'))).size).toBe(64 * MiB)
     expect(await stage.snapshots.listSnapshots()).toHaveLength(2)
     expect((await stage.run(link, ['echo', 'awake'])).stdout).toBe('awake\n')
 
@@ -241,25 +241,26 @@ describe.skipIf(noFirecrackerStandIn !== undefined)(`the driver firecracker, ove
     const source = await stage.create({ limits: { memoryBytes: required(64 * MiB) } })
     const id = await save(source)
     const goOn = (limits = {}) => refused(stage.create({ ...fromSnapshot(id), limits }))
-    expect(await goOn({ memoryBytes: required(128 * MiB) })).toMatch(/memory of bytes 67108864/)
+    expect(await goOn({ memoryBytes: required(128 * MiB) })).toMatch(/64 MiB of memory/)
     expect(await goOn({ diskBytes: required(16 * MiB) })).toMatch(/cannot shrink/)
     const manifest = await readFile(fileOf(id, 'manifest.json'), 'utf8')
     const changed = async (name: string, value: unknown) => {
-      const other = { ...(JSON.parse(manifest) as object), [name]: value }
+      const { vm, ...rest } = JSON.parse(manifest) as { vm: object }
+      const other = name === 'version' ? { ...rest, vm, version: value } : { ...rest, vm: { ...vm, [name]: value } }
       await writeFile(fileOf(id, 'manifest.json'), JSON.stringify(other))
       const said = await goOn()
       await writeFile(fileOf(id, 'manifest.json'), manifest)
       return said
     }
     expect(await changed('cpu', 'another processor')).toMatch(/the processor another processor/)
-    expect(await changed('monitor', 'Firecracker v0.1')).toMatch(/the program Firecracker v0\.1/)
-    expect(await changed('system', 'other')).toMatch(/the kernel other/)
+    expect(await changed('monitor', 'Firecracker v0.1')).toMatch(/saved with Firecracker v0\.1/)
+    expect(await changed('system', 'other')).toMatch(/the guest system other/)
     expect(await changed('version', 2)).toMatch(/another version of Cove/)
     await rig.standIns.setFailures({ refuse: { 'PUT /snapshot/load': 'the state is of another kind' } })
     expect(await goOn()).toMatch(/of another kind/)
     await rig.standIns.setFailures({})
-    await truncate(fileOf(id, 'memory'), 4096)
-    expect(await goOn()).toMatch(/its file `memory` has 4096 bytes in place of 67108864/)
+    await truncate(fileOf(id, 'ram'), 4096)
+    expect(await goOn()).toMatch(/its files are damaged or not all there/)
   })
 
   it('goes on itself, and leaves nothing, when it cannot be saved', async () => {

@@ -5,6 +5,7 @@ import type { HostProcessSpec, MountSpec } from '@cove/runner'
 import { etcOf, recordOf, type MachineRequest } from '../launched/machine-spec.ts'
 import type { Prepared } from '../launched/prepare.ts'
 import { bootConfig } from '../microvm/boot-config.ts'
+import { partsOf } from '../microvm/saved-vm.ts'
 import type { VmPlan } from '../microvm/vm-driver.ts'
 import { jailerArgv, jailRoot } from './jailer.ts'
 
@@ -122,10 +123,7 @@ export function firecrackerProcessSpec(request: FirecrackerRequest): HostProcess
       show(save, '/save', false),
       ...(saved === undefined
         ? []
-        : [
-            show(join(saved, 'state'), INSIDE.saved.state, true),
-            show(join(saved, 'memory'), INSIDE.saved.memory, true),
-          ]),
+        : [show(partsOf(saved).state, INSIDE.saved.state, true), show(partsOf(saved).ram, INSIDE.saved.memory, true)]),
     ],
     writes: [{ path: root + INSIDE.config, text: config }],
     // A crash must not run the host's handler for core dumps, with the machine's memory in its hands.
