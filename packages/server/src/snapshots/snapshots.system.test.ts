@@ -126,4 +126,26 @@ describe('forks', () => {
     expect([...house.node.machines.values()]).toHaveLength(1)
     expect(await codeOf(cove.sandboxes.forkSandbox({ id: 'box', count: 65 }))).toBe('invalid-argument')
   })
+
+  test('are made at the same time of one saved state, and those that failed are gone too', async () => {
+    await made('box')
+    let most = 0
+    let now = 0
+    let begun = 0
+    house.node.onCreate = async () => {
+      most = Math.max(most, ++now)
+      await new Promise(setImmediate)
+      now--
+    }
+    const { sandboxes } = await cove.sandboxes.forkSandbox({ id: 'box', count: 20 })
+    expect([new Set(sandboxes.map(({ id }) => id)).size, most]).toEqual([20, 20])
+    expect(house.node.calls.filter((call) => call.startsWith('snapshot'))).toHaveLength(1)
+    for (const { id } of sandboxes) await cove.sandboxes.deleteSandbox({ id })
+    house.node.onCreate = async () => {
+      if (++begun === 3) throw new CoveError('driver-failed', 'the machine ended')
+    }
+    expect(await codeOf(cove.sandboxes.forkSandbox({ id: 'box', count: 5 }))).toBe('driver-failed')
+    expect((await cove.sandboxes.listSandboxes({})).sandboxes.map(({ name }) => name)).toEqual(['box'])
+    expect(await house.node.snapshots.list()).toEqual([])
+  })
 })

@@ -200,7 +200,11 @@ export class Snapshots {
     )
     const failed = made.find((one) => one.status === 'rejected')
     if (failed === undefined) return made.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
-    const there = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value.spec.id] : []))
+    // Those that have failed are told of by this error, and stay as little as the others.
+    const there = made.flatMap((one) => {
+      const id = one.status === 'fulfilled' ? one.value.spec.id : CoveError.from(one.reason).context['sandbox']
+      return typeof id === 'string' ? [id] : []
+    })
     await Promise.allSettled(there.map((id) => this.#sandboxes.delete(scope, id)))
     throw CoveError.from(failed.reason)
   }
