@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { isPausable, type Machine, type SnapshotId } from '@cove/domain'
 import type { GuestLink } from '@cove/guest-link'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { HostRig } from '../../test/support/host-rig.ts'
+import { hasInternet, type HostRig } from '../../test/support/host-rig.ts'
 import { noQemu, openQemuRig } from '../../test/support/qemu-rig.ts'
 import { codeOf, soon, Stage } from '../conformance/index.ts'
 import { SavableQemuMachine } from './savable-machine.ts'
@@ -78,6 +78,21 @@ describe.skipIf(noQemu !== undefined)(
       expect(await says(third.link, 'ls /tmp; cat /tmp/other | sha256sum')).toBe(
         await says(one.link, 'ls /tmp; cat /tmp/other | sha256sum'),
       )
+    })
+
+    it.runIf(hasInternet)('have addresses of their own on a network of their own', async () => {
+      const network = { kind: 'internet', allow: [] } as const
+      const source = savable(await stage.create({ limits: LIMITS, network }))
+      const look = 'cd /sys/class/net/eth0; cat address carrier flags; grep -c 00000000 /proc/net/route'
+      const seen = [await says(await stage.link(source), look)]
+      const id = await save(source)
+      for (let count = 0; count < 2; count++) {
+        const machine = await stage.create({ ...fromSnapshot(id), network })
+        stage.shareToken(source.id, machine.id)
+        seen.push(await says(await stage.link(machine), look))
+      }
+      expect(new Set(seen).size).toBe(3)
+      for (const text of seen) expect(text).toMatch(/^02(:[0-9a-f]{2}){5}\n1\n0x1003\n[1-9]\n$/)
     })
 
     it('are refused where they do not fit, or are not whole, with the reason and what to do', async () => {
