@@ -105,7 +105,7 @@ impl Host {
         let unheard = entry.lives() && !procs::exists(entry.record.leader);
         let since =
             if unheard { Instant::now() } else { job.signalled.map_or(entry.known, |time| time.max(entry.known)) };
-        let marked = entry.record.marked;
+        let orphans = entry.record.marked || entry.home.is_some();
         let bare = entry.record.cgroups.is_empty();
         if bare && entry.record.launcher != self.me {
             if let Some(rest) = self.living.rest(since) {
@@ -116,7 +116,7 @@ impl Host {
         // Killed is not gone: the tree that led to a process may have ended before it.
         if targets.is_empty() && job.waiting.is_empty() && !own {
             // One that ends while it is looked for leaves children that were not its heirs' yet: the second look finds them.
-            if marked && !job.nothing {
+            if orphans && !job.nothing {
                 job.nothing = true;
                 job.signalled = Some(Instant::now());
                 return Step::Wait(FIRST_DELAY);

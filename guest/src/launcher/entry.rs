@@ -4,6 +4,7 @@ use std::os::unix::io::OwnedFd;
 use std::time::Instant;
 
 use super::held::Held;
+use super::procs;
 use super::record::{Record, State};
 use super::start::Starting;
 use crate::fields::Writer;
@@ -20,6 +21,9 @@ pub struct Entry {
     pub pipes: Vec<OwnedFd>,
     /// When to look again for an exit that another launcher is about to write.
     pub look_again: Option<Instant>,
+    /// It has a user namespace of its own: the number of that, 0 until it is known. What has left its session and lost its
+    /// parents is found by it.
+    pub home: Option<u64>,
     /// When it was known to have ended, or became known at all: what is older tells nothing of what it left.
     pub known: Instant,
 }
@@ -34,8 +38,22 @@ impl Entry {
             held: None,
             pipes: Vec::new(),
             look_again: None,
+            home: None,
             known: Instant::now(),
         }
+    }
+
+    /// Looks for its own user namespace, which it enters on its way to exec.
+    pub fn settle_home(&mut self, launcher: i32) {
+        if self.home == Some(0) && self.own {
+            let found = procs::user_namespace(self.record.leader.pid);
+            self.home = found.filter(|_| found != procs::user_namespace(launcher)).or(self.home);
+        }
+    }
+
+    /// True for a process that is at home where this one is, or further in.
+    pub fn is_home_of(&self, pid: i32) -> bool {
+        self.home.map_or(false, |home| home != 0 && procs::is_within(pid, home))
     }
 
     pub fn lives(&self) -> bool {

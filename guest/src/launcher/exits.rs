@@ -54,13 +54,16 @@ impl Host {
         self.entries.values().filter(|entry| entry.own).map(|entry| entry.record.leader.pid).collect()
     }
 
-    /// What the leader leaves behind in its session has just become our child: it is remembered as long as the
+    /// What the leader leaves behind in its session, or in its user namespace, has just become our child: it is remembered as long as the
     /// session's number cannot mean anything else.
     fn keep_orphans(&mut self, id: &str, session: i32) {
         let leaders = self.own_leaders();
         let orphans: Vec<_> = (procs::children(self.me.pid).into_iter())
             .filter(|pid| !leaders.contains(pid) && !self.helpers.contains_key(pid))
-            .filter(|pid| procs::stat(*pid).map_or(false, |stat| stat.session == session && !stat.zombie))
+            .filter(|pid| {
+                let at_home = self.entries.get(id).map_or(false, |entry| entry.is_home_of(*pid));
+                procs::stat(*pid).map_or(false, |stat| (at_home || stat.session == session) && !stat.zombie)
+            })
             .filter_map(procs::key_of)
             .collect();
         if orphans.is_empty() {

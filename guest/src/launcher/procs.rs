@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::io::{AsRawFd, FromRawFd};
 
 use super::record::ProcessKey;
+use crate::sys::c;
 
 pub struct Stat {
     pub start: u64,
@@ -76,6 +79,35 @@ pub fn children(pid: i32) -> Vec<i32> {
         }
     }
     found
+}
+
+/// The number of its user namespace; None for one that has ended, or may not be looked at.
+pub fn user_namespace(pid: i32) -> Option<u64> {
+    fs::metadata(user_namespace_path(pid)).ok().map(|facts| facts.ino())
+}
+
+/// True for a process in this user namespace, or in one that was made in there.
+pub fn is_within(pid: i32, namespace: u64) -> bool {
+    const NS_GET_PARENT: c::ULong = 0xb702;
+    const MAX_DEPTH: usize = 33;
+    let mut next = fs::File::open(user_namespace_path(pid)).ok();
+    for _ in 0..MAX_DEPTH {
+        let file = match next {
+            Some(file) => file,
+            None => return false,
+        };
+        if file.metadata().map_or(false, |facts| facts.ino() == namespace) {
+            return true;
+        }
+        // Refused for those outside of the launcher's own.
+        let parent = unsafe { c::ioctl(file.as_raw_fd(), NS_GET_PARENT, 0) };
+        next = if parent < 0 { None } else { Some(unsafe { fs::File::from_raw_fd(parent) }) };
+    }
+    false
+}
+
+fn user_namespace_path(pid: i32) -> String {
+    format!("/proc/{}/ns/user", pid)
 }
 
 /// Whatever thread it belongs to.

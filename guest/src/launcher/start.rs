@@ -54,7 +54,11 @@ impl Host {
         if let Err(error) = self.records.write(&record) {
             return self.refuse(client, &Fault::at("write the record", &error));
         }
-        self.entries.insert(spec.id.clone(), Entry::new(record));
+        let mut entry = Entry::new(record);
+        if let (Some(UserNamespace::Own { .. }), true) = (spec.user_namespace, spec.cgroups.is_empty()) {
+            entry.home = Some(0);
+        }
+        self.entries.insert(spec.id.clone(), entry);
         if let Err(fault) = self.launch(&spec, client) {
             self.destroy(&spec.id, Some(Waiter::Failed(client, fault)));
         }
@@ -226,6 +230,7 @@ impl Host {
         }
         if let Some(entry) = self.entries.get_mut(id) {
             entry.record.state = State::Running;
+            entry.settle_home(self.me.pid);
             let payload = entry.describe().finish();
             self.answer(starting.client, kind::OPENED, payload);
             self.done(starting.client);

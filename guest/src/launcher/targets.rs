@@ -14,6 +14,10 @@ impl Host {
     /// Everything of this entry that runs, as it was at `since` or later.
     pub fn targets(&mut self, id: &str, since: Instant) -> HashSet<ProcessKey> {
         let mut found = HashSet::new();
+        let launcher = self.me.pid;
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.settle_home(launcher);
+        }
         let entry = match self.entries.get(id) {
             Some(entry) if entry.record.boot == self.boot => entry,
             _ => return found,
@@ -27,11 +31,12 @@ impl Host {
             queue.push(record.leader);
         }
         let ours = record.launcher == self.me;
-        if ours && (leads || record.marked) {
+        if ours && (leads || record.marked || entry.home.is_some()) {
             let leaders = self.own_leaders();
             for pid in procs::children(self.me.pid).into_iter().filter(|pid| !leaders.contains(pid)) {
                 let same_session = leads && procs::stat(pid).map_or(false, |stat| stat.session == session);
-                if same_session || (record.marked && mark_of(pid).as_deref() == Some(id)) {
+                let named = record.marked && mark_of(pid).as_deref() == Some(id);
+                if same_session || named || entry.is_home_of(pid) {
                     queue.extend(procs::key_of(pid));
                 }
             }
