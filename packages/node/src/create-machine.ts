@@ -1,7 +1,6 @@
 import {
   CoveError,
   describeExit,
-  isRenamable,
   keepsDisks,
   newDiskId,
   newMachineId,
@@ -15,11 +14,12 @@ import {
   type VolumeMount,
 } from '@cove/domain'
 import { preferMemory } from './prefer-memory.ts'
+import { foundMachine } from './found-machine.ts'
 import { findGround, findSavedGround, type Ground } from './ground.ts'
-import { destroySandbox, stopMachine, watchMachine } from './end-machine.ts'
+import { watchMachine } from './end-machine.ts'
 import { GuestSession } from './guest-session.ts'
 import { hostnameOf, identityOf } from './identity.ts'
-import { isEndedRecord, isLiveRecord, type EndedRecord, type LiveRecord } from './machine-record.ts'
+import { isLiveRecord, type EndedRecord, type LiveRecord } from './machine-record.ts'
 import { driverNamed, type NodeParts } from './node-parts.ts'
 import { claimMachine, type Claimed } from './pools/claim-machine.ts'
 import { describeRecord, type Slot } from './slot.ts'
@@ -50,7 +50,8 @@ export async function createMachine(
   const { record } = slot
   throwIfAborted(signal)
   if (record !== undefined && record.incarnation > wish.incarnation) throw staleIncarnation(record, wish.incarnation)
-  if (record !== undefined && record.incarnation === wish.incarnation) return await found(parts, slot, wish, signal)
+  if (record !== undefined && record.incarnation === wish.incarnation)
+    return await foundMachine(parts, slot, wish, signal)
   if (record !== undefined && isLiveRecord(record)) {
     throw new CoveError(
       'wrong-state',
@@ -80,61 +81,6 @@ interface Plan {
   readonly ground: Ground
   readonly previous: EndedRecord | undefined
   readonly volumes: readonly VolumeMount[]
-}
-
-/** A create that was repeated. A machine that this daemon has not seen configured is configured again. */
-async function found(parts: NodeParts, slot: Slot, wish: MachineWish, signal: AbortSignal): Promise<NodeSandbox> {
-  const { record } = slot
-  if (record === undefined) throw new CoveError('internal', 'a machine was found without its record')
-  if (isEndedRecord(record)) {
-    const message = `the machine of incarnation ${record.incarnation} ${describeExit(record.exit)}`
-    throw new CoveError(
-      'driver-failed',
-      message,
-      { state: record.state, incarnation: record.incarnation },
-      {
-        fix: 'Create the next incarnation, or delete the sandbox.',
-      },
-    )
-  }
-  if (record.state === 'running') await parts.recoveries.wait(record.driver, signal)
-  const { session } = slot
-  if (session !== undefined && !session.configured) {
-    try {
-      await finish(parts, session, record, wish, signal)
-    } catch (thrown) {
-      await giveUp(parts, slot, record)
-      throw CoveError.from(thrown, 'driver-failed')
-    }
-  }
-  return describeRecord(record)
-}
-
-/** What a daemon that died in the middle of the create may not have come to. */
-async function finish(
-  parts: NodeParts,
-  session: GuestSession,
-  record: LiveRecord,
-  wish: MachineWish,
-  signal: AbortSignal,
-): Promise<void> {
-  const { spec } = wish
-  const { machine } = session
-  using lease = record.image === undefined ? undefined : await parts.images.lease(record.image)
-  if (record.pooled === true && isRenamable(machine)) await machine.rename(hostnameOf(spec))
-  await session.configure(identityOf(parts, spec, lease?.info.defaults ?? { env: {} }), signal)
-  await startSandbox(parts, session, spec, wish.progress, signal)
-}
-
-/** Nothing of this incarnation stays; a disk that is older does. */
-async function giveUp(parts: NodeParts, slot: Slot, record: LiveRecord): Promise<void> {
-  try {
-    if (record.incarnation === 1) await destroySandbox(parts, slot)
-    else await stopMachine(parts, slot, record.incarnation, 0, slot.interrupted)
-  } catch (thrown) {
-    const { code, message } = CoveError.from(thrown)
-    parts.log.warn('a sandbox that did not start was not removed', { sandbox: slot.id, code, error: message })
-  }
 }
 
 /** `busy` when what an earlier machine has left cannot be removed in time. */
