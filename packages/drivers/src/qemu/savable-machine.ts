@@ -58,13 +58,18 @@ export class SavableQemuMachine extends QemuMachine implements MemorySnapshotter
 
   /** One after the other: what is saved of each is large. */
   snapshotMemory(id: SnapshotId, context: CreateContext): Promise<SavedMachineMemory> {
-    const saving = this.#saving.then(() => this.#save(id, context))
+    const saving = this.#saving
+      .then(() => this.#save(id, context))
+      .catch((error: unknown) => {
+        // What it ended in the middle of says less.
+        throw this.parts.process.exit === undefined ? error : this.#ended()
+      })
     this.#saving = saving.catch(() => undefined)
     return saving
   }
 
   async readDisk(context: CreateContext): Promise<DiskContent & AsyncDisposable> {
-    if (this.parts.process.exit !== undefined) throw new CoveError('wrong-state', `machine ${this.id} has ended`)
+    if (this.parts.process.exit !== undefined) throw this.#ended()
     await using opened = new AsyncDisposableStack()
     opened.use(await this.#still.hold())
     if (context.signal.aborted) throw CoveError.from(context.signal.reason, 'cancelled')
@@ -101,7 +106,7 @@ export class SavableQemuMachine extends QemuMachine implements MemorySnapshotter
       const message = 'the memory of a machine that uses volumes cannot be saved: its copies would share them unawares'
       throw new CoveError('unsupported', message, {}, { fix: 'Take a `filesystem` snapshot.' })
     }
-    if (this.parts.process.exit !== undefined) throw new CoveError('wrong-state', `machine ${this.id} has ended`)
+    if (this.parts.process.exit !== undefined) throw this.#ended()
     const store = await this.#savable.store()
     const manifest = await store.make(id, this.id, async (folder) => {
       const into = partsOf(folder)
@@ -150,9 +155,13 @@ export class SavableQemuMachine extends QemuMachine implements MemorySnapshotter
     return await copyFile(this.#savable.layersProgram, { from, into: into.disk, signal })
   }
 
+  #ended(): CoveError {
+    return new CoveError('wrong-state', `machine ${this.id} has ended`)
+  }
+
   async #qemuPid(): Promise<number> {
     const found = await firstProcess(this.parts.process)
-    if (found === undefined) throw new CoveError('wrong-state', `machine ${this.id} has ended`)
+    if (found === undefined) throw this.#ended()
     return found.pid
   }
 

@@ -153,6 +153,16 @@ describe.skipIf(noQemu !== undefined)(
       expect(await says((await fork(source, id)).link, 'echo whole')).toBe('whole\n')
     })
 
+    it('are none of a machine that ends meanwhile', async () => {
+      const source = await start()
+      await stage.link(source)
+      const saving = codeOf(save(source))
+      await source.stop(0)
+      expect(['wrong-state', 'no error']).toContain(await saving)
+      expect(await codeOf(save(source))).toBe('wrong-state')
+      expect((await readdir(snapshots())).filter((name) => name.startsWith('.'))).toEqual([])
+    })
+
     it('are not there when the disk is full, and the machine goes on', async () => {
       const source = await start()
       const link = await stage.link(source)
