@@ -4,7 +4,7 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { build, stop } from 'esbuild'
 import type { CallName } from '../../src/firecracker/api-contract.ts'
 import type { Failures, Plan } from '../../src/firecracker/testing/plan.ts'
 import { GUEST_PROGRAM } from './host-rig.ts'
@@ -37,6 +37,8 @@ export async function makeStandIns(): Promise<StandIns> {
     format: 'esm',
     logLevel: 'silent',
   })
+  // Its service would go on by itself.
+  await stop()
   const firecracker = join(folder, 'firecracker')
   await writeFile(firecracker, `#!/bin/sh\nexec ${process.execPath} ${program} --plan ${planPath} "$@"\n`)
   await chmod(firecracker, 0o755)

@@ -70,7 +70,10 @@ export class StandInGuest {
     })
     const guest = new StandInGuest(config, agent)
     guest.#control.listen(CONTROL_SOCKET)
-    await once(guest.#control, 'listening')
+    await once(guest.#control, 'listening').catch((error: unknown) => {
+      guest.close()
+      throw error
+    })
     return guest
   }
 
