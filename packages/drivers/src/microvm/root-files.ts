@@ -35,6 +35,7 @@ export class RootFiles {
 
   /** Path of the file. `unsupported` with a fix where it cannot be made. */
   async of(root: TemplateRoot & { readonly kind: 'layers' }, signal: AbortSignal): Promise<string> {
+    if (signal.aborted) throw CoveError.from(signal.reason, 'cancelled')
     if (root.image !== undefined && this.#imageFile !== undefined) return await this.#imageFile(root.image, signal)
     const path = join(this.#folder, `${await keyOf(root.lower)}.erofs`)
     const made = await stat(path).catch(() => undefined)
@@ -46,9 +47,16 @@ export class RootFiles {
     let making = this.#making.get(path)
     if (making === undefined) {
       making = this.#make(path, root.lower).finally(() => this.#making.delete(path))
+      // Whoever has given up does not hear how it ends.
+      making.catch(() => undefined)
       this.#making.set(path, making)
     }
-    return await making
+    return await unlessAborted(making, signal)
+  }
+
+  /** Nothing is being made any more. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#making.values())
   }
 
   async #make(path: string, lower: readonly string[]): Promise<string> {
@@ -139,4 +147,17 @@ async function keyOf(lower: readonly string[]): Promise<string> {
     throw CoveError.from(cause, 'io-error')
   }
   return hash.digest('hex').slice(0, 32)
+}
+
+/** What others wait for too goes on. */
+async function unlessAborted(making: Promise<string>, signal: AbortSignal): Promise<string> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const onAbort = () => reject(CoveError.from(signal.reason, 'cancelled'))
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([making, promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
 }

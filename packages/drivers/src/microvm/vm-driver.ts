@@ -51,6 +51,11 @@ export abstract class VmDriver extends ToolDriver {
     return [...super.validate(spec), ...vmProblems(spec, this.#system)]
   }
 
+  override async close(): Promise<void> {
+    await super.close()
+    await this.#roots.close()
+  }
+
   /** What machines boot; undefined where there is nothing. */
   protected async system(signal: AbortSignal): Promise<GuestSystem | undefined> {
     this.#system = await this.#options.guestSystems.current(signal)

@@ -86,7 +86,6 @@ describe.skipIf(noQemu !== undefined)(`QEMU${noQemu === undefined ? '' : ` (skip
       'pipes',
       'proc',
       'usr',
-      'vm',
     ])
     expect((await readFile(`/proc/${pid}/net/dev`, 'utf8')).split('\n')).toHaveLength(4)
   })
