@@ -48,7 +48,7 @@ describe('configuration', () => {
       '--listen: "localhost" is not an address',
       'idleTimeout: duration "soon"',
       'COVE_MAX_SANDBOXES: "-3"',
-      'COVE_DRIVER: "vmm" is not one of auto, gvisor, crun, runc, containerd, docker, bubblewrap, native',
+      'COVE_DRIVER: "vmm" is not one of auto, firecracker, qemu, gvisor, crun, runc, containerd, docker, bubblewrap, native',
     ]) {
       await expect(wrong).rejects.toThrow(place)
     }
