@@ -305,9 +305,8 @@ function escapeStories(tool: string, open: (parts: HostParts) => LaunchedDriver)
       const busy =
         'import time\nend = time.monotonic() + 1.5\nwhile time.monotonic() < end: pass\nprint(time.process_time())'
       const bomb = python(link, busy, 'user')
-      const before = performance.now()
-      await link.processes()
-      expect(performance.now() - before).toBeLessThan(1_000)
+      const answered = await Promise.race([link.processes().then(() => 'the agent'), bomb.then(() => 'the work')])
+      expect(answered).toBe('the agent')
       // Without the limit it would be 1.5 seconds where a processor is free.
       expect(Number((await bomb).stdout)).toBeLessThan(0.8)
     })

@@ -93,13 +93,13 @@ describe.each(['python', 'node', 'shell'] as const)('names of packages for %s', 
   })
 
   it('are looked at in a time that grows no faster than they do', () => {
-    const start = performance.now()
+    const before = process.threadCpuUsage()
     for (const piece of ['a', 'a.', 'a-', '>=1,', '[a', ' ', '1 ', '^1 ', ' || 1', '@a/']) {
       takes(runtime, `a${piece.repeat(100)}!`.slice(0, 256))
       takes(runtime, `a@${piece.repeat(100)}!`.slice(0, 256))
       takes(runtime, `a[${piece.repeat(100)}!`.slice(0, 256))
     }
-    expect(performance.now() - start).toBeLessThan(500)
+    expect(process.threadCpuUsage(before).user).toBeLessThan(500_000)
     expect(takes(runtime, 'a'.repeat(257))).toBe(false)
   })
 })
