@@ -55,21 +55,23 @@ export class HostMachine implements Machine {
   }
 
   async connectGuest(signal: AbortSignal): Promise<Duplex> {
-    const { socket } = this.parts
+    const { socket, process } = this.parts
+    // What a killed tool has started may still be there for a moment, and answer.
+    if (process.exit !== undefined) throw await this.#hasEnded()
     try {
       return await (typeof socket === 'string' ? connectSocket(socket, signal) : socket(signal))
     } catch (error) {
       if (signal.aborted) throw error
       // The end of the process is told a moment after its socket has gone, and says more.
-      const ended = await Promise.race([this.parts.process.exited, pause(SOCKET_GRACE_MS)])
+      const ended = await Promise.race([process.exited, pause(SOCKET_GRACE_MS)])
       if (ended === undefined) throw error
-      throw new CoveError(
-        'guest-unreachable',
-        `machine ${this.id} has ended`,
-        { ...(await this.#lastWords()) },
-        { cause: error },
-      )
+      throw await this.#hasEnded(error)
     }
+  }
+
+  async #hasEnded(cause?: unknown): Promise<CoveError> {
+    const context = { ...(await this.#lastWords()) }
+    return new CoveError('guest-unreachable', `machine ${this.id} has ended`, context, { cause })
   }
 
   async stop(graceMs: number): Promise<Exit> {

@@ -297,7 +297,8 @@ export class ToolDriver implements Driver, KeepsDisks {
         },
         // The kernel ends everything in a pid namespace with its first process; the tool then tells how it ended.
         force: async () => {
-          if (!(await signalInit(process, 'SIGKILL'))) await process.signal(9, 'group')
+          // A tool that is still starting has begun what is no more in its group.
+          if (!(await signalInit(process, 'SIGKILL'))) await process.signal(9, 'all')
         },
         rename: async (hostname) => {
           const init = await firstProcess(process)
