@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
-import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { isPausable, type Machine, type SnapshotId } from '@cove/domain'
 import type { GuestLink } from '@cove/guest-link'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -186,6 +189,29 @@ describe.skipIf(noQemu !== undefined)(
       const aside = join(snapshots(), `.new-${stage.newSnapshot()}`)
       await mkdir(aside, { recursive: true })
       await writeFile(join(aside, 'machine'), source.id)
+      await stage.restart()
+      const [found] = await soon(Array.fromAsync(stage.driver.recover()), 'the recovery')
+      if (found?.kind !== 'running') throw new Error('the machine is gone')
+      expect(await says(await stage.link(found.machine), 'cat /tmp/note')).toBe('before\n')
+      expect(await readdir(snapshots())).toEqual([])
+    })
+
+    it('are finished by nobody when the daemon is killed that made one: the machine goes on', async () => {
+      const source = await start()
+      const link = await stage.link(source)
+      await says(link, 'head -c 30m /dev/urandom > /tmp/much; echo before > /tmp/note')
+      await stage.closeLinks()
+      const id = stage.newSnapshot()
+      const script = fileURLToPath(new URL('../../test/support/save-and-wait.ts', import.meta.url))
+      const args = [script, rig.folder, rig.parts.installation, source.id, id]
+      const daemon = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+      const ended = once(daemon, 'close')
+      // When its memory is being copied it stands still.
+      const isCopied = () => existsSync(join(snapshots(), `.new-${id}`, 'ram'))
+      while (!isCopied() && daemon.exitCode === null) await setImmediate()
+      daemon.kill('SIGKILL')
+      await ended
+      expect(daemon.signalCode).toBe('SIGKILL')
       await stage.restart()
       const [found] = await soon(Array.fromAsync(stage.driver.recover()), 'the recovery')
       if (found?.kind !== 'running') throw new Error('the machine is gone')
