@@ -30,6 +30,7 @@ export function kernelCommandLine({ emulated, tscKhz }: CommandLineOptions): str
     ...(emulated
       ? [
           'nokaslr',
+          'init_on_alloc=0',
           'mitigations=off',
           'noreplace-smp',
           'nolapic_timer',

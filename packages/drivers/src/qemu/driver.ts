@@ -33,7 +33,7 @@ import { packDisk, removePacks, type Packed } from '../microvm/pack-disk.ts'
 import { NO_KERNEL, VmDriver, type VmOptions } from '../microvm/vm-driver.ts'
 import { kvmDevice } from './kvm-device.ts'
 import { monitorOf, qemuProcessSpec } from './machine-spec.ts'
-import type { Accelerator } from './qemu-command.ts'
+import { EMULATED_CPU, type Accelerator } from './qemu-command.ts'
 import { QemuMachine } from './qemu-machine.ts'
 import { QmpClient } from './qmp-client.ts'
 import { SavableQemuMachine } from './savable-machine.ts'
@@ -173,7 +173,7 @@ class QemuVmDriver extends VmDriver implements KeepsSnapshots {
 
   protected override vmFacts(): Pick<VmNote, 'accelerator' | 'monitor' | 'cpu'> {
     const accelerator = this.#using()
-    return { accelerator, monitor: this.#version, cpu: accelerator === 'tcg' ? 'max' : this.#cpu }
+    return { accelerator, monitor: this.#version, cpu: accelerator === 'tcg' ? EMULATED_CPU : this.#cpu }
   }
 
   /** More than one make an emulated machine slower: they take turns. */
