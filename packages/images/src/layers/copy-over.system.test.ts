@@ -39,7 +39,9 @@ it.runIf(process.getuid?.() === 0)('a layer is copied with the one below it, les
     for (const path of ['gone', 'six']) expect(statSync(join(into, path)).isCharacterDevice()).toBe(true)
     expect(statSync(join(into, 'kept/one')).uid).toBe(0)
     // What the lower one hid of the layers below both stays hidden.
-    const marks = execFileSync('getfattr', ['--absolute-names', '-d', '-m', '-', join(into, 'absent')], { encoding: 'utf8' })
+    const marks = execFileSync('getfattr', ['--absolute-names', '-d', '-m', '-', join(into, 'absent')], {
+      encoding: 'utf8',
+    })
     expect(marks).toContain('overlay.opaque="y"')
     expect(existsSync(join(into, 'gone/three'))).toBe(false)
   } finally {
