@@ -39,7 +39,7 @@ export const GATES: Readonly<Record<string, Readonly<Record<string, readonly [nu
   'vm-restore': { ratio: [0, 4], all_at_once_ms: [0, 15_000], mib: [0, 120] },
   'vm-fork': { p50_ms: [0, 8000], mib: [0, 120] },
   'vm-suspend': { p50_ms: [0, 2500], pause_p50_ms: [0, 2500] },
-  'vm-exec': { ratio: [0, 6], throughput_ratio: [0.2, 10] },
+  'vm-exec': { ratio: [0, 8], throughput_ratio: [0.1, 10] },
   'runner-sweep': { p50_ms: [0, 4000] },
   install: { p50_ms: [0, 15_000], package_mib: [0, 4] },
 }

@@ -33,7 +33,7 @@ export async function openEngineHouse(driver: string, storage = 'overlay2'): Pro
   const folder = await mkdtemp(join(tmpdir(), 'cove-bench-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
   const root = await smallRoot(folder)
-  const flags = ['--drivers', driver]
+  const flags = ['--drivers', driver, '--driver', driver]
   const env: NodeJS.ProcessEnv = {}
   let socket = ''
   if (driver === 'docker') {

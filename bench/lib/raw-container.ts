@@ -36,7 +36,8 @@ export async function smallRoot(folder: string): Promise<string> {
   for (const name of ['bin', 'proc', 'dev', 'sys', 'tmp', 'etc']) await mkdir(join(rootfs, name), { recursive: true })
   await copyFile(BUSYBOX, join(rootfs, 'bin/busybox'))
   await chmod(join(rootfs, 'bin/busybox'), 0o755)
-  for (const name of ['sh', 'true', 'cat', 'sleep', 'id', 'head']) await symlink('busybox', join(rootfs, 'bin', name))
+  for (const name of ['sh', 'true', 'cat', 'sleep', 'id', 'head', 'dd'])
+    await symlink('busybox', join(rootfs, 'bin', name))
   await writeFile(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n')
   return rootfs
 }

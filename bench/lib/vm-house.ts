@@ -26,7 +26,7 @@ export async function openVmHouse(): Promise<VmHouse> {
   await using stack = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'cove-bench-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
-  const daemon = stack.use(await startDaemon(['--drivers', 'qemu']))
+  const daemon = stack.use(await startDaemon(['--drivers', 'qemu', '--driver', 'qemu']))
   const api = new Api(daemon)
   stack.defer(() => api.close())
   const template = await buildTemplate(daemon, `directory:${await smallRoot(folder)}`)

@@ -137,39 +137,49 @@ class GvisorMachine extends FreezableMachine implements MemorySnapshotter {
     const base = (await this.#gvisor.base()) ?? 0
     const store = await this.#gvisor.snapshots()
     const wasFrozen = await isFrozen(this.#freeze)
-    const { bytes, runsc, platform } = await saveMachine(store, { id, machine: this.id, base }, async ({ image, program, layer }) => {
-      progress('saving the memory')
-      // The kernel inside has to run to save itself; it is what holds the machine still meanwhile.
-      if (wasFrozen) await this.resume()
-      let held = false
-      let layerBytes = 0
-      let failure: CoveError | undefined
-      try {
-        await this.#hold(signal)
-        held = true
-        const saving = [this.#run('save', signal, image), copyFile(`${root}${STAGE}/program`, program)]
-        // Both have ended when one has failed: nothing is written into what is removed then.
-        await Promise.allSettled(saving)
-        await Promise.all(saving)
-        progress('saving the files')
-        await using content = await this.#parts.readDisk()
-        if (content.kind !== 'upper') throw new CoveError('internal', 'the disk of a machine is no folder')
-        layerBytes = (await copyTree(layersProgram, { content, into: layer, signal })).bytes
-      } finally {
-        // Also after a pause that has failed; one that is not paused says so, and that is all right.
-        const resumed = await this.#run('resume').then(
-          () => undefined,
-          (error: unknown) => CoveError.from(error),
-        )
-        if (resumed !== undefined && held && process.exit === undefined) failure = resumed
-        if (wasFrozen) await this.pause()
-      }
-      // A machine that stands still for ever is worse than no snapshot.
-      if (failure !== undefined) throw failure
-      const { version } = prepared.tool
-      const facts = { runsc: version, platform: platformOf(version), template: note.template ?? '', tmpBytes, volumes }
-      return { ...facts, layerBytes }
-    })
+    const { bytes, runsc, platform } = await saveMachine(
+      store,
+      { id, machine: this.id, base },
+      async ({ image, program, layer }) => {
+        progress('saving the memory')
+        // The kernel inside has to run to save itself; it is what holds the machine still meanwhile.
+        if (wasFrozen) await this.resume()
+        let held = false
+        let layerBytes = 0
+        let failure: CoveError | undefined
+        try {
+          await this.#hold(signal)
+          held = true
+          const saving = [this.#run('save', signal, image), copyFile(`${root}${STAGE}/program`, program)]
+          // Both have ended when one has failed: nothing is written into what is removed then.
+          await Promise.allSettled(saving)
+          await Promise.all(saving)
+          progress('saving the files')
+          await using content = await this.#parts.readDisk()
+          if (content.kind !== 'upper') throw new CoveError('internal', 'the disk of a machine is no folder')
+          layerBytes = (await copyTree(layersProgram, { content, into: layer, signal })).bytes
+        } finally {
+          // Also after a pause that has failed; one that is not paused says so, and that is all right.
+          const resumed = await this.#run('resume').then(
+            () => undefined,
+            (error: unknown) => CoveError.from(error),
+          )
+          if (resumed !== undefined && held && process.exit === undefined) failure = resumed
+          if (wasFrozen) await this.pause()
+        }
+        // A machine that stands still for ever is worse than no snapshot.
+        if (failure !== undefined) throw failure
+        const { version } = prepared.tool
+        const facts = {
+          runsc: version,
+          platform: platformOf(version),
+          template: note.template ?? '',
+          tmpBytes,
+          volumes,
+        }
+        return { ...facts, layerBytes }
+      },
+    )
     return { bytes, details: { runsc, platform } }
   }
 }

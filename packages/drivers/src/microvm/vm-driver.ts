@@ -6,6 +6,7 @@ import { ToolDriver, type LaunchedOptions, type Lower } from '../launched/driver
 import type { Tool } from '../launched/tool.ts'
 import type { GuestSystem, GuestSystems } from '@cove/guest-system'
 import { RootFiles, type ImageFile } from './root-files.ts'
+import { NO_HOST, vmProblems } from './vm-problems.ts'
 
 export interface VmOptions extends LaunchedOptions {
   readonly guestSystems: Pick<GuestSystems, 'current'>
@@ -25,8 +26,6 @@ export interface VmPlan {
 
 const MiB = 1024 * 1024
 const DEFAULT_MEMORY_BYTES = 512 * MiB
-/** With less the kernel does not come up, or the agent has no room. */
-export const MIN_VM_MEMORY_BYTES = 48 * MiB
 
 export const NO_KERNEL = {
   reason: 'there is no kernel for virtual machines',
@@ -120,31 +119,3 @@ export abstract class VmDriver extends ToolDriver {
 }
 
 const wholeMiB = (bytes: number): number => Math.floor(bytes / MiB) * MiB
-
-const NO_HOST = {
-  message: 'a machine with a kernel of its own does not see the programs of the host',
-  fix: 'Start from an image, for example `--template oci:docker.io/library/debian:12`.',
-} as const
-
-/** What no virtual machine gives. */
-function vmProblems(spec: MachineSpec, system: GuestSystem | undefined): readonly Problem[] {
-  const problems: Problem[] = []
-  const root = spec.from.kind === 'snapshot' ? spec.from.root : spec.from
-  if (root.kind === 'host') problems.push({ field: 'from', ...NO_HOST })
-  const memory = spec.limits.memoryBytes?.value
-  if (memory !== undefined && memory > 0 && memory < MIN_VM_MEMORY_BYTES) {
-    problems.push({
-      field: 'limits.memoryBytes',
-      message: `memoryBytes is less than ${MIN_VM_MEMORY_BYTES}, which the kernel of the machine needs`,
-      fix: `Ask for ${MIN_VM_MEMORY_BYTES / MiB} MiB or more.`,
-    })
-  }
-  if ((spec.volumes ?? []).length > 0 && system !== undefined && !system.has.ninep) {
-    problems.push({
-      field: 'volumes',
-      message: `the kernel ${system.version} of virtual machines cannot show folders of the host (it has no 9p)`,
-      fix: 'Run `cove kernel build` for one that can, or use a driver without a kernel of its own.',
-    })
-  }
-  return problems
-}

@@ -58,9 +58,8 @@ const WITH_PIPES = ['/usr/bin/sh', '-c', 'mkfifo -m 600 "$0.in" "$0.out" && exec
 export const EMULATED_CPU = process.arch === 'x64' ? 'max,-erms,-fsrm' : 'max'
 /** Without a second interrupt controller a machine has this many devices. */
 const FEW_DEVICES = 8
-export const MAX_DEVICES = 24
 /** Serial ports, two disks and the configuration, random numbers, balloon. */
-export const OWN_DEVICES = 6
+const OWN_DEVICES = 6
 
 /**
  * The command line of QEMU. The guest agent speaks through a pair of pipes, which stay as they are whoever comes and
