@@ -10,7 +10,7 @@ if (noQemu !== undefined) console.log(`skipped: virtual machines over the API: $
 const KERNELS = process.env['COVE_TEST_KERNELS'] === undefined ? [] : ['--kernel-dir', process.env['COVE_TEST_KERNELS']]
 const MiB = 1024 * 1024
 const limits = { memoryBytes: 128 * MiB }
-const COUNT = 'i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.1; done'
+const COUNT = 'i=0; while :; do i=$((i+1)); echo $i > /tmp/next; mv /tmp/next /tmp/count; sleep 0.1; done'
 
 const says = async (box: Sandbox, script: string): Promise<string> =>
   (await box.run(['sh', '-c', script])).stdout.trim()

@@ -8,7 +8,7 @@ import { noRuntime } from './support/small-image.ts'
 const missing = noRuntime('runsc')
 if (missing !== undefined) console.log(`skipped: templates with memory: ${missing}`)
 
-const COUNT = 'i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.05; done'
+const COUNT = 'i=0; while :; do i=$((i+1)); echo $i > /tmp/next; mv /tmp/next /tmp/count; sleep 0.05; done'
 const READY = { command: 'test -s /tmp/count', timeoutMs: 60_000 }
 const counting = new Template('host').start(COUNT, READY)
 
