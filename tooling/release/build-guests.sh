@@ -19,6 +19,8 @@ build() { # source tree, machine, folder of the results
   RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-guest.sh" "$3/cove-guest"
   RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-layers.sh" "$3/cove-layers"
   RUSTC="$toolchain/rustc" GUEST_RUSTFLAGS=$flags "$1/tooling/build-boot.sh" "$3/cove-boot"
+  # They end where they panic.
+  node "$root/tooling/release/drop-unwinding.ts" "$3/cove-guest" "$3/cove-layers" "$3/cove-boot"
 }
 
 both() { # source tree, folder of the results

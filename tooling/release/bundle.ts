@@ -35,6 +35,9 @@ export async function bundle(root: string): Promise<Bundle> {
     chunkNames: '[name]-[hash]',
     banner: { js: REQUIRE },
     legalComments: 'none',
+    // Names stay, so that a stack trace says where it comes from.
+    minifyWhitespace: true,
+    minifySyntax: true,
     charset: 'utf8',
     metafile: true,
     write: false,
