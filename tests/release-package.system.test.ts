@@ -193,9 +193,10 @@ describe('the released package, installed into an empty folder', () => {
     const visit = (name: string): void => {
       if (reached.has(name)) return
       reached.add(name)
-      // Static imports only: `from "./x.js"` and `import "./x.js"`.
+      // Static imports only: `import{a}from"./x.js"` and `import"./x.js"`.
       const text = readFileSync(join(folder, name), 'utf8')
-      for (const [, target = ''] of text.matchAll(/^(?:\} from|import(?: .* from)?) "\.\/([^"]+)";$/gm)) visit(target)
+      const imports = text.matchAll(/\b(?:import|export)\b(?:[\w*$\s{},]*\bfrom\b)?\s*"\.\/([^"]+)"/g)
+      for (const [, target = ''] of imports) visit(target)
     }
     visit('start.js')
     const bytes = [...reached].reduce((sum, name) => sum + readFileSync(join(folder, name)).length, 0)
